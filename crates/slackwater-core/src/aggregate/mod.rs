@@ -1,0 +1,285 @@
+//! What a window accumulates: commutative, associative, exact.
+//!
+//! An accumulator takes rows and gives them back. Counts, sums and distinct values can subtract; a smallest, largest,
+//! first or last value can only tell that it may have lost its holder, and its window is then folded again from the
+//! facts.
+
+mod edge;
+mod finish;
+
+pub use edge::Edge;
+pub use finish::finish;
+
+use crate::codec::{CodecError, Reader, put_signed, put_varint};
+use crate::number::{FloatSum, I384};
+use crate::plan::{Accumulate, State};
+use crate::value::{Scalar, Type, Value};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// Whether a row is added or taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Added.
+    Plus,
+    /// Taken away.
+    Minus,
+}
+
+impl Sign {
+    /// +1 or -1.
+    #[inline]
+    pub fn unit(self) -> i64 {
+        match self {
+            Sign::Plus => 1,
+            Sign::Minus => -1,
+        }
+    }
+}
+
+/// The content of one state of one window.
+#[derive(Clone, Debug)]
+pub enum Accumulator {
+    /// Rows or values.
+    Count(i64),
+    /// Sum of exact numbers or of their products.
+    Exact(I384),
+    /// Sum of doubles or of their products.
+    Float(FloatSum),
+    /// Smallest or largest value; null before any.
+    Extreme(Scalar),
+    /// First or last value and its place in canonical order.
+    Edge(Option<Box<Edge>>),
+    /// Values with their multiplicities; none with zero.
+    Distinct(BTreeMap<Box<[u8]>, i64>),
+}
+
+impl Accumulator {
+    /// The accumulator of nothing.
+    pub fn new(kind: &Accumulate) -> Self {
+        match kind {
+            Accumulate::Count(_) => Accumulator::Count(0),
+            Accumulate::Sum(x) | Accumulate::Products(x, _) if x.ty == Type::Float64 => {
+                Accumulator::Float(FloatSum::new())
+            }
+            Accumulate::Sum(_) | Accumulate::Products(..) => Accumulator::Exact(I384::ZERO),
+            Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::Plain(Value::Null)),
+            Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
+            Accumulate::Distinct(_) => Accumulator::Distinct(BTreeMap::new()),
+        }
+    }
+
+    /// Adds what `other` accumulated from other rows.
+    pub fn merge(&mut self, other: &Accumulator, kind: &Accumulate) {
+        match (self, other) {
+            (Accumulator::Count(a), Accumulator::Count(b)) => *a += b,
+            (Accumulator::Exact(a), Accumulator::Exact(b)) => a.add(b),
+            (Accumulator::Float(a), Accumulator::Float(b)) => a.merge(b),
+            (Accumulator::Extreme(a), Accumulator::Extreme(b)) => {
+                if !b.value().is_null() {
+                    let wins = if matches!(kind, Accumulate::Min(_)) { Ordering::Less } else { Ordering::Greater };
+                    if a.value().is_null() || b.value().order(&a.value()) == wins {
+                        *a = b.clone();
+                    }
+                }
+            }
+            (Accumulator::Edge(a), Accumulator::Edge(b)) => {
+                let wins = if matches!(kind, Accumulate::First(_)) { Ordering::Less } else { Ordering::Greater };
+                if let Some(edge) = b
+                    && a.as_ref().is_none_or(|a| edge.place().cmp(&a.place()) == wins)
+                {
+                    *a = b.clone();
+                }
+            }
+            (Accumulator::Distinct(a), Accumulator::Distinct(b)) => {
+                for (value, count) in b {
+                    put_distinct(a, value, *count);
+                }
+            }
+            _ => unreachable!("two states of one kind"),
+        }
+    }
+
+    /// Appends the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Accumulator::Count(n) => put_signed(out, *n),
+            Accumulator::Exact(sum) => sum.encode(out),
+            Accumulator::Float(sum) => sum.encode(out),
+            Accumulator::Extreme(value) => value.value().encode(out),
+            Accumulator::Edge(None) => out.push(0),
+            Accumulator::Edge(Some(edge)) => {
+                out.push(1);
+                edge.encode(out);
+            }
+            Accumulator::Distinct(values) => {
+                put_varint(out, values.len() as u64);
+                for (value, count) in values {
+                    crate::codec::put_bytes(out, value);
+                    put_signed(out, *count);
+                }
+            }
+        }
+    }
+
+    /// Reads what [`Accumulator::encode`] wrote for a state of this kind.
+    pub fn decode(reader: &mut Reader<'_>, kind: &Accumulate) -> Result<Self, CodecError> {
+        let mut empty = Accumulator::new(kind);
+        match (&mut empty, kind) {
+            (Accumulator::Count(n), _) => *n = reader.signed()?,
+            (Accumulator::Exact(sum), _) => {
+                let Some((value, used)) = I384::decode(reader.rest()) else { return reader.fail("an exact sum") };
+                reader.skip(used)?;
+                *sum = value;
+            }
+            (Accumulator::Float(sum), _) => {
+                let Some((value, used)) = FloatSum::decode(reader.rest()) else { return reader.fail("a float sum") };
+                reader.skip(used)?;
+                *sum = value;
+            }
+            (Accumulator::Extreme(value), Accumulate::Min(x) | Accumulate::Max(x)) => {
+                *value = Value::decode(reader, x.ty)?.to_scalar();
+            }
+            (Accumulator::Edge(edge), Accumulate::First(x) | Accumulate::Last(x)) => match reader.byte()? {
+                0 => {}
+                1 => *edge = Some(Box::new(Edge::decode(reader, x.ty)?)),
+                _ => return reader.fail("0 or 1"),
+            },
+            (Accumulator::Distinct(values), _) => decode_distinct(reader, values)?,
+            _ => unreachable!("a new accumulator is of its kind"),
+        }
+        Ok(empty)
+    }
+}
+
+fn decode_distinct(reader: &mut Reader<'_>, values: &mut BTreeMap<Box<[u8]>, i64>) -> Result<(), CodecError> {
+    for _ in 0..reader.varint()? {
+        let value: Box<[u8]> = reader.bytes()?.into();
+        let count = reader.signed()?;
+        if count == 0 || values.last_key_value().is_some_and(|(last, _)| *last >= value) {
+            return reader.fail("distinct values in order, each with a count");
+        }
+        values.insert(value, count);
+    }
+    Ok(())
+}
+
+fn put_distinct(values: &mut BTreeMap<Box<[u8]>, i64>, value: &[u8], by: i64) {
+    if let Some(count) = values.get_mut(value) {
+        *count += by;
+        if *count == 0 {
+            values.remove(value);
+        }
+    } else {
+        values.insert(value.into(), by);
+    }
+}
+
+/// A row as accumulators see it: its values, and its place in canonical order.
+pub trait Contribution<'a> {
+    /// The value of an expression over the row.
+    fn value(&mut self, expr: &'a crate::plan::Expr) -> Value<'a>;
+    /// Its event time.
+    fn time(&self) -> i64;
+    /// What orders it among rows of one event time.
+    fn tie(&mut self) -> &[u8];
+}
+
+/// Adds a row to a state, or takes it away. False if the state may have lost what it held and must be folded again.
+#[inline]
+pub fn accumulate<'a>(
+    state: &'a State,
+    accumulator: &mut Accumulator,
+    sign: Sign,
+    row: &mut impl Contribution<'a>,
+) -> bool {
+    if let Some(filter) = &state.filter
+        && row.value(filter).as_bool() != Some(true)
+    {
+        return true;
+    }
+    match (&state.kind, accumulator) {
+        (Accumulate::Count(None), Accumulator::Count(n)) => *n += sign.unit(),
+        (Accumulate::Count(Some(x)), Accumulator::Count(n)) => {
+            if !row.value(x).is_null() {
+                *n += sign.unit();
+            }
+        }
+        (Accumulate::Sum(x), Accumulator::Exact(sum)) => add_exact(sum, sign, row.value(x)),
+        (Accumulate::Sum(x), Accumulator::Float(sum)) => match (row.value(x), sign) {
+            (Value::F64(x), Sign::Plus) => sum.add(x),
+            (Value::F64(x), Sign::Minus) => sum.sub(x),
+            _ => {}
+        },
+        (Accumulate::Products(x, y), Accumulator::Exact(sum)) => add_product(sum, sign, row.value(x), row.value(y)),
+        (Accumulate::Products(x, y), Accumulator::Float(sum)) => match (row.value(x), row.value(y), sign) {
+            (Value::F64(x), Value::F64(y), Sign::Plus) => sum.add_product(x, y),
+            (Value::F64(x), Value::F64(y), Sign::Minus) => sum.sub_product(x, y),
+            _ => {}
+        },
+        (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Less, sign, row.value(x)),
+        (Accumulate::Max(x), Accumulator::Extreme(held)) => {
+            return extreme(held, Ordering::Greater, sign, row.value(x));
+        }
+        (Accumulate::First(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Less, sign, x, row),
+        (Accumulate::Last(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Greater, sign, x, row),
+        (Accumulate::Distinct(x), Accumulator::Distinct(values)) => {
+            let value = row.value(x);
+            if !value.is_null() {
+                let mut bytes = Vec::new();
+                value.encode(&mut bytes);
+                put_distinct(values, &bytes, sign.unit());
+            }
+        }
+        _ => unreachable!("an accumulator is of its state's kind"),
+    }
+    true
+}
+
+#[inline]
+fn add_exact(sum: &mut I384, sign: Sign, value: Value<'_>) {
+    match (value.as_i128(), sign) {
+        (Some(m), Sign::Plus) => sum.add_i128(m),
+        (Some(m), Sign::Minus) => sum.sub_i128(m),
+        (None, _) => match (value, sign) {
+            (Value::Wide(wide), Sign::Plus) => sum.add(&wide),
+            (Value::Wide(wide), Sign::Minus) => sum.sub(&wide),
+            _ => {}
+        },
+    }
+}
+
+#[inline]
+fn add_product(sum: &mut I384, sign: Sign, x: Value<'_>, y: Value<'_>) {
+    let product = match (x.as_i128(), y.as_i128()) {
+        (Some(x), Some(y)) => I384::product(x, y),
+        _ => match (x.as_wide(), y.as_wide()) {
+            (Some(x), Some(y)) => x.checked_mul(y).expect("the plan bounds a product to 76 digits"),
+            _ => return,
+        },
+    };
+    match sign {
+        Sign::Plus => sum.add(&product),
+        Sign::Minus => sum.sub(&product),
+    }
+}
+
+#[inline]
+fn extreme(held: &mut Scalar, wins: Ordering, sign: Sign, value: Value<'_>) -> bool {
+    if value.is_null() {
+        return true;
+    }
+    let order = if held.value().is_null() { wins } else { value.order(&held.value()) };
+    match sign {
+        Sign::Plus => {
+            if order == wins {
+                *held = value.to_scalar();
+            }
+            true
+        }
+        // Taking away what is beyond, or equal to, the held value: another row may or may not hold it too.
+        Sign::Minus => order == wins.reverse(),
+    }
+}

@@ -1,0 +1,327 @@
+//! What the core takes in: batches of decoded events, ticks and decisions, each with one canonical encoding.
+//!
+//! Everything that can influence a result is an input. A journal keeps these bytes, live traffic makes them, replay
+//! reads them back; the core cannot tell which.
+
+use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::poison::{Reason, Refusal};
+use crate::row::{Finished, Op, Row, RowBuilder, digest};
+use crate::schema::Schema;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// One input of the core.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Events of one source, decoded or refused, in the order in which they were read.
+    Events(Batch),
+    /// The recorded pulse: watermarks move, windows seal and generations are cut only here.
+    Tick {
+        /// Recorded time of the tick, nanoseconds since the epoch.
+        at: i64,
+    },
+    /// Something that was decided, and so must be decided the same way again.
+    Decision(Decision),
+}
+
+/// What was decided outside the core and recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// No input will follow: the next tick seals every existing row, whatever its rule.
+    EndOfInput,
+}
+
+/// Where an event stood: byte offset and line in its file or partition. Lines count from 1; 0 where there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Offset of its first byte, after decompression.
+    pub offset: u64,
+    /// Line on which it begins.
+    pub line: u64,
+}
+
+/// What became of one event in decoding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decoded {
+    /// A row.
+    Row(Head),
+    /// Refused; the entry's bytes are the raw event.
+    Refused(Refusal),
+}
+
+/// What the judge reads of a row. All of it follows from the content, the schema and the position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head {
+    /// Content or retraction.
+    pub op: Op,
+    /// Rank among events of one identity.
+    pub version: u64,
+    /// Event time in nanoseconds since the epoch.
+    pub time: i64,
+    /// Content digest.
+    pub digest: u128,
+    /// Hash of (source, origin, id): spreads identities over shards and tables, and proves nothing.
+    pub identity: u64,
+}
+
+/// One event of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Where it stood.
+    pub position: Position,
+    /// When it was first seen, if that is recorded, in nanoseconds since the epoch.
+    pub arrival: Option<i64>,
+    /// The origin's own number for it, if it has one.
+    pub sequence: Option<u64>,
+    /// Its row or its refusal.
+    pub decoded: Decoded,
+    start: u32,
+    end: u32,
+}
+
+/// Events of one source and one file or partition, decoded by one version of its decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// Version of the decoder; a higher one outranks a lower one.
+    pub decoder: u32,
+    /// Name of the file or partition.
+    pub part: Arc<str>,
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new(source: u16, decoder: u32, part: Arc<str>) -> Self {
+        Batch { source, decoder, part, entries: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// An empty batch with room for `events` events in `bytes` bytes of content.
+    pub fn with_capacity(source: u16, decoder: u32, part: Arc<str>, events: usize, bytes: usize) -> Self {
+        Batch { source, decoder, part, entries: Vec::with_capacity(events), bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// The events, in the order in which they were read.
+    #[inline]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The content of an entry's row, or the raw bytes of a refused one.
+    #[inline]
+    pub fn bytes(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start as usize..entry.end as usize]
+    }
+
+    /// An entry's range in the batch's bytes, for [`Batch::span`].
+    #[inline]
+    pub fn range(&self, entry: &Entry) -> Range<u32> {
+        entry.start..entry.end
+    }
+
+    /// The bytes of a range that [`Batch::range`] gave.
+    #[inline]
+    pub fn span(&self, range: Range<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
+    }
+
+    /// Bytes that the batch holds in memory, about: for queues that are bounded in bytes.
+    pub fn weight(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Ends the event that `builder` holds: a row, or, with its raw bytes, its refusal.
+    #[inline]
+    pub fn push(&mut self, builder: &mut RowBuilder<'_>, position: Position, raw: &[u8]) {
+        let start = self.bytes.len();
+        match builder.finish(&mut self.bytes) {
+            Ok(finished) => self.push_row(builder.schema(), &mut builder.ids, start, position, finished),
+            Err(refusal) => self.push_refused(position, refusal, raw),
+        }
+    }
+
+    #[inline]
+    fn push_row(
+        &mut self,
+        schema: &Schema,
+        ids: &mut IdentityBytes,
+        start: usize,
+        position: Position,
+        finished: Finished,
+    ) {
+        let row = Row::new(schema, &self.bytes[start..]);
+        let Finished { op, arrival, sequence } = finished;
+        let time = if op == Op::Retract { 0 } else { row.event_time() };
+        let identity = ids.hash(row, self.source, (&self.part, position.offset));
+        let decoded = Decoded::Row(Head { op, version: row.version(), time, digest: digest(row.content()), identity });
+        let (start, end) = (start as u32, self.bytes.len() as u32);
+        self.entries.push(Entry { position, arrival, sequence, decoded, start, end });
+    }
+
+    /// Adds an event that is refused, with its raw bytes.
+    pub fn push_refused(&mut self, position: Position, refusal: Refusal, raw: &[u8]) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(raw);
+        let end = self.bytes.len() as u32;
+        let decoded = Decoded::Refused(refusal);
+        self.entries.push(Entry { position, arrival: None, sequence: None, decoded, start, end });
+    }
+
+    /// The events of `range`, as a batch of their own.
+    pub fn slice(&self, range: Range<usize>) -> Batch {
+        let mut part = Batch::new(self.source, self.decoder, self.part.clone());
+        for entry in &self.entries[range] {
+            let start = part.bytes.len() as u32;
+            part.bytes.extend_from_slice(self.bytes(entry));
+            part.entries.push(Entry { start, end: part.bytes.len() as u32, ..entry.clone() });
+        }
+        part
+    }
+
+    /// Adds another batch's event. Both must be of one source, decoder and part.
+    pub fn push_from(&mut self, other: &Batch, entry: &Entry) {
+        assert!(
+            self.source == other.source && self.decoder == other.decoder && self.part == other.part,
+            "events of two files or decoders do not share a batch"
+        );
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(other.bytes(entry));
+        self.entries.push(Entry { start, end: self.bytes.len() as u32, ..entry.clone() });
+    }
+}
+
+/// The bytes of an identity: (source, origin, id), no two identities alike.
+#[derive(Default, Debug)]
+pub struct IdentityBytes {
+    bytes: Vec<u8>,
+}
+
+impl IdentityBytes {
+    /// The bytes of the identity of a row at `place`.
+    #[inline]
+    pub fn of(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> &[u8] {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&source.to_be_bytes());
+        row.put_origin(&mut self.bytes);
+        row.put_id(place, &mut self.bytes);
+        &self.bytes
+    }
+
+    /// Their hash.
+    #[inline]
+    pub fn hash(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.of(row, source, place))
+    }
+}
+
+impl Input {
+    /// Appends the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Input::Events(batch) => {
+                out.push(1);
+                batch.encode(out);
+            }
+            Input::Tick { at } => {
+                out.push(2);
+                put_signed(out, *at);
+            }
+            Input::Decision(Decision::EndOfInput) => out.extend_from_slice(&[3, 1]),
+        }
+    }
+
+    /// Reads one input back; `schemas` are the plan's, by source index. Nothing may follow it.
+    pub fn decode(bytes: &[u8], schemas: &[&Schema]) -> Result<Input, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let input = match reader.byte()? {
+            1 => Input::Events(Batch::decode(&mut reader, schemas)?),
+            2 => Input::Tick { at: reader.signed()? },
+            3 => match reader.byte()? {
+                1 => Input::Decision(Decision::EndOfInput),
+                _ => return reader.fail("a known decision"),
+            },
+            _ => return reader.fail("a known input"),
+        };
+        reader.finish()?;
+        Ok(input)
+    }
+}
+
+impl Batch {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, u64::from(self.source));
+        put_varint(out, u64::from(self.decoder));
+        put_bytes(out, self.part.as_bytes());
+        put_varint(out, self.entries.len() as u64);
+        for entry in &self.entries {
+            put_varint(out, entry.position.offset);
+            put_varint(out, entry.position.line);
+            put_option(out, entry.arrival);
+            // As a rank, so that the whole of u64 has an encoding.
+            put_option(out, entry.sequence.map(|s| s as i64));
+            match &entry.decoded {
+                Decoded::Row(head) => out.push(head.op as u8),
+                Decoded::Refused(refusal) => {
+                    out.push(2);
+                    out.push(refusal.reason as u8);
+                    put_varint(out, refusal.field.map_or(0, |field| u64::from(field) + 1));
+                }
+            }
+            put_bytes(out, self.bytes(entry));
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>, schemas: &[&Schema]) -> Result<Batch, CodecError> {
+        let source = reader.number::<u16>()?;
+        let Some(schema) = schemas.get(usize::from(source)) else { return reader.fail("a source of the plan") };
+        let decoder = reader.number::<u32>()?;
+        let part = Arc::from(String::from(reader.text()?));
+        let mut batch = Batch::new(source, decoder, part);
+        let mut ids = IdentityBytes::default();
+        for _ in 0..reader.varint()? {
+            batch.decode_entry(reader, schema, &mut ids)?;
+        }
+        Ok(batch)
+    }
+
+    fn decode_entry(
+        &mut self,
+        reader: &mut Reader<'_>,
+        schema: &Schema,
+        ids: &mut IdentityBytes,
+    ) -> Result<(), CodecError> {
+        let position = Position { offset: reader.varint()?, line: reader.varint()? };
+        let arrival = reader.option()?;
+        let sequence = reader.option()?.map(|s| s as u64);
+        let op = match reader.byte()? {
+            0 => Op::Assert,
+            1 => Op::Retract,
+            2 => {
+                let Some(reason) = Reason::from_u8(reader.byte()?) else { return reader.fail("a known reason") };
+                let field = match reader.number::<u32>()? {
+                    0 => None,
+                    n if n <= 1 << 16 => Some((n - 1) as u16),
+                    _ => return reader.fail("a field"),
+                };
+                let raw = reader.bytes()?;
+                self.push_refused(position, Refusal { reason, field }, raw);
+                let last = self.entries.last_mut().expect("just pushed");
+                (last.arrival, last.sequence) = (arrival, sequence);
+                return Ok(());
+            }
+            _ => return reader.fail("a row or a refusal"),
+        };
+        let content = reader.bytes()?;
+        if !Row::check(schema, content) {
+            return reader.fail("content of the source's schema");
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(content);
+        self.push_row(schema, ids, start, position, Finished { op, arrival, sequence });
+        Ok(())
+    }
+}

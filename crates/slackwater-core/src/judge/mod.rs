@@ -1,0 +1,289 @@
+//! Identity: for each event, whether it is new, a duplicate, superseded, in conflict, or refused.
+//!
+//! The judge is pure. It is asked about one event and told what is known of its identity; it answers with a verdict,
+//! from which follow the ±facts for the fold and what the index must know next. Where that index lies is not its
+//! business.
+
+mod vet;
+
+pub use vet::vet;
+
+use crate::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use crate::input::{Batch, Decoded, Entry, Head};
+use crate::plan::Plan;
+use crate::poison::{Reason, Refusal};
+use crate::row::{Op, Row};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// What the index knows of an identity: the rank of its winner, and where to find the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Version of the winner.
+    pub version: u64,
+    /// Version of the decoder that made it.
+    pub decoder: u32,
+    /// Content or retraction.
+    pub op: Op,
+    /// Its content digest.
+    pub digest: u128,
+    /// Where the caller finds the rest: content, position.
+    pub place: u32,
+}
+
+/// Why a winner was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A higher version with content.
+    Correction,
+    /// A retraction, at the same version or a higher one.
+    Retraction,
+    /// The same version decoded by a newer decoder.
+    Decoder,
+    /// Another content of the same version, with the smaller digest.
+    Conflict,
+}
+
+/// What the judge says of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first of its identity.
+    New,
+    /// It outranks the winner that was known.
+    Replaces(Change),
+    /// The winner again.
+    Duplicate,
+    /// Of a lower rank than the winner.
+    Superseded,
+    /// Another content of the winner's version, with the larger digest.
+    ConflictLost,
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// Events by what became of them. `received` is the sum of all others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events taken in.
+    pub received: u64,
+    /// Identities that have a winner, retractions included.
+    pub facts: u64,
+    /// The winner again.
+    pub duplicates: u64,
+    /// Outranked, before or after the winner came.
+    pub superseded: u64,
+    /// Losers between contents of one version.
+    pub conflicts: u64,
+    /// Refused, by reason code.
+    pub quarantined: BTreeMap<u8, u64>,
+}
+
+impl Counts {
+    /// Refused events, whatever the reason.
+    pub fn refused(&self) -> u64 {
+        self.quarantined.values().sum()
+    }
+
+    /// The conservation identity.
+    pub fn balances(&self) -> bool {
+        self.received == self.facts + self.duplicates + self.superseded + self.conflicts + self.refused()
+    }
+
+    /// Adds what another shard counted.
+    pub fn merge(&mut self, other: &Counts) {
+        self.received += other.received;
+        self.facts += other.facts;
+        self.duplicates += other.duplicates;
+        self.superseded += other.superseded;
+        self.conflicts += other.conflicts;
+        for (reason, count) in &other.quarantined {
+            *self.quarantined.entry(*reason).or_default() += count;
+        }
+    }
+}
+
+/// The state of one judge shard: counters, and how far each origin has come.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    counts: Vec<Counts>,
+    /// By source; by the origin's ordered bytes.
+    frontiers: Vec<BTreeMap<Vec<u8>, i64>>,
+    scratch: Vec<u8>,
+}
+
+impl Judge {
+    /// A judge that has seen nothing.
+    pub fn new(plan: &Plan) -> Self {
+        let sources = plan.sources.len();
+        Judge { counts: vec![Counts::default(); sources], frontiers: vec![BTreeMap::new(); sources], scratch: Vec::new() }
+    }
+
+    /// What must be known before [`Judge::step`] can judge these events: the identities of those that are rows and
+    /// belong to this shard of so many.
+    pub fn needs<'a>(&self, batch: &'a Batch, shard: u64, shards: u64) -> impl Iterator<Item = &'a Head> {
+        batch.entries().iter().filter_map(move |entry| match &entry.decoded {
+            Decoded::Row(head) if shard_of(head.identity, shards) == shard => Some(head),
+            _ => None,
+        })
+    }
+
+    /// Judges one event, given what is known of its identity, and counts it.
+    pub fn step(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, known: Option<&Known>) -> Verdict {
+        let verdict = match &entry.decoded {
+            Decoded::Refused(refusal) => Verdict::Refused(*refusal),
+            Decoded::Row(head) => match self.vetted(plan, batch, entry, head) {
+                Err(refusal) => Verdict::Refused(refusal),
+                Ok(()) => weigh(head, batch.decoder, known),
+            },
+        };
+        self.count(usize::from(batch.source), verdict);
+        if let (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) = (verdict, &entry.decoded)
+            && head.op == Op::Assert
+        {
+            self.advance(plan, batch, entry, head.time);
+        }
+        verdict
+    }
+
+    fn vetted(&self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Result<(), Refusal> {
+        let source = &plan.sources[usize::from(batch.source)];
+        vet(source, Row::new(&source.schema, batch.bytes(entry)), head, entry.arrival)
+    }
+
+    fn count(&mut self, source: usize, verdict: Verdict) {
+        let counts = &mut self.counts[source];
+        counts.received += 1;
+        match verdict {
+            Verdict::New => counts.facts += 1,
+            Verdict::Duplicate => counts.duplicates += 1,
+            Verdict::Superseded | Verdict::Replaces(Change::Correction | Change::Retraction | Change::Decoder) => {
+                counts.superseded += 1;
+            }
+            Verdict::ConflictLost | Verdict::Replaces(Change::Conflict) => counts.conflicts += 1,
+            Verdict::Refused(refusal) => *counts.quarantined.entry(refusal.reason as u8).or_default() += 1,
+        }
+    }
+
+    /// A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.
+    fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
+        let source = usize::from(batch.source);
+        let reached = entry.arrival.map_or(time, |arrival| arrival.min(time));
+        self.scratch.clear();
+        Row::new(&plan.sources[source].schema, batch.bytes(entry)).put_origin(&mut self.scratch);
+        match self.frontiers[source].get_mut(&self.scratch) {
+            Some(frontier) => *frontier = reached.max(*frontier),
+            None => {
+                self.frontiers[source].insert(self.scratch.clone(), reached);
+            }
+        }
+    }
+
+    /// Counters by source.
+    pub fn counts(&self) -> &[Counts] {
+        &self.counts
+    }
+
+    /// How far each origin of a source has come, by its ordered bytes.
+    pub fn frontiers(&self, source: usize) -> &BTreeMap<Vec<u8>, i64> {
+        &self.frontiers[source]
+    }
+
+    /// Takes over what another shard counted and saw.
+    pub fn merge(&mut self, other: &Judge) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.frontiers.iter_mut().zip(&other.frontiers) {
+            for (origin, reached) in theirs {
+                let frontier = mine.entry(origin.clone()).or_insert(*reached);
+                *frontier = (*frontier).max(*reached);
+            }
+        }
+    }
+
+    /// Appends the canonical state.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        for (counts, frontiers) in self.counts.iter().zip(&self.frontiers) {
+            let Counts { received, facts, duplicates, superseded, conflicts, quarantined } = counts;
+            for count in [received, facts, duplicates, superseded, conflicts] {
+                put_varint(out, *count);
+            }
+            put_varint(out, quarantined.len() as u64);
+            for (reason, count) in quarantined {
+                out.push(*reason);
+                put_varint(out, *count);
+            }
+            put_varint(out, frontiers.len() as u64);
+            for (origin, reached) in frontiers {
+                put_bytes(out, origin);
+                put_option(out, Some(*reached));
+            }
+        }
+    }
+
+    /// Reads back what [`Judge::encode`] wrote under the same plan.
+    pub fn decode(plan: &Plan, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let mut judge = Judge::new(plan);
+        for source in 0..plan.sources.len() {
+            judge.counts[source] = decode_counts(reader)?;
+            for _ in 0..reader.varint()? {
+                let origin = reader.bytes()?.to_vec();
+                let Some(reached) = reader.option()? else { return reader.fail("a frontier") };
+                let frontiers = &mut judge.frontiers[source];
+                if frontiers.last_key_value().is_some_and(|(last, _)| *last >= origin) {
+                    return reader.fail("origins in order");
+                }
+                frontiers.insert(origin, reached);
+            }
+        }
+        Ok(judge)
+    }
+}
+
+fn decode_counts(reader: &mut Reader<'_>) -> Result<Counts, CodecError> {
+    let mut counts = Counts {
+        received: reader.varint()?,
+        facts: reader.varint()?,
+        duplicates: reader.varint()?,
+        superseded: reader.varint()?,
+        conflicts: reader.varint()?,
+        quarantined: BTreeMap::new(),
+    };
+    for _ in 0..reader.varint()? {
+        let reason = reader.byte()?;
+        let count = reader.varint()?;
+        let ascending = counts.quarantined.last_key_value().is_none_or(|(last, _)| *last < reason);
+        if Reason::from_u8(reason).is_none() || !ascending || count == 0 {
+            return reader.fail("reasons in order, each with a count");
+        }
+        counts.quarantined.insert(reason, count);
+    }
+    Ok(counts)
+}
+
+/// Which of `shards` judge shards owns an identity.
+#[inline]
+pub fn shard_of(identity: u64, shards: u64) -> u64 {
+    // The high half of a product spreads evenly without dividing. Tables use the hash's own high bits, so these are
+    // taken from a rotation.
+    ((u128::from(identity.rotate_left(32)) * u128::from(shards)) >> 64) as u64
+}
+
+/// Ranks an event against the known winner: version, then decoder, then retraction over content, then, between
+/// different contents of one version, the smaller digest.
+#[inline]
+pub fn weigh(head: &Head, decoder: u32, known: Option<&Known>) -> Verdict {
+    let Some(known) = known else { return Verdict::New };
+    let rank = (head.version, decoder, head.op).cmp(&(known.version, known.decoder, known.op));
+    match rank {
+        Ordering::Less => Verdict::Superseded,
+        Ordering::Greater if head.op == Op::Retract => Verdict::Replaces(Change::Retraction),
+        Ordering::Greater if head.version == known.version => Verdict::Replaces(Change::Decoder),
+        Ordering::Greater => Verdict::Replaces(Change::Correction),
+        Ordering::Equal if head.op == Op::Retract || head.digest == known.digest => Verdict::Duplicate,
+        Ordering::Equal if head.digest < known.digest => Verdict::Replaces(Change::Conflict),
+        Ordering::Equal => Verdict::ConflictLost,
+    }
+}

@@ -1,0 +1,49 @@
+//! What a source demands of every event: a pure verdict over the row, the plan and the recorded arrival.
+
+use crate::input::Head;
+use crate::plan::Source;
+use crate::plan::expr::Faults;
+use crate::poison::{Reason, Refusal};
+use crate::row::{Op, Row};
+use crate::value::Value;
+
+/// Refuses a row that its source does not allow. A retraction is only its identity, so only its origin is asked for.
+#[inline]
+pub fn vet(source: &Source, row: Row<'_>, head: &Head, arrival: Option<i64>) -> Result<(), Refusal> {
+    if let Some(allowed) = &source.origins
+        && !allowed.iter().any(|name| is_origin(row, name, source))
+    {
+        let field = source.schema.roles().origin.map(|field| field as u16);
+        return Err(Refusal { reason: Reason::UnknownOrigin, field });
+    }
+    if head.op == Op::Retract {
+        return Ok(());
+    }
+    let time = source.schema.roles().event_time;
+    let ahead = |arrival: i64, most: i64| i128::from(head.time) - i128::from(arrival) > i128::from(most);
+    if let (Some(arrival), Some(most)) = (arrival, source.max_future)
+        && ahead(arrival, most)
+    {
+        return Err(Refusal::field(Reason::Future, time));
+    }
+    if source.min_time.is_some_and(|min| head.time < min) || source.max_time.is_some_and(|max| head.time > max) {
+        return Err(Refusal::field(Reason::TimeBounds, time));
+    }
+    let mut faults: Faults = 0;
+    for (index, guard) in source.require.iter().enumerate() {
+        if guard.expr.eval(&row, &mut faults).as_bool() != Some(true) {
+            return Err(Refusal { reason: Reason::Require, field: Some(index as u16) });
+        }
+    }
+    Ok(())
+}
+
+fn is_origin(row: Row<'_>, name: &str, source: &Source) -> bool {
+    match source.schema.roles().origin.map(|field| row.get(field)) {
+        None => source.name == name,
+        Some(Value::Text(text)) => text == name.as_bytes(),
+        Some(Value::U64(number)) => name.parse() == Ok(number),
+        Some(Value::I64(number)) => name.parse() == Ok(number),
+        Some(_) => false,
+    }
+}

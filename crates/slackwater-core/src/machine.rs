@@ -1,0 +1,243 @@
+//! The core as one machine: judge and fold shards side by side, driven one input at a time.
+//!
+//! It is the reference for every other driver. Threads, a journal or a simulator call the same parts in another
+//! arrangement, and the results must be the same bits.
+
+use crate::codec::{CodecError, Reader};
+use crate::delta::{Cause, Deltas, Router};
+use crate::fold::{Final, Fold};
+use crate::input::{Batch, Decoded, Entry, Input, Position};
+use crate::judge::{Judge, Known, Verdict};
+use crate::memory::Memory;
+use crate::plan::Plan;
+use crate::poison::Refusal;
+use crate::row::Op;
+use crate::watermark::Watermarks;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// An event that counts in no result, kept whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quarantined {
+    /// Index of its source.
+    pub source: u16,
+    /// File or partition.
+    pub part: Arc<str>,
+    /// Where it stood.
+    pub position: Position,
+    /// Why.
+    pub why: Why,
+    /// Its raw bytes where decoding refused it; else its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Why an event is in quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its bytes gave no row.
+    Undecoded(Refusal),
+    /// Its row was refused.
+    Refused(Refusal),
+    /// Another content of the same version won.
+    Conflict,
+}
+
+/// What one input brought about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects {
+    /// Refused events, and losers of conflicts.
+    pub quarantined: Vec<Quarantined>,
+    /// Rows that became or changed as final.
+    pub finals: Vec<Final>,
+    /// Windows that were folded again from their facts.
+    pub refolded: usize,
+}
+
+/// The core's state.
+#[derive(Debug)]
+pub struct Machine {
+    judges: Vec<Judge>,
+    folds: Vec<Fold>,
+    watermarks: Watermarks,
+}
+
+impl Machine {
+    /// A machine of so many judge shards and fold shards, each at least one.
+    pub fn new(plan: &Plan, judges: usize, folds: usize) -> Self {
+        Machine {
+            judges: (0..judges.max(1)).map(|_| Judge::new(plan)).collect(),
+            folds: (0..folds.max(1)).map(|_| Fold::new(plan)).collect(),
+            watermarks: Watermarks::new(plan),
+        }
+    }
+
+    /// Takes one input. `found` answers what the input needs, one memory per judge shard.
+    pub fn step(&mut self, plan: &Plan, input: &Input, found: &mut [Memory]) -> Effects {
+        let mut effects = Effects::default();
+        match input {
+            Input::Events(batch) => {
+                let batch = Arc::new(batch.clone());
+                let shards = self.judges.len() as u64;
+                for (shard, (judge, memory)) in self.judges.iter_mut().zip(found).enumerate() {
+                    let shard = Shard { number: shard as u64, of: shards, folds: self.folds.len() };
+                    let judged = judge_batch(plan, judge, memory, &batch, shard);
+                    for (fold, deltas) in self.folds.iter_mut().zip(&judged.deltas) {
+                        fold.apply(plan, deltas);
+                    }
+                    effects.quarantined.extend(judged.quarantined);
+                }
+                effects.quarantined.sort_by_key(|event| event.position);
+            }
+            Input::Decision(decision) => self.watermarks.decide(decision),
+            Input::Tick { at } => {
+                let settled = self.watermarks.tick(plan, *at, &self.seen(plan));
+                for fold in &mut self.folds {
+                    effects.refolded += settle_stale(plan, fold, found);
+                    effects.finals.extend(fold.tick(plan, &settled));
+                }
+                effects.finals.sort_unstable_by(Final::order);
+            }
+        }
+        effects
+    }
+
+    /// What all judge shards counted and saw together.
+    pub fn seen(&self, plan: &Plan) -> Judge {
+        let mut seen = Judge::new(plan);
+        self.judges.iter().for_each(|judge| seen.merge(judge));
+        seen
+    }
+
+    /// The fold shards.
+    pub fn folds(&self) -> &[Fold] {
+        &self.folds
+    }
+
+    /// The canonical bytes of the state. Stale windows are folded again first.
+    pub fn encode(&mut self, plan: &Plan, found: &[Memory]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.watermarks.encode(&mut out);
+        self.judges.iter().for_each(|judge| judge.encode(&mut out));
+        for fold in &mut self.folds {
+            settle_stale(plan, fold, found);
+            fold.encode(&mut out);
+        }
+        out
+    }
+
+    /// Reads back what [`Machine::encode`] wrote under the same plan and with as many shards.
+    pub fn decode(plan: &Plan, judges: usize, folds: usize, bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let watermarks = Watermarks::decode(plan, &mut reader)?;
+        let judges = (0..judges.max(1)).map(|_| Judge::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
+        let folds = (0..folds.max(1)).map(|_| Fold::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
+        reader.finish()?;
+        Ok(Machine { judges, folds, watermarks })
+    }
+}
+
+/// Which judge shard judges, of how many, and for how many fold shards.
+#[derive(Clone, Copy, Debug)]
+pub struct Shard {
+    /// Its number, from 0.
+    pub number: u64,
+    /// How many judge shards there are.
+    pub of: u64,
+    /// How many fold shards there are.
+    pub folds: usize,
+}
+
+/// What a judge shard made of a batch.
+#[derive(Debug)]
+pub struct Judged {
+    /// ±facts, by fold shard.
+    pub deltas: Vec<Deltas>,
+    /// Refused events, and losers of conflicts, in the order of the batch.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// Judges a shard's part of a batch, event by event: asks the memory, judges, keeps the winner, sends ±facts.
+pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &Arc<Batch>, shard: Shard) -> Judged {
+    memory.prepare(judge.needs(batch, shard.number, shard.of));
+    let mut router = Router::new(batch, shard.folds);
+    let mut quarantined = Vec::new();
+    for entry in batch.entries() {
+        let known = match &entry.decoded {
+            Decoded::Row(head) if crate::judge::shard_of(head.identity, shard.of) == shard.number => {
+                memory.known(plan, batch, entry, head)
+            }
+            // What has no identity belongs to the first shard.
+            Decoded::Refused(_) if shard.number == 0 => None,
+            _ => continue,
+        };
+        let verdict = judge.step(plan, batch, entry, known.as_ref());
+        match (verdict, &entry.decoded) {
+            (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) => {
+                let cause = match verdict {
+                    Verdict::Replaces(change) => Cause::from(change),
+                    _ => Cause::Late,
+                };
+                if let Some(known) = &known {
+                    replace(plan, memory, known, (batch, cause), &mut router, &mut quarantined);
+                }
+                if head.op == Op::Assert {
+                    router.plus(plan, batch, entry, cause);
+                }
+                memory.put(batch, entry, head, known.as_ref());
+            }
+            (Verdict::Refused(refusal), decoded) => {
+                let undecoded = matches!(decoded, Decoded::Refused(_));
+                let why = if undecoded { Why::Undecoded(refusal) } else { Why::Refused(refusal) };
+                quarantined.push(set_aside(batch, entry, why));
+            }
+            (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
+            _ => {}
+        }
+    }
+    Judged { deltas: router.finish(), quarantined }
+}
+
+/// Takes the winner that was known out of the results; into quarantine, if it lost a conflict.
+fn replace(
+    plan: &Plan,
+    memory: &Memory,
+    known: &Known,
+    (batch, cause): (&Batch, Cause),
+    router: &mut Router,
+    quarantined: &mut Vec<Quarantined>,
+) {
+    let old = memory.fact(known.place);
+    if known.op == Op::Assert {
+        router.minus(plan, &old, cause);
+    }
+    if cause == Cause::Conflict {
+        quarantined.push(Quarantined {
+            source: batch.source,
+            part: old.part.clone(),
+            position: old.position,
+            why: Why::Conflict,
+            bytes: old.content.to_vec(),
+        });
+    }
+}
+
+fn set_aside(batch: &Batch, entry: &Entry, why: Why) -> Quarantined {
+    Quarantined {
+        source: batch.source,
+        part: batch.part.clone(),
+        position: entry.position,
+        why,
+        bytes: batch.bytes(entry).to_vec(),
+    }
+}
+
+/// Answers what a fold shard needs before a tick: the facts of its stale windows, out of every judge shard's memory.
+pub fn settle_stale(plan: &Plan, fold: &mut Fold, found: &[Memory]) -> usize {
+    let needs = fold.needs();
+    let (Some(from), Some(to)) =
+        (needs.iter().map(|stale| stale.window.start).min(), needs.iter().map(|stale| stale.window.end).max())
+    else {
+        return 0;
+    };
+    fold.refold(plan, found.iter().flat_map(|memory| memory.facts(plan, from, to)))
+}

@@ -1,0 +1,219 @@
+//! The answers to what the core needs, kept in memory: the identity index, and the log of winning contents.
+//!
+//! One belongs to each judge shard. It is a caller of the core: whoever keeps the index and the facts on disk answers
+//! the same questions, and nothing else changes.
+
+use crate::codec::{Reader, put_varint};
+use crate::input::{Batch, Entry, Head, IdentityBytes, Position};
+use crate::judge::Known;
+use crate::limits::FACT_CHUNK;
+use crate::plan::Plan;
+use crate::row::{Op, Row};
+use crate::table::Table;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Records start at multiples of this, so that 32 bits address 32 GiB.
+const UNIT: usize = 8;
+const LIVE: u8 = 1;
+const RETRACTED: u8 = 2;
+
+/// Identities and facts of one judge shard.
+#[derive(Debug, Default)]
+pub struct Memory {
+    index: Table,
+    chunks: Vec<Chunk>,
+    parts: Vec<Arc<str>>,
+    scratch: (IdentityBytes, IdentityBytes),
+}
+
+#[derive(Debug)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Smallest and largest event time of the contents within.
+    times: (i64, i64),
+}
+
+/// A winning content with where it came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact<'a> {
+    /// Index of its source.
+    pub source: u16,
+    /// Its content.
+    pub content: &'a [u8],
+    /// File or partition, and position.
+    pub part: &'a Arc<str>,
+    /// Where it stood.
+    pub position: Position,
+}
+
+/// A record, read back.
+struct Record<'a> {
+    live: bool,
+    known: Known,
+    fact: Fact<'a>,
+}
+
+impl Memory {
+    /// Nothing known yet.
+    pub fn new() -> Self {
+        Memory::default()
+    }
+
+    /// Brings what these events need near, before they are judged one by one.
+    pub fn prepare<'a>(&self, heads: impl Iterator<Item = &'a Head>) {
+        core::hint::black_box(self.index.touch(heads.map(|head| head.identity)));
+    }
+
+    /// What is known of the identity of a row.
+    #[inline]
+    pub fn known(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Option<Known> {
+        let Memory { index, chunks, parts, scratch: (mine, theirs) } = self;
+        let mut found = None;
+        let schema = &plan.sources[usize::from(batch.source)].schema;
+        index.find(head.identity, |place| {
+            let record = read(chunks, parts, place);
+            if record.fact.source != batch.source {
+                return false;
+            }
+            let Fact { content, part, position, .. } = record.fact;
+            let held = theirs.of(Row::new(schema, content), batch.source, (part, position.offset));
+            let row = Row::new(schema, batch.bytes(entry));
+            let same = held == mine.of(row, batch.source, (&batch.part, entry.position.offset));
+            if same {
+                found = Some(record.known);
+            }
+            same
+        });
+        found
+    }
+
+    /// Makes an event the winner of its identity, in the place of `old` if there was one.
+    pub fn put(&mut self, batch: &Batch, entry: &Entry, head: &Head, old: Option<&Known>) {
+        let place = self.append(batch, entry, head);
+        match old {
+            None => self.index.insert(head.identity, place),
+            Some(old) => {
+                self.index.replace(head.identity, old.place, place);
+                let (chunk, at) = locate(old.place);
+                self.chunks[chunk].bytes[at] &= !LIVE;
+            }
+        }
+    }
+
+    /// The content at a place that [`Known`] named.
+    pub fn fact(&self, place: u32) -> Fact<'_> {
+        read(&self.chunks, &self.parts, place).fact
+    }
+
+    /// The winning contents whose event time lies in `[from, to)`, in no order that means anything.
+    pub fn facts<'a>(&'a self, plan: &'a Plan, from: i128, to: i128) -> impl Iterator<Item = Fact<'a>> {
+        let inside = move |time: i64| from <= i128::from(time) && i128::from(time) < to;
+        let near = self.chunks.iter().enumerate().filter(move |(_, chunk)| {
+            i128::from(chunk.times.1) >= from && i128::from(chunk.times.0) < to
+        });
+        near.flat_map(move |(number, chunk)| self.records(number, chunk)).filter_map(move |record| {
+            let schema = &plan.sources[usize::from(record.fact.source)].schema;
+            let content = record.live && record.known.op == Op::Assert;
+            (content && inside(Row::new(schema, record.fact.content).event_time())).then_some(record.fact)
+        })
+    }
+
+    fn records<'a>(&'a self, number: usize, chunk: &'a Chunk) -> impl Iterator<Item = Record<'a>> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            if at >= chunk.bytes.len() {
+                return None;
+            }
+            let (record, length) = read_at(&chunk.bytes[at..], &self.parts, place_of(number, at));
+            at = (at + length).next_multiple_of(UNIT);
+            Some(record)
+        })
+    }
+
+    fn append(&mut self, batch: &Batch, entry: &Entry, head: &Head) -> u32 {
+        let content = batch.bytes(entry);
+        let part = self.part(&batch.part);
+        // The header takes at most 80 bytes.
+        let room = content.len() + 80;
+        assert!(room <= FACT_CHUNK, "an event's content fits in a chunk of the fact log");
+        if self.chunks.last().is_none_or(|chunk| chunk.bytes.len() + room > FACT_CHUNK) {
+            self.chunks.push(Chunk { bytes: Vec::with_capacity(FACT_CHUNK), times: (i64::MAX, i64::MIN) });
+        }
+        let number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[number];
+        let at = chunk.bytes.len();
+        let out = &mut chunk.bytes;
+        out.push(LIVE | if head.op == Op::Retract { RETRACTED } else { 0 });
+        out.extend_from_slice(&head.digest.to_le_bytes());
+        for number in [
+            u64::from(batch.source),
+            u64::from(batch.decoder),
+            head.version,
+            u64::from(part),
+            entry.position.offset,
+            entry.position.line,
+            content.len() as u64,
+        ] {
+            put_varint(out, number);
+        }
+        out.extend_from_slice(content);
+        out.resize(out.len().next_multiple_of(UNIT), 0);
+        if head.op == Op::Assert {
+            chunk.times = (chunk.times.0.min(head.time), chunk.times.1.max(head.time));
+        }
+        place_of(number, at)
+    }
+
+    fn part(&mut self, name: &Arc<str>) -> u32 {
+        if let Some(last) = self.parts.last()
+            && Arc::ptr_eq(last, name)
+        {
+            return self.parts.len() as u32 - 1;
+        }
+        let found = self.parts.iter().position(|part| part == name);
+        found.unwrap_or_else(|| {
+            self.parts.push(name.clone());
+            self.parts.len() - 1
+        }) as u32
+    }
+}
+
+fn place_of(chunk: usize, at: usize) -> u32 {
+    let unit = (chunk * FACT_CHUNK + at) / UNIT;
+    u32::try_from(unit).expect("one shard holds 32 GiB of facts in memory at most: use more shards")
+}
+
+fn locate(place: u32) -> (usize, usize) {
+    let byte = place as usize * UNIT;
+    (byte / FACT_CHUNK, byte % FACT_CHUNK)
+}
+
+fn read<'a>(chunks: &'a [Chunk], parts: &'a [Arc<str>], place: u32) -> Record<'a> {
+    let (chunk, at) = locate(place);
+    read_at(&chunks[chunk].bytes[at..], parts, place).0
+}
+
+/// The record at the start of `bytes`, and its length without padding.
+fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a>, usize) {
+    let mut reader = Reader::new(bytes);
+    let mut parse = || {
+        let flags = reader.byte()?;
+        let digest = u128::from_le_bytes(reader.array()?);
+        let source = reader.number()?;
+        let decoder = reader.number()?;
+        let version = reader.varint()?;
+        let part = &parts[reader.number::<usize>()?];
+        let position = Position { offset: reader.varint()?, line: reader.varint()? };
+        let content = reader.bytes()?;
+        let op = if flags & RETRACTED == 0 { Op::Assert } else { Op::Retract };
+        let known = Known { version, decoder, op, digest, place };
+        Ok::<_, crate::codec::CodecError>(Record {
+            live: flags & LIVE != 0,
+            known,
+            fact: Fact { source, content, part, position },
+        })
+    };
+    let record = parse().expect("a record in memory is as it was written");
+    (record, reader.position())
+}

@@ -1,0 +1,460 @@
+//! A row's content: the declared fields as canonical bytes, made once by the decoder and only viewed after that.
+//!
+//! Layout: null bitmap, then each content field in declared order at a fixed offset (integers, decimals, floats and
+//! times little-endian; a decimal of at most 18 digits takes 8 bytes, a wider one 16; a bool 1; a text the 4-byte end
+//! of its bytes), then the texts one behind the other. A null's bytes are zero. Equal content is equal bytes, and
+//! the content digest is xxh3-128 over exactly these bytes.
+
+use crate::input::IdentityBytes;
+use crate::poison::{Reason, Refusal};
+use crate::schema::{IdentityRule, Schema, Slot};
+use crate::value::{Type, Value};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What an event does to the fact of its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// Gives it content.
+    Assert = 0,
+    /// Removes it.
+    Retract = 1,
+}
+
+impl Op {
+    /// The op that a text names: `retract` or `delete` removes; null, `assert`, `insert`, `update` and `upsert` do not.
+    pub fn parse(text: Value<'_>) -> Option<Op> {
+        match text {
+            Value::Null => Some(Op::Assert),
+            Value::Text(b"assert" | b"insert" | b"update" | b"upsert") => Some(Op::Assert),
+            Value::Text(b"retract" | b"delete") => Some(Op::Retract),
+            _ => None,
+        }
+    }
+}
+
+/// The content of one row, seen through its schema. Copies nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    schema: &'a Schema,
+    content: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    /// Views content that a [`RowBuilder`] of the same schema made, or that [`Row::check`] passed.
+    #[inline]
+    pub fn new(schema: &'a Schema, content: &'a [u8]) -> Self {
+        Row { schema, content }
+    }
+
+    /// The bytes.
+    pub fn content(&self) -> &'a [u8] {
+        self.content
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &'a Schema {
+        self.schema
+    }
+
+    /// The value of a content field; null for a field that is not content.
+    #[inline]
+    pub fn get(&self, field: usize) -> Value<'a> {
+        let Some(slot) = self.schema.slot(field) else { return Value::Null };
+        if self.is_null(slot) {
+            return Value::Null;
+        }
+        match self.schema.fields()[field].ty {
+            Type::Decimal { .. } if slot.width == 8 => Value::Decimal(i128::from(i64::from_le_bytes(self.bytes(slot.offset)))),
+            Type::Decimal { .. } => Value::Decimal(i128::from_le_bytes(self.bytes(slot.offset))),
+            Type::Float64 => Value::F64(f64::from_le_bytes(self.bytes(slot.offset))),
+            Type::U64 => Value::U64(u64::from_le_bytes(self.bytes(slot.offset))),
+            Type::I64 => Value::I64(i64::from_le_bytes(self.bytes(slot.offset))),
+            Type::Bool => Value::Bool(self.content[slot.offset as usize] != 0),
+            Type::Text => Value::Text(self.text(slot)),
+            Type::Timestamp => Value::Time(i64::from_le_bytes(self.bytes(slot.offset))),
+        }
+    }
+
+    /// The event time, in nanoseconds since the epoch. Zero in a retraction, whose content is only its identity.
+    #[inline]
+    pub fn event_time(&self) -> i64 {
+        match self.get(self.schema.roles().event_time) {
+            Value::Time(time) => time,
+            _ => unreachable!("the event time is a required timestamp"),
+        }
+    }
+
+    /// The version as a rank: larger is newer; null is the lowest, as is a source without versions.
+    pub fn version(&self) -> u64 {
+        match self.schema.roles().version.map(|field| self.get(field)) {
+            Some(Value::U64(version)) => version,
+            Some(Value::Time(time)) => (time as u64) ^ (1 << 63),
+            _ => 0,
+        }
+    }
+
+    /// Appends the event id so that byte order is canonical order: numbers as numbers, texts as bytes.
+    /// `place` is (file or partition, offset), of meaning where position is the identity.
+    #[inline]
+    pub fn put_id(&self, place: (&str, u64), out: &mut Vec<u8>) {
+        match &self.schema.roles().identity {
+            IdentityRule::Fields(fields) => fields.iter().for_each(|field| put_ordered(self.get(*field), out)),
+            IdentityRule::Content => out.extend_from_slice(&digest(self.content).to_be_bytes()),
+            IdentityRule::Position => {
+                put_ordered(Value::Text(place.0.as_bytes()), out);
+                out.extend_from_slice(&place.1.to_be_bytes());
+            }
+        }
+    }
+
+    /// Appends the origin, ordered likewise; nothing where the source is its own origin.
+    #[inline]
+    pub fn put_origin(&self, out: &mut Vec<u8>) {
+        if let Some(field) = self.schema.roles().origin {
+            put_ordered(self.get(field), out);
+        }
+    }
+
+    /// Appends what orders rows of one event time: the sequence where the source is ordered by it, then id, then origin.
+    #[inline]
+    pub fn put_order(&self, place: (&str, u64), out: &mut Vec<u8>) {
+        let roles = self.schema.roles();
+        if let Some(field) = roles.sequence.filter(|_| roles.order_by_sequence) {
+            out.extend_from_slice(&self.sequence_rank(field).to_be_bytes());
+        }
+        self.put_id(place, out);
+        self.put_origin(out);
+    }
+
+    /// A missing sequence comes before every other.
+    fn sequence_rank(&self, field: usize) -> u128 {
+        match self.get(field) {
+            Value::U64(sequence) => u128::from(sequence) + 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether these bytes are the content of some row of the schema: for bytes that come back from outside.
+    pub fn check(schema: &Schema, content: &[u8]) -> bool {
+        let row = Row { schema, content };
+        if content.len() < schema.fixed_len() {
+            return false;
+        }
+        let mut end = 0;
+        for (index, field) in schema.fields().iter().enumerate() {
+            let Some(slot) = schema.slot(index) else { continue };
+            let at = slot.offset as usize;
+            let raw = &content[at..at + usize::from(slot.width)];
+            let null = row.is_null(slot);
+            if field.ty == Type::Text {
+                let next = u32::from_le_bytes(row.bytes(slot.offset)) as usize;
+                let text = content[schema.fixed_len()..].get(end..next);
+                let sound = text.is_some_and(|text| core::str::from_utf8(text).is_ok() && !text.contains(&0));
+                if !sound || (null && next != end) {
+                    return false;
+                }
+                end = next;
+            } else if null && raw.iter().any(|byte| *byte != 0) {
+                return false;
+            } else if !null && !in_range(row.get(index), field.ty, raw) {
+                return false;
+            }
+        }
+        let bits = (0..schema.fields().len()).filter_map(|i| schema.slot(i)?.null_bit).count();
+        let spare = if bits % 8 == 0 { 0 } else { content[bits / 8] >> (bits % 8) };
+        content.len() == schema.fixed_len() + end && spare == 0
+    }
+
+    #[inline]
+    fn is_null(&self, slot: Slot) -> bool {
+        slot.null_bit.is_some_and(|bit| self.content[usize::from(bit / 8)] >> (bit % 8) & 1 == 1)
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(&self, offset: u32) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(&self.content[offset as usize..offset as usize + N]);
+        out
+    }
+
+    #[inline]
+    fn text(&self, slot: Slot) -> &'a [u8] {
+        let base = self.schema.fixed_len();
+        let end = u32::from_le_bytes(self.bytes(slot.offset)) as usize;
+        let start = if slot.text == 0 { 0 } else { self.text_end(slot.text - 1) };
+        &self.content[base + start..base + end]
+    }
+
+    fn text_end(&self, text: u16) -> usize {
+        let slot = self.schema.text_slot(text);
+        u32::from_le_bytes(self.bytes(slot.offset)) as usize
+    }
+}
+
+fn in_range(value: Value<'_>, ty: Type, raw: &[u8]) -> bool {
+    match (value, ty) {
+        (Value::Decimal(m), Type::Decimal { precision, .. }) => m.unsigned_abs() < 10u128.pow(u32::from(precision)),
+        (Value::F64(x), _) => x.is_finite() && (x != 0.0 || x.is_sign_positive()),
+        (_, Type::Bool) => raw[0] <= 1,
+        _ => true,
+    }
+}
+
+/// The content digest.
+#[inline]
+pub fn digest(content: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(content)
+}
+
+/// Appends a value so that byte order is value order and no encoding is a prefix of another.
+#[inline]
+pub fn put_ordered(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::U64(v) => out.extend_from_slice(&v.to_be_bytes()),
+        Value::I64(v) | Value::Time(v) => out.extend_from_slice(&((v as u64) ^ (1 << 63)).to_be_bytes()),
+        Value::Decimal(v) => out.extend_from_slice(&((v as u128) ^ (1 << 127)).to_be_bytes()),
+        // Texts hold no NUL, so a NUL ends one below every longer one.
+        Value::Text(v) => {
+            out.extend_from_slice(v);
+            out.push(0);
+        }
+        Value::Bool(v) => out.push(u8::from(v)),
+        Value::Null | Value::F64(_) | Value::Wide(_) => unreachable!("no identity or origin has this type"),
+    }
+}
+
+/// Collects the fields of one event, in any order, and gives the row's content, or the reason why there is none.
+///
+/// It is kept and reused: after [`RowBuilder::begin`] nothing of the event before remains.
+#[derive(Debug)]
+pub struct RowBuilder<'s> {
+    schema: &'s Schema,
+    fixed: Vec<u8>,
+    seen: Vec<bool>,
+    missing: usize,
+    texts: Vec<(u32, u32)>,
+    text: Vec<u8>,
+    arrival: Option<i64>,
+    sequence: Option<u64>,
+    errors: Vec<Refusal>,
+    pub(crate) ids: IdentityBytes,
+}
+
+/// What [`RowBuilder::finish`] gives beside the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Content or retraction.
+    pub op: Op,
+    /// The event's own arrival time, if it has one.
+    pub arrival: Option<i64>,
+    /// The origin's own number of the event, if it has one.
+    pub sequence: Option<u64>,
+}
+
+impl<'s> RowBuilder<'s> {
+    /// A builder for rows of `schema`.
+    pub fn new(schema: &'s Schema) -> Self {
+        RowBuilder {
+            schema,
+            fixed: vec![0; schema.fixed_len()],
+            seen: vec![false; schema.fields().len()],
+            missing: schema.fields().len(),
+            texts: vec![(0, 0); schema.text_count()],
+            text: Vec::new(),
+            arrival: None,
+            sequence: None,
+            errors: Vec::new(),
+            ids: IdentityBytes::default(),
+        }
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &'s Schema {
+        self.schema
+    }
+
+    /// Starts the next event.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.fixed.fill(0);
+        self.seen.fill(false);
+        self.missing = self.seen.len();
+        self.texts.fill((0, 0));
+        self.text.clear();
+        (self.arrival, self.sequence) = (None, None);
+        self.errors.clear();
+    }
+
+    /// Notes that a value of `field` stands here. False, and the event refused, if one stood before.
+    /// Every `set_*`, and [`RowBuilder::null`] and [`RowBuilder::refuse`], must be led by it.
+    #[inline]
+    pub fn see(&mut self, field: usize) -> bool {
+        if self.seen[field] {
+            self.errors.push(Refusal::field(Reason::DuplicateField, field));
+            return false;
+        }
+        self.seen[field] = true;
+        self.missing -= 1;
+        true
+    }
+
+    /// The field is null.
+    #[inline]
+    pub fn null(&mut self, field: usize) {
+        let declared = &self.schema.fields()[field];
+        if !declared.nullable {
+            self.errors.push(Refusal::field(Reason::MissingField, field));
+        } else if let Some(bit) = self.schema.slot(field).and_then(|slot| slot.null_bit) {
+            self.fixed[usize::from(bit / 8)] |= 1 << (bit % 8);
+        }
+    }
+
+    /// The field's value cannot be taken. A retraction forgives it outside its identity and version.
+    pub fn refuse(&mut self, field: usize, reason: Reason) {
+        self.errors.push(Refusal::field(reason, field));
+    }
+
+    /// An unsigned integer, for a `u64` field.
+    #[inline]
+    pub fn set_u64(&mut self, field: usize, value: u64) {
+        if self.schema.roles().sequence == Some(field) {
+            self.sequence = Some(value);
+        }
+        self.put(field, value.to_le_bytes());
+    }
+
+    /// A signed integer, for an `i64` field.
+    #[inline]
+    pub fn set_i64(&mut self, field: usize, value: i64) {
+        self.put(field, value.to_le_bytes());
+    }
+
+    /// Nanoseconds since the epoch, for a timestamp field.
+    #[inline]
+    pub fn set_time(&mut self, field: usize, nanos: i64) {
+        if self.schema.roles().arrival == Some(field) {
+            self.arrival = Some(nanos);
+        }
+        self.put(field, nanos.to_le_bytes());
+    }
+
+    /// A double; NaN and infinities refuse the event, and -0 becomes +0.
+    #[inline]
+    pub fn set_f64(&mut self, field: usize, value: f64) {
+        if value.is_finite() {
+            self.put(field, (value + 0.0).to_le_bytes());
+        } else {
+            self.refuse(field, Reason::NotFinite);
+        }
+    }
+
+    /// A truth value.
+    #[inline]
+    pub fn set_bool(&mut self, field: usize, value: bool) {
+        self.put(field, [u8::from(value)]);
+    }
+
+    /// A decimal's mantissa at the field's own scale; the caller has checked its digits.
+    #[inline]
+    pub fn set_decimal(&mut self, field: usize, mantissa: i128) {
+        match self.schema.slot(field) {
+            Some(slot) if slot.width == 8 => match i64::try_from(mantissa) {
+                Ok(narrow) => self.put(field, narrow.to_le_bytes()),
+                Err(_) => self.refuse(field, Reason::Range),
+            },
+            _ => self.put(field, mantissa.to_le_bytes()),
+        }
+    }
+
+    /// A text, which the caller has found to be UTF-8; a NUL in it refuses the event.
+    #[inline]
+    pub fn set_text(&mut self, field: usize, text: &[u8]) {
+        if text.contains(&0) {
+            return self.refuse(field, Reason::NulByte);
+        }
+        let Some(slot) = self.schema.slot(field) else { return };
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        self.texts[usize::from(slot.text)] = (start, self.text.len() as u32);
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, field: usize, bytes: [u8; N]) {
+        if let Some(slot) = self.schema.slot(field) {
+            let at = slot.offset as usize;
+            self.fixed[at..at + N].copy_from_slice(&bytes);
+        }
+    }
+
+    /// Ends the event and appends its content to `out`; `out` is unchanged when it is refused.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Finished, Refusal> {
+        if self.missing > 0 {
+            for field in 0..self.seen.len() {
+                if !self.seen[field] {
+                    self.null(field);
+                }
+            }
+        }
+        let op = self.op();
+        if op == Some(Op::Retract) {
+            self.keep_identity();
+        }
+        if let Some(first) = self.errors.iter().min_by_key(|e| (e.reason != Reason::DuplicateField, e.field)) {
+            return Err(*first);
+        }
+        let Some(op) = op else {
+            return Err(Refusal { reason: Reason::UnknownOp, field: self.schema.roles().op.map(|f| f as u16) });
+        };
+        self.append(out);
+        Ok(Finished { op, arrival: self.arrival, sequence: self.sequence })
+    }
+
+    fn append(&mut self, out: &mut Vec<u8>) {
+        let mut end = 0u32;
+        for text in 0..self.texts.len() {
+            let (from, to) = self.texts[text];
+            end += to - from;
+            let at = self.schema.text_slot(text as u16).offset as usize;
+            self.fixed[at..at + 4].copy_from_slice(&end.to_le_bytes());
+        }
+        out.extend_from_slice(&self.fixed);
+        for (from, to) in &self.texts {
+            out.extend_from_slice(&self.text[*from as usize..*to as usize]);
+        }
+    }
+
+    /// None where the op is a text of no meaning. A refused op field counts as content: its error stands anyway.
+    fn op(&self) -> Option<Op> {
+        let Some(field) = self.schema.roles().op else { return Some(Op::Assert) };
+        let slot = self.schema.slot(field)?;
+        let null = slot.null_bit.is_some_and(|bit| self.fixed[usize::from(bit / 8)] >> (bit % 8) & 1 == 1);
+        if null || self.errors.iter().any(|e| e.field == Some(field as u16)) {
+            return Some(Op::Assert);
+        }
+        let (from, to) = self.texts[usize::from(slot.text)];
+        Op::parse(Value::Text(&self.text[from as usize..to as usize]))
+    }
+
+    /// A retraction is its identity and version; all else in it is ignored, errors of value included.
+    fn keep_identity(&mut self) {
+        let schema = self.schema;
+        let roles = schema.roles();
+        let identity: &[usize] = if let IdentityRule::Fields(ids) = &roles.identity { ids } else { &[] };
+        let kept = |field: usize| {
+            identity.contains(&field) || [roles.origin, roles.version, roles.op].contains(&Some(field))
+        };
+        self.errors.retain(|e| e.reason == Reason::DuplicateField || e.field.is_some_and(|f| kept(usize::from(f))));
+        for field in (0..schema.fields().len()).filter(|field| !kept(*field)) {
+            let Some(slot) = schema.slot(field) else { continue };
+            let at = slot.offset as usize;
+            self.fixed[at..at + usize::from(slot.width)].fill(0);
+            if let Some(bit) = slot.null_bit {
+                self.fixed[usize::from(bit / 8)] &= !(1 << (bit % 8));
+            }
+            if schema.fields()[field].ty == Type::Text {
+                self.texts[usize::from(slot.text)] = (0, 0);
+            }
+        }
+    }
+}

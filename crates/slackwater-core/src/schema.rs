@@ -1,0 +1,250 @@
+//! What an event of a source declares: its fields, and which of them say who it is, when it happened, and how it ranks.
+
+use crate::limits;
+use crate::value::Type;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The unit of a timestamp that arrives as a number. Inside, every time is nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds; may carry a fraction.
+    Seconds,
+    /// Milliseconds; may carry a fraction.
+    Millis,
+    /// Microseconds.
+    Micros,
+    /// Nanoseconds.
+    Nanos,
+}
+
+impl Unit {
+    /// Nanoseconds in one unit.
+    pub fn nanos(self) -> i64 {
+        match self {
+            Unit::Seconds => 1_000_000_000,
+            Unit::Millis => 1_000_000,
+            Unit::Micros => 1_000,
+            Unit::Nanos => 1,
+        }
+    }
+}
+
+/// One declared field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name in the event and in SQL.
+    pub name: String,
+    /// Type of its values.
+    pub ty: Type,
+    /// Unit of a number in a timestamp field; of no meaning elsewhere.
+    pub unit: Unit,
+    /// Whether it may be null (`?`).
+    pub nullable: bool,
+}
+
+/// What makes two events the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityRule {
+    /// These fields, in this order.
+    Fields(Vec<usize>),
+    /// The digest of the declared fields.
+    Content,
+    /// Where it stood: file or partition, and offset.
+    Position,
+}
+
+/// Which fields have a meaning beyond their value. Indices into the fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Who the event is.
+    pub identity: IdentityRule,
+    /// When it happened.
+    pub event_time: usize,
+    /// The venue, device or shard that it came from; none: the source itself.
+    pub origin: Option<usize>,
+    /// The origin's own numbering.
+    pub sequence: Option<usize>,
+    /// `order = "sequence"`: the canonical order puts the sequence before the id, and the sequence is content.
+    pub order_by_sequence: bool,
+    /// Rank among events of one identity.
+    pub version: Option<usize>,
+    /// Content or retraction.
+    pub op: Option<usize>,
+    /// When it was first seen, by the event's own word.
+    pub arrival: Option<usize>,
+}
+
+/// Where a field's value stands in a row's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Byte offset in the fixed part.
+    pub offset: u32,
+    /// Bytes there.
+    pub width: u8,
+    /// Bit in the null bitmap, when the field may be null.
+    pub null_bit: Option<u16>,
+    /// Which of the texts it is, counted from 0.
+    pub text: u16,
+}
+
+/// A source's fields and roles, checked, with the layout of a row's content worked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    fields: Vec<Field>,
+    roles: Roles,
+    slots: Vec<Option<Slot>>,
+    texts: Vec<Slot>,
+    fixed: usize,
+}
+
+/// A schema that cannot be: which field, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaError {
+    /// The field at fault, by index, where there is one.
+    pub field: Option<usize>,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
+impl Schema {
+    /// Checks the roles against the fields and lays out the content.
+    pub fn new(fields: Vec<Field>, roles: Roles) -> Result<Schema, SchemaError> {
+        if fields.len() > limits::FIELDS {
+            let message = format!("{} fields are declared; at most {} are allowed", fields.len(), limits::FIELDS);
+            return Err(SchemaError { field: None, message });
+        }
+        check_roles(&fields, &roles)?;
+        let mut schema = Schema { slots: Vec::new(), texts: Vec::new(), fixed: 0, fields, roles };
+        schema.lay_out();
+        Ok(schema)
+    }
+
+    /// The fields in declared order.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The roles.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Index of the field of this name.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// Whether the field is part of an event's content: digest, SQL, archive. Arrival and sequence are not.
+    pub fn is_content(&self, field: usize) -> bool {
+        self.roles.arrival != Some(field) && (self.roles.sequence != Some(field) || self.roles.order_by_sequence)
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, field: usize) -> Option<Slot> {
+        self.slots[field]
+    }
+
+    #[inline]
+    pub(crate) fn fixed_len(&self) -> usize {
+        self.fixed
+    }
+
+    pub(crate) fn text_count(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The slot of the text with this number.
+    #[inline]
+    pub(crate) fn text_slot(&self, text: u16) -> Slot {
+        self.texts[usize::from(text)]
+    }
+
+    /// Null bitmap first, then every content field at a fixed offset in declared order, then the texts.
+    fn lay_out(&mut self) {
+        let content: Vec<bool> = (0..self.fields.len()).map(|i| self.is_content(i)).collect();
+        let nullable = self.fields.iter().zip(&content).filter(|(field, content)| field.nullable && **content).count();
+        let (mut offset, mut null_bit, mut text) = (nullable.div_ceil(8), 0, 0);
+        for (field, content) in self.fields.iter().zip(content) {
+            if !content {
+                self.slots.push(None);
+                continue;
+            }
+            let width = match field.ty {
+                Type::Bool => 1,
+                Type::Text => 4,
+                Type::Decimal { precision, .. } if precision > 18 => 16,
+                _ => 8,
+            };
+            let bit = field.nullable.then_some(null_bit);
+            let slot = Slot { offset: offset as u32, width, null_bit: bit, text };
+            self.slots.push(Some(slot));
+            if field.ty == Type::Text {
+                self.texts.push(slot);
+            }
+            offset += usize::from(width);
+            null_bit += u16::from(field.nullable);
+            text += u16::from(field.ty == Type::Text);
+        }
+        self.fixed = offset;
+    }
+}
+
+fn check_roles(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {
+    let fail = |field: usize, message: String| Err(SchemaError { field: Some(field), message });
+    let mut required: Vec<(usize, &str)> = Vec::new();
+    required.push((roles.event_time, "event_time"));
+    if let IdentityRule::Fields(ids) = &roles.identity {
+        required.extend(ids.iter().map(|id| (*id, "identity")));
+    }
+    required.extend(roles.origin.map(|i| (i, "origin")));
+    for (index, role) in required {
+        let field = &fields[index];
+        if field.nullable {
+            let message = format!("field `{}` is the {role} and so cannot be null: take the `?` away", field.name);
+            return fail(index, message);
+        }
+    }
+    let wanted: [(Option<usize>, &str, &[Type], &str); 6] = [
+        (Some(roles.event_time), "event_time", &[Type::Timestamp], "a timestamp"),
+        (roles.arrival, "arrival", &[Type::Timestamp], "a timestamp"),
+        (roles.origin, "origin", &[Type::Text, Type::U64, Type::I64], "a string, u64 or i64"),
+        (roles.sequence, "sequence", &[Type::U64], "a u64"),
+        (roles.version, "version", &[Type::U64, Type::Timestamp], "a u64 or a timestamp"),
+        (roles.op, "op", &[Type::Text], "a string"),
+    ];
+    for (index, role, types, text) in wanted {
+        let Some(index) = index else { continue };
+        let field = &fields[index];
+        if !types.contains(&field.ty) {
+            return fail(index, format!("{role} = \"{}\" must be {text}, and is {}", field.name, field.ty));
+        }
+    }
+    if let IdentityRule::Fields(ids) = &roles.identity {
+        for id in ids {
+            if fields[*id].ty == Type::Float64 {
+                let message = format!("field `{}` is a float64 and cannot be an identity: declare a decimal", fields[*id].name);
+                return fail(*id, message);
+            }
+            if Some(*id) == roles.arrival || (Some(*id) == roles.sequence && !roles.order_by_sequence) {
+                let message = format!("field `{}` is arrival or sequence and cannot be an identity too", fields[*id].name);
+                return fail(*id, message);
+            }
+        }
+    }
+    if let (Some(field), false) = (roles.version.or(roles.op), matches!(roles.identity, IdentityRule::Fields(_))) {
+        let message = String::from(
+            "version and op need identity = \"FIELD\": where content or position is the identity, no two events share one",
+        );
+        return fail(field, message);
+    }
+    if let (Some(op), None) = (roles.op, roles.version) {
+        return fail(op, String::from("op needs version: a retraction must outrank what it removes"));
+    }
+    if roles.order_by_sequence && roles.sequence.is_none() {
+        let message = String::from("order = \"sequence\" needs sequence = \"FIELD\"");
+        return Err(SchemaError { field: None, message });
+    }
+    Ok(())
+}

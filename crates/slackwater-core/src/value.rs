@@ -1,0 +1,251 @@
+//! One value of a row or of a result: what expressions take and give.
+
+use crate::codec::{self, CodecError, Reader};
+use crate::number::I384;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// What a value may be. Declared fields never exceed 38 decimal digits; expressions may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `precision` digits in all, `scale` of them behind the point.
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits behind the point.
+        scale: u8,
+    },
+    /// An IEEE double; finite where it is declared.
+    Float64,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Signed, 64 bits.
+    I64,
+    /// True or false.
+    Bool,
+    /// UTF-8 without NUL.
+    Text,
+    /// Nanoseconds since the epoch, UTC.
+    Timestamp,
+}
+
+impl Type {
+    /// Whether values of this decimal type need more than an i128.
+    pub fn is_wide(self) -> bool {
+        matches!(self, Type::Decimal { precision, .. } if precision > crate::limits::DECIMAL_DIGITS)
+    }
+
+    /// Digits and scale when the values are exact numbers: decimals, and integers as decimals of scale 0.
+    pub fn exact(self) -> Option<(u8, u8)> {
+        match self {
+            Type::Decimal { precision, scale } => Some((precision, scale)),
+            Type::U64 => Some((20, 0)),
+            Type::I64 => Some((19, 0)),
+            _ => None,
+        }
+    }
+
+    /// Whether arithmetic knows this type.
+    pub fn is_numeric(self) -> bool {
+        self == Type::Float64 || self.exact().is_some()
+    }
+}
+
+impl core::fmt::Display for Type {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Type::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Type::Float64 => f.write_str("float64"),
+            Type::U64 => f.write_str("u64"),
+            Type::I64 => f.write_str("i64"),
+            Type::Bool => f.write_str("bool"),
+            Type::Text => f.write_str("string"),
+            Type::Timestamp => f.write_str("timestamp"),
+        }
+    }
+}
+
+/// A value that borrows its text. Its type is known from the plan; a decimal's scale stands there, not here.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Absent: every type has it.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A double.
+    F64(f64),
+    /// The mantissa of a decimal of at most 38 digits.
+    Decimal(i128),
+    /// The mantissa of a wider decimal.
+    Wide(I384),
+    /// UTF-8 text, validated when it was decoded.
+    Text(&'a [u8]),
+    /// Nanoseconds since the epoch.
+    Time(i64),
+}
+
+impl<'a> Value<'a> {
+    /// Whether it is null.
+    #[inline]
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// The truth value; null and everything else give none.
+    #[inline]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(b) => Some(*b),
+            _ => None,
+        }
+    }
+
+    /// An exact number's mantissa, when it fits in an i128. Integers are decimals of scale 0.
+    #[inline]
+    pub fn as_i128(&self) -> Option<i128> {
+        match self {
+            Value::Decimal(m) => Some(*m),
+            Value::I64(v) => Some(i128::from(*v)),
+            Value::U64(v) => Some(i128::from(*v)),
+            Value::Wide(w) => w.to_i128(),
+            _ => None,
+        }
+    }
+
+    /// An exact number's mantissa.
+    pub fn as_wide(&self) -> Option<I384> {
+        match self {
+            Value::Wide(w) => Some(*w),
+            other => other.as_i128().map(I384::from_i128),
+        }
+    }
+
+    /// A copy that owns its text.
+    pub fn to_scalar(self) -> Scalar {
+        match self {
+            Value::Text(t) => Scalar::Text(t.into()),
+            Value::Null => Scalar::Plain(Value::Null),
+            Value::Bool(v) => Scalar::Plain(Value::Bool(v)),
+            Value::I64(v) => Scalar::Plain(Value::I64(v)),
+            Value::U64(v) => Scalar::Plain(Value::U64(v)),
+            Value::F64(v) => Scalar::Plain(Value::F64(v)),
+            Value::Decimal(v) => Scalar::Plain(Value::Decimal(v)),
+            Value::Wide(v) => Scalar::Plain(Value::Wide(v)),
+            Value::Time(v) => Scalar::Plain(Value::Time(v)),
+        }
+    }
+
+    /// Total order of two values of one type and scale: null first, false before true, text by bytes, NaN last.
+    #[inline]
+    pub fn order(&self, other: &Value<'_>) -> Ordering {
+        match (self, other) {
+            (Value::Decimal(a), Value::Decimal(b)) => a.cmp(b),
+            (Value::F64(a), Value::F64(b)) => a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan())),
+            (Value::Time(a), Value::Time(b)) | (Value::I64(a), Value::I64(b)) => a.cmp(b),
+            (Value::U64(a), Value::U64(b)) => a.cmp(b),
+            (Value::Text(a), Value::Text(b)) => a.cmp(b),
+            (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+            (Value::Null, Value::Null) => Ordering::Equal,
+            (Value::Null, _) => Ordering::Less,
+            (_, Value::Null) => Ordering::Greater,
+            _ => match (self.as_wide(), other.as_wide()) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => panic!("values of two types were compared: the plan was not typed"),
+            },
+        }
+    }
+
+    /// Appends the canonical encoding: a tag, then the value. A decimal has one encoding whatever holds it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Null => out.push(0),
+            Value::Bool(v) => out.extend_from_slice(&[1, u8::from(*v)]),
+            Value::I64(v) => {
+                out.push(2);
+                out.extend_from_slice(&v.to_le_bytes());
+            }
+            Value::U64(v) => {
+                out.push(3);
+                out.extend_from_slice(&v.to_le_bytes());
+            }
+            Value::F64(v) => {
+                out.push(4);
+                out.extend_from_slice(&v.to_bits().to_le_bytes());
+            }
+            Value::Decimal(_) | Value::Wide(_) => {
+                out.push(5);
+                self.as_wide().expect("a decimal has a mantissa").encode(out);
+            }
+            Value::Text(v) => {
+                out.push(6);
+                codec::put_bytes(out, v);
+            }
+            Value::Time(v) => {
+                out.push(7);
+                out.extend_from_slice(&v.to_le_bytes());
+            }
+        }
+    }
+
+    /// Reads what [`Value::encode`] wrote. A decimal comes back in the form that `ty` has.
+    pub fn decode(reader: &mut Reader<'a>, ty: Type) -> Result<Value<'a>, CodecError> {
+        let tag = reader.byte()?;
+        Ok(match (tag, ty) {
+            (0, _) => Value::Null,
+            (1, Type::Bool) => match reader.byte()? {
+                0 => Value::Bool(false),
+                1 => Value::Bool(true),
+                _ => return reader.fail("0 or 1"),
+            },
+            (2, Type::I64) => Value::I64(i64::from_le_bytes(reader.array()?)),
+            (3, Type::U64) => Value::U64(u64::from_le_bytes(reader.array()?)),
+            (4, Type::Float64) => Value::F64(f64::from_bits(u64::from_le_bytes(reader.array()?))),
+            (5, Type::Decimal { .. }) => {
+                let Some((wide, used)) = I384::decode(reader.rest()) else { return reader.fail("a decimal") };
+                reader.skip(used)?;
+                match wide.to_i128() {
+                    Some(m) if !ty.is_wide() => Value::Decimal(m),
+                    _ if ty.is_wide() => Value::Wide(wide),
+                    _ => return reader.fail("a decimal of its type"),
+                }
+            }
+            (6, Type::Text) => Value::Text(reader.bytes()?),
+            (7, Type::Timestamp) => Value::Time(i64::from_le_bytes(reader.array()?)),
+            _ => return reader.fail("a value of its type"),
+        })
+    }
+}
+
+/// A value that owns its text, for what outlives an event. Equality is equality of bits.
+#[derive(Clone, Debug)]
+pub enum Scalar {
+    /// Anything but text.
+    Plain(Value<'static>),
+    /// UTF-8 text.
+    Text(Box<[u8]>),
+}
+
+impl Scalar {
+    /// A view that expressions can take.
+    #[inline]
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Scalar::Plain(value) => *value,
+            Scalar::Text(text) => Value::Text(text),
+        }
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        self.value().encode(&mut a);
+        other.value().encode(&mut b);
+        a == b
+    }
+}

@@ -1,0 +1,3 @@
+//! Somebody else's protocols: where bytes come from and where rows go.
+
+pub mod files;

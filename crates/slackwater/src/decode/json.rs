@@ -1,0 +1,235 @@
+//! One JSON object to the fields of a row.
+//!
+//! `jiter` reads the tokens; numbers go from their digits into exact values and never through a float. What no field
+//! declares is skipped, but must be JSON. Events of a source mostly repeat their keys, so what jiter made of a key's
+//! bytes is remembered by the key's place in the object.
+
+use super::text::set_number;
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
+use slackwater_core::limits;
+use slackwater_core::poison::{Reason, Refusal};
+use slackwater_core::row::RowBuilder;
+use slackwater_core::schema::Schema;
+use slackwater_core::value::Type;
+use std::cmp::Ordering;
+
+/// Reads events of one schema.
+#[derive(Debug)]
+pub(super) struct Reader<'s> {
+    keys: Keys<'s>,
+}
+
+impl<'s> Reader<'s> {
+    pub(super) fn new(schema: &'s Schema) -> Self {
+        Reader { keys: Keys::new(schema) }
+    }
+
+    /// Puts the fields of an object into `row`. `line` is UTF-8.
+    #[inline]
+    pub(super) fn event(&mut self, line: &[u8], row: &mut RowBuilder<'_>) -> Result<(), Refusal> {
+        let mut cursor = Cursor { line, base: 0, json: tokens(line) };
+        let outcome = object(&mut cursor, &mut self.keys, row).and_then(|()| Ok(cursor.json.finish()?));
+        outcome.map_err(|stop| stop.refusal(&line[cursor.base..]))
+    }
+}
+
+/// A line, and jiter on the part of it that begins at `base`.
+struct Cursor<'j> {
+    line: &'j [u8],
+    base: usize,
+    json: Jiter<'j>,
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn at(&self) -> usize {
+        self.base + self.json.current_index()
+    }
+
+    /// Goes on at another place of the line.
+    #[inline]
+    fn jump(&mut self, at: usize) {
+        self.base = at;
+        self.json = tokens(&self.line[at..]);
+    }
+}
+
+/// Reads NaN and Infinity too, so that a field can refuse them by name.
+#[inline]
+fn tokens(text: &[u8]) -> Jiter<'_> {
+    Jiter::new(text).with_allow_inf_nan()
+}
+
+/// Why reading an event stopped before its end.
+enum Stop {
+    Json(JiterError),
+    Refused(Reason),
+}
+
+impl From<JiterError> for Stop {
+    #[inline]
+    fn from(error: JiterError) -> Self {
+        Stop::Json(error)
+    }
+}
+
+impl Stop {
+    #[cold]
+    fn refusal(self, rest: &[u8]) -> Refusal {
+        use JsonErrorType::{ControlCharacterWhileParsingString as ControlCharacter, NumberOutOfRange};
+        Refusal::event(match self {
+            Stop::Refused(reason) => reason,
+            Stop::Json(JiterError { error_type: JiterErrorType::JsonError(error), index }) => match error {
+                NumberOutOfRange => Reason::Range,
+                ControlCharacter if rest.get(index) == Some(&0) => Reason::NulByte,
+                _ => Reason::Malformed,
+            },
+            Stop::Json(_) => Reason::Malformed,
+        })
+    }
+}
+
+#[inline]
+fn object(cursor: &mut Cursor<'_>, keys: &mut Keys<'_>, row: &mut RowBuilder<'_>) -> Result<(), Stop> {
+    let peek = cursor.json.peek()?;
+    if peek != Peek::Object {
+        skip(&mut cursor.json, peek, 0)?;
+        cursor.json.finish()?;
+        return Err(Stop::Refused(Reason::NotAnObject));
+    }
+    let mut place = 0;
+    while let Some(key) = keys.next(cursor, place)? {
+        let peek = cursor.json.peek()?;
+        match key {
+            Key::Field(field) if row.see(field) => value(&mut cursor.json, peek, field, row)?,
+            _ => skip(&mut cursor.json, peek, 1)?,
+        }
+        place += 1;
+    }
+    Ok(())
+}
+
+/// Takes the value of a declared field.
+#[inline]
+fn value(json: &mut Jiter<'_>, peek: Peek, field: usize, row: &mut RowBuilder<'_>) -> Result<(), Stop> {
+    let ty = row.schema().fields()[field].ty;
+    match (peek, ty) {
+        (Peek::String, Type::Text) => row.set_text(field, json.known_str()?.as_bytes()),
+        (Peek::True | Peek::False, Type::Bool) => row.set_bool(field, json.known_bool(peek)?),
+        (Peek::Null, _) => {
+            json.known_null()?;
+            row.null(field);
+        }
+        (_, Type::Text | Type::Bool) => {
+            skip(json, peek, 1)?;
+            row.refuse(field, Reason::WrongType);
+        }
+        (Peek::String, _) => set_number(row, field, json.known_str()?.as_bytes()),
+        _ if peek.is_num() => set_number(row, field, json.known_number_bytes(peek)?),
+        _ => {
+            skip(json, peek, 1)?;
+            row.refuse(field, Reason::WrongType);
+        }
+    }
+    Ok(())
+}
+
+/// Passes over a value, which must be JSON, and stands inside `depth` objects and arrays.
+fn skip(json: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<(), Stop> {
+    match peek {
+        Peek::String => drop(json.known_bytes()?),
+        Peek::Null => json.known_null()?,
+        Peek::True | Peek::False => drop(json.known_bool(peek)?),
+        Peek::Array | Peek::Object if depth == limits::JSON_DEPTH => return Err(Stop::Refused(Reason::TooDeep)),
+        Peek::Array => {
+            let mut item = json.known_array()?;
+            while let Some(peek) = item {
+                skip(json, peek, depth + 1)?;
+                item = json.array_step()?;
+            }
+        }
+        Peek::Object => {
+            let mut more = json.known_object()?.is_some();
+            while more {
+                let peek = json.peek()?;
+                skip(json, peek, depth + 1)?;
+                more = json.next_key()?.is_some();
+            }
+        }
+        // NaN and Infinity are JSON nowhere; only a numeric field says so more kindly.
+        _ if json.known_number_bytes(peek)?.last().is_some_and(u8::is_ascii_alphabetic) => {
+            return Err(Stop::Refused(Reason::Malformed));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What a key names.
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    /// A declared field, by index.
+    Field(usize),
+    /// Nothing declared.
+    Other,
+}
+
+/// The keys of a schema, and those that were last found, by their place in the object.
+#[derive(Debug)]
+struct Keys<'s> {
+    sorted: Vec<(&'s str, usize)>,
+    learned: Vec<Learned>,
+}
+
+/// The bytes from the end of the value before (or from the brace) to the key's colon, and what they mean. The same
+/// bytes in the same place mean the same, for jiter looks at no byte behind the colon.
+#[derive(Debug)]
+struct Learned {
+    bytes: Vec<u8>,
+    key: Key,
+}
+
+impl<'s> Keys<'s> {
+    /// Longest key that is worth remembering, with its punctuation, in bytes.
+    const LONGEST: usize = 128;
+
+    fn new(schema: &'s Schema) -> Self {
+        let mut sorted: Vec<_> = schema.fields().iter().enumerate().map(|(i, field)| (&*field.name, i)).collect();
+        sorted.sort_unstable();
+        Keys { sorted, learned: Vec::new() }
+    }
+
+    /// The next key of an object, which is its `place`-th; none at the object's end.
+    #[inline]
+    fn next(&mut self, cursor: &mut Cursor<'_>, place: usize) -> Result<Option<Key>, Stop> {
+        let at = cursor.at();
+        match self.learned.get(place) {
+            Some(learned) if cursor.line[at..].starts_with(&learned.bytes) => {
+                cursor.jump(at + learned.bytes.len());
+                Ok(Some(learned.key))
+            }
+            _ => self.read(cursor, place),
+        }
+    }
+
+    fn read(&mut self, cursor: &mut Cursor<'_>, place: usize) -> Result<Option<Key>, Stop> {
+        let start = cursor.at();
+        let name = if place == 0 { cursor.json.known_object()? } else { cursor.json.next_key()? };
+        let Some(name) = name else { return Ok(None) };
+        let key = match self.sorted.binary_search_by(|(known, _)| (*known).cmp(name)) {
+            Ok(found) => Key::Field(self.sorted[found].1),
+            Err(_) => Key::Other,
+        };
+        let bytes = &cursor.line[start..cursor.at()];
+        if bytes.len() <= Self::LONGEST && place < limits::FIELDS {
+            let learned = Learned { bytes: bytes.to_vec(), key };
+            // It is larger still where a key before it was too long to be remembered.
+            match place.cmp(&self.learned.len()) {
+                Ordering::Less => self.learned[place] = learned,
+                Ordering::Equal => self.learned.push(learned),
+                Ordering::Greater => {}
+            }
+        }
+        Ok(Some(key))
+    }
+}

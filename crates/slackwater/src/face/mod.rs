@@ -1,0 +1,3 @@
+//! What a person looks at. A face reads and shows; it decides nothing.
+
+pub mod config;

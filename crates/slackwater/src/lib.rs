@@ -1,0 +1,4 @@
+//! Being built.
+pub mod decode;
+pub mod runtime;
+pub mod sql;

@@ -1,0 +1,139 @@
+//! Finite inputs through the core to the end.
+//!
+//! Reader, decoders, judge shards and fold shards run side by side until the feeds end; then comes the recorded end of
+//! input, and one tick that seals every row.
+
+use super::Feed;
+use super::gauge::Gauge;
+use super::ingest::{Decode, Reader};
+use super::link::{Receiver, Sender, link};
+use super::part::{Part, drive};
+use super::shard::{Aside, Folding, Judging};
+use crate::decode::{Decoder, Format};
+use slackwater_core::fold::{Final, Fold};
+use slackwater_core::input::Decision;
+use slackwater_core::judge::Judge;
+use slackwater_core::machine::{Quarantined, Shard, settle_stale};
+use slackwater_core::memory::Memory;
+use slackwater_core::plan::Plan;
+use slackwater_core::watermark::Watermarks;
+
+/// How to arrange the work. No choice here changes a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrangement {
+    /// Threads that drive the parts.
+    pub threads: usize,
+    /// Judge shards, and as many fold shards.
+    pub shards: usize,
+}
+
+impl Arrangement {
+    /// One shard of each kind per thread.
+    pub fn of_threads(threads: usize) -> Self {
+        Arrangement { threads, shards: threads }
+    }
+}
+
+/// What a fold gave.
+#[derive(Debug)]
+pub struct Folded {
+    /// The final rows, in output order.
+    pub finals: Vec<Final>,
+    /// What was counted and seen.
+    pub seen: Judge,
+    /// Nulls that arithmetic made: divisions by zero, and casts that did not fit.
+    pub faults: i64,
+    /// Windows that were folded again from their facts, because something was taken away from them.
+    pub refolded: usize,
+}
+
+/// Folds everything that the feeds give. `formats` are those of the plan's sources; `aside` takes refused events and
+/// losers of conflicts, in the order in which they were read.
+pub fn fold<F: Feed>(
+    plan: &Plan,
+    formats: &[Format],
+    mut feeds: Vec<F>,
+    arrangement: Arrangement,
+    gauge: &Gauge,
+    aside: impl FnMut(&[Quarantined]) -> Result<(), F::Error> + Send,
+) -> Result<Folded, F::Error> {
+    let (threads, shards) = (arrangement.threads.max(1), arrangement.shards.max(1));
+    let mut judges: Vec<Judge> = (0..shards).map(|_| Judge::new(plan)).collect();
+    let mut memories: Vec<Memory> = (0..shards).map(|_| Memory::new()).collect();
+    let mut folds: Vec<Fold> = (0..shards).map(|_| Fold::new(plan)).collect();
+
+    let (chunk_out, chunk_in) = grid(1, threads);
+    let (batch_out, batch_in) = grid(threads, shards);
+    let (delta_out, delta_in) = grid(shards, shards);
+    let (aside_out, aside_in) = grid(shards, 1);
+    let mut parts: Vec<Box<dyn Part<F::Error> + '_>> = Vec::new();
+    for out in chunk_out {
+        parts.push(Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)));
+    }
+    for (from, out) in chunk_in.into_iter().flatten().zip(batch_out) {
+        let decoders = plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(&source.schema, *format));
+        parts.push(Box::new(Decode { decoders: decoders.collect(), from, out, gauge }));
+    }
+    let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
+    for (number, (((from, out), aside), (judge, memory))) in
+        queues.zip(judges.iter_mut().zip(&mut memories)).enumerate()
+    {
+        let shard = Shard { number: number as u64, of: shards as u64, folds: shards };
+        parts.push(Box::new(Judging { plan, shard, judge, memory, from, turn: 0, out, aside }));
+    }
+    for (fold, from) in folds.iter_mut().zip(delta_in) {
+        parts.push(Box::new(Folding { plan, fold, from }));
+    }
+    let from = aside_in.into_iter().flatten().collect();
+    parts.push(Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside }));
+    drive(parts, threads)?;
+    Ok(end(plan, &judges, &memories, folds, threads))
+}
+
+/// One queue from every writer to every reader: the sending ends by writer, the receiving ends by reader.
+fn grid<T>(writers: usize, readers: usize) -> (Vec<Vec<Sender<T>>>, Vec<Vec<Receiver<T>>>) {
+    let mut receivers: Vec<Vec<Receiver<T>>> = (0..readers).map(|_| Vec::new()).collect();
+    let mut senders = Vec::new();
+    for _ in 0..writers {
+        let mut out = Vec::new();
+        for from in &mut receivers {
+            let (sender, receiver) = link();
+            out.push(sender);
+            from.push(receiver);
+        }
+        senders.push(out);
+    }
+    (senders, receivers)
+}
+
+/// The end of input, and the one tick that seals every row.
+fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>, threads: usize) -> Folded {
+    let mut seen = Judge::new(plan);
+    judges.iter().for_each(|judge| seen.merge(judge));
+    let mut watermarks = Watermarks::new(plan);
+    watermarks.decide(&Decision::EndOfInput);
+    // Nothing is measured against the time of this tick: the decision before it settles everything.
+    let settled = watermarks.tick(plan, i64::MAX, &seen);
+    let per_thread = folds.len().div_ceil(threads);
+    let seal = |folds: &mut [Fold]| {
+        let mut sealed = (Vec::new(), 0);
+        for fold in folds {
+            sealed.1 += settle_stale(plan, fold, memories);
+            sealed.0.extend(fold.tick(plan, &settled));
+        }
+        sealed
+    };
+    let sealed: Vec<(Vec<Final>, usize)> = std::thread::scope(|scope| {
+        let seal = &seal;
+        let workers: Vec<_> = folds.chunks_mut(per_thread).map(|folds| scope.spawn(move || seal(folds))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let (mut finals, mut count) = (Vec::new(), 0);
+    for (rows, refolded) in sealed {
+        finals.extend(rows);
+        count += refolded;
+    }
+    finals.sort_unstable_by(Final::order);
+    let faults = folds.iter().flat_map(Fold::faults).sum();
+    Folded { finals, seen, faults, refolded: count }
+}

@@ -1,0 +1,89 @@
+//! The front of the house: chunks of bytes come in, decoded batches go to the judges.
+
+use super::gauge::Gauge;
+use super::link::{Receiver, Received, Sender};
+use super::part::{Part, Progress};
+use crate::decode::{Chunk, Decoder};
+use slackwater_core::input::Batch;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Something that gives chunks of events until it ends.
+pub trait Feed: Send {
+    /// Why it could not go on.
+    type Error: Send;
+
+    /// The next chunk; none at the end.
+    fn next(&mut self) -> Result<Option<Chunk>, Self::Error>;
+
+    /// Bytes read so far, as they stand where they come from.
+    fn read(&self) -> u64;
+}
+
+/// Reads the feeds one behind the other and deals their chunks out to the decoders in turn.
+pub(super) struct Reader<'a, F> {
+    feeds: VecDeque<F>,
+    /// Bytes of the feeds that have ended.
+    read: u64,
+    turn: usize,
+    out: Vec<Sender<Chunk>>,
+    gauge: &'a Gauge,
+}
+
+impl<'a, F> Reader<'a, F> {
+    pub fn new(feeds: Vec<F>, out: Vec<Sender<Chunk>>, gauge: &'a Gauge) -> Self {
+        Reader { feeds: feeds.into(), read: 0, turn: 0, out, gauge }
+    }
+}
+
+impl<F: Feed> Part<F::Error> for Reader<'_, F> {
+    fn poll(&mut self) -> Result<Progress, F::Error> {
+        let Some(feed) = self.feeds.front_mut() else { return Ok(Progress::Done) };
+        let out = &self.out[self.turn];
+        if !out.has_room() {
+            return Ok(Progress::Waiting);
+        }
+        match feed.next()? {
+            Some(chunk) => {
+                let bytes = chunk.bytes.capacity();
+                out.send(chunk, bytes);
+                self.turn = (self.turn + 1) % self.out.len();
+                self.gauge.set_read(self.read + feed.read());
+            }
+            None => {
+                self.read += feed.read();
+                self.feeds.pop_front();
+            }
+        }
+        Ok(Progress::Worked)
+    }
+}
+
+/// Decodes chunks. Every judge gets every batch and takes what is its own.
+pub(super) struct Decode<'a> {
+    /// By source.
+    pub decoders: Vec<Decoder<'a>>,
+    pub from: Receiver<Chunk>,
+    pub out: Vec<Sender<Arc<Batch>>>,
+    pub gauge: &'a Gauge,
+}
+
+impl<E> Part<E> for Decode<'_> {
+    fn poll(&mut self) -> Result<Progress, E> {
+        if !self.out.iter().all(Sender::has_room) {
+            return Ok(Progress::Waiting);
+        }
+        let chunk = match self.from.receive() {
+            Received::Item(chunk) => chunk,
+            Received::Empty => return Ok(Progress::Waiting),
+            Received::Closed => return Ok(Progress::Done),
+        };
+        let batch = Arc::new(self.decoders[usize::from(chunk.source)].decode(&chunk));
+        self.gauge.add_events(batch.entries().len() as u64);
+        let weight = batch.weight();
+        for out in &self.out {
+            out.send(batch.clone(), weight);
+        }
+        Ok(Progress::Worked)
+    }
+}

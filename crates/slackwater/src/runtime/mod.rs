@@ -1,0 +1,14 @@
+//! When, and how much at once: the core's stages as parts that never block, joined by bounded queues.
+//!
+//! Each part is a state machine, `poll() -> progress`. Threads are one driver of them; a simulator's scheduler is another.
+//! Nothing here decides a result: any arrangement of parts, threads and queue sizes gives the same bits.
+
+pub mod clock;
+pub mod engine;
+pub mod gauge;
+mod ingest;
+mod link;
+mod part;
+mod shard;
+
+pub use ingest::Feed;

@@ -1,0 +1,96 @@
+//! Judge and fold shards as parts, and what collects the events that were set aside.
+
+use super::link::{Receiver, Received, Sender};
+use super::part::{Part, Progress};
+use slackwater_core::delta::Deltas;
+use slackwater_core::fold::Fold;
+use slackwater_core::input::Batch;
+use slackwater_core::judge::Judge;
+use slackwater_core::machine::{Quarantined, Shard, judge_batch};
+use slackwater_core::memory::Memory;
+use slackwater_core::plan::Plan;
+use std::sync::Arc;
+
+/// One judge shard. It takes batches in the order of the chunks they were, whichever decoder they went through.
+pub(super) struct Judging<'a> {
+    pub plan: &'a Plan,
+    pub shard: Shard,
+    pub judge: &'a mut Judge,
+    pub memory: &'a mut Memory,
+    pub from: Vec<Receiver<Arc<Batch>>>,
+    pub turn: usize,
+    pub out: Vec<Sender<Deltas>>,
+    pub aside: Sender<Vec<Quarantined>>,
+}
+
+impl<E> Part<E> for Judging<'_> {
+    fn poll(&mut self) -> Result<Progress, E> {
+        if !self.out.iter().all(Sender::has_room) || !self.aside.has_room() {
+            return Ok(Progress::Waiting);
+        }
+        let batch = match self.from[self.turn].receive() {
+            Received::Item(batch) => batch,
+            Received::Empty => return Ok(Progress::Waiting),
+            // Chunks are dealt out in turn: where the next one would be, there is none.
+            Received::Closed => return Ok(Progress::Done),
+        };
+        self.turn = (self.turn + 1) % self.from.len();
+        let judged = judge_batch(self.plan, self.judge, self.memory, &batch, self.shard);
+        for (out, deltas) in self.out.iter().zip(judged.deltas) {
+            let weight = deltas.weight();
+            out.send(deltas, weight);
+        }
+        let weight = judged.quarantined.iter().map(|event| size_of_val(event) + event.bytes.len()).sum();
+        self.aside.send(judged.quarantined, weight);
+        Ok(Progress::Worked)
+    }
+}
+
+/// One fold shard. ±facts commute, so it takes them from whichever judge has some.
+pub(super) struct Folding<'a> {
+    pub plan: &'a Plan,
+    pub fold: &'a mut Fold,
+    pub from: Vec<Receiver<Deltas>>,
+}
+
+impl<E> Part<E> for Folding<'_> {
+    fn poll(&mut self) -> Result<Progress, E> {
+        let mut closed = 0;
+        for from in &self.from {
+            match from.receive() {
+                Received::Item(deltas) => {
+                    self.fold.apply(self.plan, &deltas);
+                    return Ok(Progress::Worked);
+                }
+                Received::Empty => {}
+                Received::Closed => closed += 1,
+            }
+        }
+        Ok(if closed == self.from.len() { Progress::Done } else { Progress::Waiting })
+    }
+}
+
+/// Gathers what the judges set aside from each batch and passes it on in the order in which it was read.
+pub(super) struct Aside<S> {
+    pub from: Vec<Receiver<Vec<Quarantined>>>,
+    pub turn: usize,
+    pub batch: Vec<Quarantined>,
+    pub sink: S,
+}
+
+impl<E, S: FnMut(&[Quarantined]) -> Result<(), E> + Send> Part<E> for Aside<S> {
+    fn poll(&mut self) -> Result<Progress, E> {
+        match self.from[self.turn].receive() {
+            Received::Item(events) => self.batch.extend(events),
+            Received::Empty => return Ok(Progress::Waiting),
+            Received::Closed => return Ok(Progress::Done),
+        }
+        self.turn = (self.turn + 1) % self.from.len();
+        if self.turn == 0 {
+            self.batch.sort_by(|a, b| (&a.part, a.position).cmp(&(&b.part, b.position)));
+            (self.sink)(&self.batch)?;
+            self.batch.clear();
+        }
+        Ok(Progress::Worked)
+    }
+}
