@@ -97,8 +97,9 @@ pub fn parse_rfc3339(text: &[u8]) -> Result<i64, TimeError> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn format_rfc3339(nanos: i64, out: &mut impl fmt::Write) -> fmt::Result {
-    let (seconds, fraction) = (nanos.div_euclid(NANOS as i64), nanos.rem_euclid(NANOS as i64));
+pub fn format_rfc3339(nanos: impl Into<i128>, out: &mut impl fmt::Write) -> fmt::Result {
+    let nanos = nanos.into();
+    let (seconds, fraction) = (nanos.div_euclid(NANOS) as i64, nanos.rem_euclid(NANOS));
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
     let (year, month, day) = civil_from_days(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);

@@ -6,9 +6,10 @@ use alloc::string::String;
 use core::cmp::Ordering;
 use core::fmt;
 
+use super::float::{EXACT_FLOAT_BITS, FloatParts};
 use super::int::I384;
 use super::nat::Nat;
-use super::ratio::{EXACT_FLOAT_BITS, FloatParts, Ratio};
+use super::ratio::Ratio;
 use super::short::Short;
 
 /// The most significant digits a decimal can have: the most that an `i128` always holds.
@@ -212,7 +213,7 @@ pub fn write(out: &mut impl fmt::Write, mantissa: i128, scale: u8) -> fmt::Resul
     write_digits(out, mantissa < 0, digits, usize::from(scale))
 }
 
-/// [`write`] for a wide mantissa.
+/// [`write()`] for a wide mantissa.
 ///
 /// # Errors
 /// Those of `out`.
@@ -252,15 +253,11 @@ pub fn rescale(mantissa: i128, from: u8, to: u8) -> Option<i128> {
     }
     // A power past the table exceeds every mantissa: it neither divides nor multiplies one.
     let power = *POWERS.get(usize::from(from.abs_diff(to)))?;
-    if to >= from {
-        mantissa.checked_mul(power)
-    } else {
-        (mantissa % power == 0).then(|| mantissa / power)
-    }
+    if to >= from { mantissa.checked_mul(power) } else { (mantissa % power == 0).then(|| mantissa / power) }
 }
 
-/// The mantissa at scale `to` nearest to the value at scale `from`, ties to even; `None` when it leaves the width, which
-/// only a larger scale can bring about.
+/// The mantissa at scale `to` nearest to the value at scale `from`, ties to even; `None` when it leaves the width, as
+/// only a larger scale can make it.
 pub fn round_to_scale(mantissa: &I384, from: u8, to: u8) -> Option<I384> {
     if to >= from {
         return mantissa.checked_mul_pow10(u32::from(to - from));

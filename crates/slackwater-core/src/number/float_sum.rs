@@ -2,15 +2,15 @@
 //!
 //! The layout follows Radford Neal's small superaccumulator ("Fast exact summation using small and large
 //! superaccumulators", 2015): a number in base 2^32 whose digits are `i64`, so that thousands of terms are added to the
-//! digits they touch before a carry must be passed on. Only the digits between the lowest and the highest in use are held.
-//! As the sum is exact, it does not depend on the order of its terms, and a term can be taken back.
+//! digits they touch before a carry must be passed on. Only the digits between the lowest and the highest in use are
+//! held. As the sum is exact, it does not depend on the order of its terms, and a term can be taken back.
 
 use alloc::vec::Vec;
 use core::fmt;
 use core::iter;
 
+use super::float::{FloatParts, f64_from_parts};
 use super::nat::Nat;
-use super::ratio::{FloatParts, f64_from_parts};
 
 /// An exact sum of `f64` and of products of two `f64`, with a count of the infinities and NaNs among them.
 ///
@@ -44,8 +44,9 @@ const BIAS: i32 = 2176;
 const DIGIT_BITS: u32 = 32;
 const DIGIT_MASK: u64 = (1 << DIGIT_BITS) - 1;
 
-/// A term adds less than 2^52 to a digit, and a carried digit is at most 2^33, so after this many terms it is still below
-/// 2^63, with room for the carry from below.
+/// A term adds less than 2^52 to a digit, and a carried digit is at most 2^33, so 2047 terms keep it below 2^63, with
+/// room for the carry from below. One of them is left for a merge, in which the digits that the other side has carried
+/// weigh less than a term.
 const MAX_PENDING: u32 = 2046;
 
 /// The NaN this module answers with: equal facts give equal bits, so its payload is fixed.
@@ -235,24 +236,18 @@ impl FloatSum {
         if other.digits.is_empty() {
             return;
         }
-        // The digits of `other` weigh as much as the terms it has not carried, and one more for those it has.
-        if self.pending + other.pending + 1 > MAX_PENDING {
+        if self.pending + other.pending >= MAX_PENDING {
             self.carry();
         }
-        if self.pending + other.pending + 1 > MAX_PENDING {
-            let mut carried = other.clone();
-            carried.carry();
-            return self.combine_digits(&carried, sign);
-        }
-        self.combine_digits(other, sign);
-    }
-
-    fn combine_digits(&mut self, other: &Self, sign: i64) {
-        self.cover(other.base, other.base + other.digits.len() as u32);
         self.pending += other.pending + 1;
+        self.cover(other.base, other.base + other.digits.len() as u32);
         let start = (other.base - self.base) as usize;
         for (held, digit) in self.digits[start..].iter_mut().zip(&other.digits) {
             *held += sign * digit;
+        }
+        // The other side alone may have used up what a sum can defer.
+        if self.pending > MAX_PENDING {
+            self.carry();
         }
     }
 
@@ -270,7 +265,7 @@ fn place(exponent: i32) -> (u32, u32) {
     (position / DIGIT_BITS, position % DIGIT_BITS)
 }
 
-/// Passes carries on until every digit but the top one lies in `0..2^32`; the top one keeps the sign, and at most 33 bits.
+/// Passes carries on until every digit but the top one lies in `0..2^32`; the top one keeps the sign, in 33 bits.
 fn carry(digits: &mut Vec<i64>) {
     let Some(last) = digits.len().checked_sub(1) else { return };
     let mut carried = 0;

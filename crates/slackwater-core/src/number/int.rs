@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
 
-use super::nat::Nat;
+use super::nat::{CHUNK, CHUNK_DIGITS, Nat};
 
 /// A signed integer of `64 * N` bits in two's complement, least significant limb first.
 ///
@@ -17,10 +17,6 @@ pub struct Int<const N: usize>([u64; N]);
 
 /// 384 bits: holds 2^128 exact products of two `i128`, or any decimal of up to 115 digits.
 pub type I384 = Int<6>;
-
-/// The largest power of ten below 2^64, and its exponent.
-const CHUNK: u64 = 10_000_000_000_000_000_000;
-const CHUNK_DIGITS: u32 = 19;
 
 impl<const N: usize> Int<N> {
     const WIDTH_IS_SUPPORTED: () = assert!(N >= 4 && N <= 31);

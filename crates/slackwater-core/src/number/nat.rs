@@ -15,8 +15,8 @@ use core::fmt::Write;
 pub struct Nat(Vec<u64>);
 
 /// The largest power of ten below 2^64, and its exponent.
-const CHUNK: u64 = 10_000_000_000_000_000_000;
-const CHUNK_DIGITS: u32 = 19;
+pub(super) const CHUNK: u64 = 10_000_000_000_000_000_000;
+pub(super) const CHUNK_DIGITS: u32 = 19;
 
 impl Nat {
     /// Zero.

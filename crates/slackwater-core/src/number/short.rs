@@ -46,10 +46,10 @@ fn read_one(text: &[u8]) -> Option<(u64, usize)> {
         return (above_nine(word) == 0).then(|| (eight_digits(word), 0));
     }
     let place = point.trailing_zeros() as usize / 8;
-    // The characters before the point move up over it; among them must be a digit, and another after it.
+    // The characters before the point move up over it; at least one must follow it.
     let before = (1 << (8 * place)) - 1;
     let values = (word & before) << 8 | word & !(before << 8 | 0xff);
-    if place <= 8 - text.len() || place == 7 || above_nine(values) != 0 {
+    if place == 7 || above_nine(values) != 0 {
         return None;
     }
     Some((eight_digits(values), 7 - place))
@@ -83,7 +83,7 @@ fn read_two(text: &[u8]) -> Option<(u64, usize)> {
 
 /// The characters of `text`, one to eight, the last one in the highest byte.
 ///
-/// Every byte is the character less `0`, so that a digit is its value, and the zero bytes before the first are digits too.
+/// Every byte is the character less `0`, so that a digit is its value and the zero bytes before the first are zeros.
 #[inline]
 fn load(text: &[u8]) -> Option<u64> {
     let lead = 8 * 8usize.checked_sub(text.len())?;

@@ -1,3 +1,4 @@
 //! What a person looks at. A face reads and shows; it decides nothing.
 
+pub mod cli;
 pub mod config;

@@ -52,12 +52,20 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn short_numbers_read_as_written(text in "-?[0-9]{0,10}(\\.[0-9]{0,9})?", precision in 1..=38u8, scale in 0..=38u8) {
+    fn short_numbers_read_as_written(
+        text in "-?[0-9]{0,10}(\\.[0-9]{0,9})?",
+        precision in 1..=38u8,
+        scale in 0..=38u8,
+    ) {
         prop_assert_eq!(decimal::parse(text.as_bytes(), precision, scale), parse_slowly(&text, precision, scale));
     }
 
     #[test]
-    fn any_number_reads_as_written(text in "[-+]?0{0,3}[0-9]{0,25}(\\.[0-9]{1,20}0{0,5})?([eE][-+]?[0-9]{1,2})?", precision in 1..=38u8, scale in 0..=38u8) {
+    fn any_number_reads_as_written(
+        text in "[-+]?0{0,3}[0-9]{0,25}(\\.[0-9]{1,20}0{0,5})?([eE][-+]?[0-9]{1,2})?",
+        precision in 1..=38u8,
+        scale in 0..=38u8,
+    ) {
         prop_assert_eq!(decimal::parse(text.as_bytes(), precision, scale), parse_slowly(&text, precision, scale));
     }
 
@@ -72,7 +80,10 @@ proptest! {
     }
 
     #[test]
-    fn bytes_of_every_kind_are_read_or_refused(text in proptest::collection::vec(any::<u8>(), 0..20), at in 0..20usize) {
+    fn bytes_of_every_kind_are_read_or_refused(
+        text in proptest::collection::vec(any::<u8>(), 0..20),
+        at in 0..20usize,
+    ) {
         let _ = decimal::parse(&text, 38, 10);
         // One strange byte among digits.
         let mut digits = *b"12345.67890123456789";
@@ -113,7 +124,12 @@ proptest! {
     }
 
     #[test]
-    fn a_rescaled_mantissa_has_the_same_value(mantissa in any_i128(), zeros in 0..30u32, from in any::<u8>(), to in any::<u8>()) {
+    fn a_rescaled_mantissa_has_the_same_value(
+        mantissa in any_i128(),
+        zeros in 0..30u32,
+        from in any::<u8>(),
+        to in any::<u8>(),
+    ) {
         let mantissa = mantissa / 10i128.pow(zeros) * 10i128.pow(zeros);
         let exact = decimal_value(&mantissa.into(), from) * pow10(to.into());
         let expected = exact.is_integer().then(|| exact.to_integer()).and_then(|value| value.to_i128());
@@ -156,6 +172,11 @@ proptest! {
     }
 
     #[test]
+    fn a_mantissa_just_too_long_for_a_float_is_rounded_once(mantissa in (1i128 << 53)..(1 << 55), scale in 0..=22u8) {
+        same_bits(decimal::i128_to_f64(mantissa, scale), nearest_float(&decimal_value(&mantissa.into(), scale)));
+    }
+
+    #[test]
     fn a_decimal_is_the_nearest_to_a_float(x in any_finite(), precision in 1..=38u8, scale in any::<u8>()) {
         let nearest = nearest_integer(&(float_value(x) * pow10(scale.into())));
         let expected = (nearest.abs() < pow10(precision.into())).then(|| nearest.to_i128().unwrap());
@@ -172,19 +193,32 @@ proptest! {
     }
 
     #[test]
-    fn a_decimal_of_15_digits_survives_a_float(mantissa in -999_999_999_999_999i128..=999_999_999_999_999, scale in 0..=15u8) {
+    fn a_decimal_of_15_digits_survives_a_float(
+        mantissa in -999_999_999_999_999i128..=999_999_999_999_999,
+        scale in 0..=15u8,
+    ) {
         let float = decimal::i128_to_f64(mantissa, scale);
         prop_assert_eq!(decimal::from_f64(float, 38, scale), Some(mantissa));
     }
 
     #[test]
-    fn comparison_is_that_of_the_values(a in any_integer(383), b in any_integer(383), sa in any::<u8>(), sb in any::<u8>()) {
+    fn comparison_is_that_of_the_values(
+        a in any_integer(383),
+        b in any_integer(383),
+        sa in any::<u8>(),
+        sb in any::<u8>(),
+    ) {
         let order = decimal::compare(&i384(&a).unwrap(), sa, &i384(&b).unwrap(), sb);
         prop_assert_eq!(order, decimal_value(&a, sa).cmp(&decimal_value(&b, sb)));
     }
 
     #[test]
-    fn equal_values_of_two_scales_compare_equal(a in any_integer(200), sa in 0..=100u8, more in 0..=50u8, nudge in -1..=1i32) {
+    fn equal_values_of_two_scales_compare_equal(
+        a in any_integer(200),
+        sa in 0..=100u8,
+        more in 0..=50u8,
+        nudge in -1..=1i32,
+    ) {
         let b = &a * pow10(more.into()) + nudge;
         let order = decimal::compare(&i384(&a).unwrap(), sa, &i384(&b).unwrap(), sa + more);
         prop_assert_eq!(order, 0.cmp(&nudge));
@@ -221,8 +255,38 @@ fn the_grammar_is_jsons_and_a_little_more() {
         assert_eq!(parse(text, 18, 4), Ok(mantissa), "{text}");
     }
     let refused = [
-        "", "-", "+", ".", "-.", "5.", "-5.", "5.e1", ".e1", "e1", "1e", "1e+", "1e-", "1e1.5", "1e 1", " 1", "1 ", "1 2", "--1", "+-1",
-        "1.2.3", "1..2", "..1", "1,5", "0x10", "NaN", "inf", "1_000", "12345678901234567.", "1234567.8.9", "12345678.12345.", "\u{661}",
+        "",
+        "-",
+        "+",
+        ".",
+        "-.",
+        "5.",
+        "-5.",
+        "5.e1",
+        ".e1",
+        "e1",
+        "1e",
+        "1e+",
+        "1e-",
+        "1e1.5",
+        "1e 1",
+        " 1",
+        "1 ",
+        "1 2",
+        "--1",
+        "+-1",
+        "1.2.3",
+        "1..2",
+        "..1",
+        "1,5",
+        "0x10",
+        "NaN",
+        "inf",
+        "1_000",
+        "12345678901234567.",
+        "1234567.8.9",
+        "12345678.12345.",
+        "\u{661}",
     ];
     for text in refused {
         assert_eq!(parse(text, 38, 4), Err(DecimalError::Syntax), "{text:?}");
@@ -356,13 +420,29 @@ fn floats_that_are_no_decimal_of_the_precision_are_refused() {
     assert_eq!(decimal::from_f64(-0.0, 38, 255), Some(0));
     assert_eq!(decimal::from_f64(f64::from_bits(1), 38, 255), Some(0));
     assert_eq!(decimal::from_f64(f64::MAX, 38, 0), None);
-    assert_eq!(decimal::from_f64(0.1, 38, 38).map(|m| m.to_string()).as_deref(), Some("10000000000000000555111512312578270212"));
+    assert_eq!(
+        decimal::from_f64(0.1, 38, 38).map(|m| m.to_string()).as_deref(),
+        Some("10000000000000000555111512312578270212")
+    );
     assert_eq!(decimal::from_f64(2.5, 38, 0), Some(2));
     assert_eq!(decimal::from_f64(-3.5, 38, 0), Some(-4));
     assert_eq!(decimal::from_f64(99.994, 4, 2), Some(9_999));
     // Rounding itself may carry it out of range.
     assert_eq!(decimal::from_f64(99.996, 4, 2), None);
+}
 
+#[test]
+fn floats_of_every_exponent_are_rounded_right() {
+    for exponent in 0..2047u64 {
+        for fraction in [0, 1, 1 << 51, (1 << 52) - 1] {
+            let x = f64::from_bits(exponent << 52 | fraction);
+            for scale in [0, 22, 23, 255] {
+                let nearest = nearest_integer(&(float_value(x) * pow10(scale.into())));
+                let expected = (nearest < pow10(38)).then(|| nearest.to_i128().unwrap());
+                assert_eq!(decimal::from_f64(x, 38, scale), expected, "{x:e} at {scale}");
+            }
+        }
+    }
 }
 
 #[test]

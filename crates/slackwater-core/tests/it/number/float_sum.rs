@@ -11,6 +11,9 @@ use super::{any_finite, big_of_nat, cases, float_value, nearest_float, pow2, sam
 
 const NAN: u64 = 0x7ff8_0000_0000_0000;
 
+/// 53 ones, placed so that the upper digit they touch takes as many of them as it can.
+const HEAVIEST: f64 = f64::from_bits(0x452f_ffff_ffff_ffff);
+
 fn sum(terms: &[f64]) -> FloatSum {
     let mut sum = FloatSum::new();
     terms.iter().for_each(|x| sum.add(*x));
@@ -110,7 +113,10 @@ proptest! {
     }
 
     #[test]
-    fn neither_order_nor_grouping_shows(steps in vec(any_step(), 0..40).prop_flat_map(|steps| (Just(steps.clone()), Just(steps).prop_shuffle())), cut in 0..40usize) {
+    fn neither_order_nor_grouping_shows(
+        steps in vec(any_step(), 0..40).prop_flat_map(|steps| (Just(steps.clone()), Just(steps).prop_shuffle())),
+        cut in 0..40usize,
+    ) {
         let (steps, shuffled) = steps;
         let whole = folded(&steps);
         let (left, right) = shuffled.split_at(cut.min(shuffled.len()));
@@ -136,7 +142,11 @@ proptest! {
     }
 
     #[test]
-    fn bytes_read_back_and_can_be_added_to(steps in vec(any_step(), 0..20), more in vec(any_step(), 0..20), tail in any::<[u8; 2]>()) {
+    fn bytes_read_back_and_can_be_added_to(
+        steps in vec(any_step(), 0..20),
+        more in vec(any_step(), 0..20),
+        tail in any::<[u8; 2]>(),
+    ) {
         let mut sum = folded(&steps);
         let mut encoded = bytes(&sum);
         let length = encoded.len();
@@ -154,7 +164,12 @@ proptest! {
     }
 
     #[test]
-    fn decoding_accepts_only_what_encoding_writes(flags in 0..16u8, exponent in -2200..4200i16, magnitude in vec(any::<u8>(), 0..40), tail in vec(0..2u8, 0..26)) {
+    fn decoding_accepts_only_what_encoding_writes(
+        flags in 0..16u8,
+        exponent in -2200..4200i16,
+        magnitude in vec(any::<u8>(), 0..40),
+        tail in vec(0..2u8, 0..26),
+    ) {
         let mut encoded = vec![flags];
         encoded.extend(exponent.to_le_bytes());
         encoded.extend((magnitude.len() as u16).to_le_bytes());
@@ -260,19 +275,33 @@ fn thousands_of_extreme_terms_pass_their_carries_on() {
 }
 
 #[test]
-fn two_sums_with_every_carry_deferred_still_merge() {
-    let mut left = FloatSum::new();
-    for _ in 0..2046 {
-        left.add(f64::from_bits(0x43ff_ffff_ffff_ffff));
+fn a_digit_takes_no_more_than_it_holds_before_it_is_carried() {
+    for term in [HEAVIEST, -HEAVIEST] {
+        let mut sum = FloatSum::new();
+        for _ in 0..10_000 {
+            sum.add(term);
+        }
+        assert_eq!(value(&sum), float_value(term) * BigInt::from(10_000));
     }
-    let mut right = left.clone();
-    right.merge(&left);
-    right.merge(&left);
-    assert_eq!(value(&right), value(&left) * BigInt::from(3));
-    right.unmerge(&left);
-    right.unmerge(&left);
-    right.unmerge(&left);
-    assert!(right.is_zero());
+}
+
+#[test]
+fn two_sums_with_every_carry_deferred_still_merge() {
+    for terms in [1, 1000, 2044, 2045, 2046, 2047] {
+        let left = sum(&std::vec![HEAVIEST; terms]);
+        let mut right = left.clone();
+        right.merge(&left);
+        right.merge(&left);
+        assert_eq!(value(&right), value(&left) * BigInt::from(3));
+        for _ in 0..4 {
+            right.unmerge(&left);
+        }
+        assert_eq!(value(&right), -value(&left));
+        right.add(HEAVIEST);
+        right.merge(&left);
+        right.sub(HEAVIEST);
+        assert!(right.is_zero());
+    }
 }
 
 #[test]

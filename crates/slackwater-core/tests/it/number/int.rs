@@ -52,7 +52,10 @@ proptest! {
     }
 
     #[test]
-    fn in_place_sums_agree_with_big_integers(start in any_integer(380), terms in proptest::collection::vec(any_i128(), 0..40)) {
+    fn in_place_sums_agree_with_big_integers(
+        start in any_integer(380),
+        terms in proptest::collection::vec(any_i128(), 0..40),
+    ) {
         let mut sum = i384(&start).unwrap();
         let mut taken = sum;
         let (mut big_sum, mut big_taken) = (start.clone(), start.clone());
@@ -112,7 +115,9 @@ proptest! {
     }
 
     #[test]
-    fn decoding_accepts_only_what_encoding_writes(bytes in proptest::collection::vec(prop_oneof![Just(0u8), Just(255), Just(128), 0..60u8], 0..60)) {
+    fn decoding_accepts_only_what_encoding_writes(
+        bytes in proptest::collection::vec(prop_oneof![Just(0u8), Just(255), Just(128), 0..60u8], 0..60),
+    ) {
         if let Some((value, used)) = I384::decode(&bytes) {
             prop_assert_eq!(&encoded(&value), &bytes[..used]);
         }

@@ -7,7 +7,10 @@ use num_traits::Zero;
 use proptest::prelude::*;
 use slackwater_core::number::{Nat, Ratio, f64_from_parts};
 
-use super::{any_finite, any_natural, any_positive, big, cases, i384, nat_of_big, nearest_float, nearest_integer, pow10, same_bits};
+use super::{
+    any_finite, any_natural, any_positive, big, cases, i384, nat_of_big, nearest_float, nearest_integer, pow10,
+    same_bits,
+};
 
 fn ratio(negative: bool, num: &BigUint, den: &BigUint) -> Ratio {
     Ratio::new(negative, nat_of_big(num), nat_of_big(den))
@@ -59,7 +62,11 @@ proptest! {
     }
 
     #[test]
-    fn a_float_is_the_nearest_at_every_magnitude(num in any_natural(130), den in any_positive(130), shift in -1250..1150i64) {
+    fn a_float_is_the_nearest_at_every_magnitude(
+        num in any_natural(130),
+        den in any_positive(130),
+        shift in -1250..1150i64,
+    ) {
         let by = shift.unsigned_abs();
         let (num, den) = if shift < 0 { (num, den << by) } else { (num << by, den) };
         same_bits(ratio(false, &num, &den).to_f64(), nearest_float(&rational(false, &num, &den)));
@@ -100,11 +107,17 @@ proptest! {
     }
 
     #[test]
-    fn a_root_exactly_between_two_floats_goes_to_the_even_one(mantissa in (1u64 << 52)..(1 << 53), nudge in -1..=1i64) {
-        // (m + 1/2)^2 has a root of 54 bits, exactly between two floats.
-        let middle = BigUint::from(mantissa) * 2u32 + 1u32;
-        let num = BigInt::from(&middle * &middle) * 1_000_000_007u64 + nudge;
-        let den = BigUint::from(4u32 * 1_000_000_007);
+    fn a_root_exactly_between_two_floats_goes_to_the_even_one(
+        mantissa in (1u64 << 52)..(1 << 53),
+        nudge in -1..=1i64,
+        shift in 0..12u32,
+        common in prop_oneof![Just(1u64), Just(1_000_000_007)],
+    ) {
+        // (m + 1/2)^2 has a root of 54 bits, exactly between two floats. Without a common factor only the root is
+        // inexact, with one the quotient under it is as well.
+        let middle = (BigUint::from(mantissa) * 2u32 + 1u32) << shift;
+        let num = BigInt::from(&middle * &middle) * common + nudge;
+        let den = BigUint::from(common) << (2 * (shift + 1));
         let expected = mantissa + match nudge { -1 => 0, 0 => mantissa & 1, _ => 1 };
         same_bits(ratio(false, num.magnitude(), &den).sqrt_to_f64(), expected as f64);
     }

@@ -1,0 +1,102 @@
+//! Throughput of the fold on W1, beside a hand loop over decoded rows as the floor, with where the rest goes.
+//!
+//! `cargo run --release -- w1 [--trades N] [--runs N]` prints medians. Every run is a process of its own, so that CPU
+//! seconds and peak memory are its own.
+
+mod generate;
+mod stages;
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// What one run of one stage took.
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    events: f64,
+    wall: f64,
+    cpu: f64,
+    peak_mib: f64,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("w1") => w1(option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 5)),
+        Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
+        _ => Err(io::Error::other("usage: w1 [--trades N] [--runs N]")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn option(arguments: &[String], name: &str, default: u64) -> u64 {
+    let at = arguments.iter().position(|argument| argument == name);
+    at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
+}
+
+const STAGES: [(&str, &str, &str); 6] = [
+    ("hand loop", "1", "a hash map of minute bars over rows decoded before, without dedup"),
+    ("read", "1", "bytes of the file into chunks"),
+    ("decode", "1", "read, and NDJSON to rows"),
+    ("judge", "1", "read, decode, and exact identity over all history"),
+    ("fold", "1", "everything, to final rows, on one thread"),
+    ("fold", "2", "everything, to final rows, on two threads"),
+];
+
+fn w1(trades: u64, runs: u64) -> io::Result<()> {
+    let file = data(trades)?;
+    println!("W1: {trades} trades, {} MiB of NDJSON; medians of {runs}", fs::metadata(&file)?.len() >> 20);
+    println!("{:<10} {:>7} {:>12} {:>8} {:>8} {:>9}  what", "stage", "threads", "events/s", "wall s", "CPU s", "peak MiB");
+    let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); STAGES.len()];
+    // Stages in turn, run by run, so that a slow minute of the machine falls on all of them.
+    for _ in 0..runs.max(1) {
+        for (stage, figures) in STAGES.iter().zip(&mut figures) {
+            figures.push(measure(stage, &file)?);
+        }
+    }
+    for ((name, threads, what), figures) in STAGES.iter().zip(&figures) {
+        let of = |part: fn(&Figures) -> f64| median(figures.iter().map(part).collect());
+        let (events, wall) = (of(|f| f.events), of(|f| f.wall));
+        let (cpu, peak) = (of(|f| f.cpu), of(|f| f.peak_mib));
+        println!("{name:<10} {threads:>7} {:>12.0} {wall:>8.2} {cpu:>8.2} {peak:>9.0}  {what}", events / wall);
+    }
+    Ok(())
+}
+
+/// Makes the events once; they are the same bytes every time.
+fn data(trades: u64) -> io::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("w1_{trades}.ndjson"));
+    if !file.exists() {
+        let part = file.with_extension("part");
+        let mut out = BufWriter::new(File::create(&part)?);
+        generate::generate(trades, &mut out)?;
+        out.flush()?;
+        fs::rename(&part, &file)?;
+    }
+    Ok(file)
+}
+
+fn measure((stage, threads, _): &(&str, &str, &str), file: &Path) -> io::Result<Figures> {
+    let output = Command::new(env::current_exe()?).arg("stage").args([stage, threads]).arg(file).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match numbers[..] {
+        [events, wall, cpu, peak_mib] if output.status.success() => Ok(Figures { events, wall, cpu, peak_mib }),
+        _ => Err(io::Error::other(format!("{stage}: {}", String::from_utf8_lossy(&output.stderr)))),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

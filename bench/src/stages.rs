@@ -1,0 +1,174 @@
+//! One stage of the work on one file, timed in a process of its own.
+
+use slackwater::connect::files::input::FileChunks;
+use slackwater::decode::{Chunk, Decoder};
+use slackwater::face::config::{self, Config};
+use slackwater::runtime::Feed;
+use slackwater::runtime::engine::{self, Arrangement};
+use slackwater::runtime::gauge::Gauge;
+use slackwater_core::judge::Judge;
+use slackwater_core::machine::{Shard, judge_batch};
+use slackwater_core::memory::Memory;
+use std::collections::HashMap;
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+struct FileFeed(FileChunks);
+
+impl Feed for FileFeed {
+    type Error = io::Error;
+
+    fn next(&mut self) -> io::Result<Option<Chunk>> {
+        self.0.next_chunk().map_err(io::Error::other)
+    }
+
+    fn read(&self) -> u64 {
+        self.0.bytes_read()
+    }
+}
+
+/// Runs a stage and prints: events, wall seconds, CPU seconds, peak MiB.
+pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
+    let threads: usize = threads.parse().map_err(io::Error::other)?;
+    let config = config::load(include_str!("../w1.toml"), "w1.toml").map_err(|errors| io::Error::other(errors.render(false)))?;
+    let rows = if stage == "hand loop" { decoded(&config, file)? } else { Vec::new() };
+    let (cpu, watch) = (cpu_seconds()?, Instant::now());
+    let events = match stage {
+        "hand loop" => hand_loop(&rows),
+        "read" => chunks(&config, file)?.map(|chunk| chunk.map(|chunk| lines(&chunk))).sum::<io::Result<u64>>()?,
+        "decode" => decode(&config, file)?,
+        "judge" => judge(&config, file)?,
+        _ => fold(&config, file, threads)?,
+    };
+    let (wall, cpu) = (watch.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
+    println!("{events} {wall} {cpu} {}", peak_mib()?);
+    Ok(())
+}
+
+fn lines(chunk: &Chunk) -> u64 {
+    // Reading touches every byte once, as a reader that cuts at line ends must.
+    chunk.bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn open(config: &Config, file: &Path) -> io::Result<FileFeed> {
+    let schema = &config.plan.sources[0].schema;
+    FileChunks::open(0, config.sources[0].format, file, schema).map(FileFeed).map_err(io::Error::other)
+}
+
+fn chunks(config: &Config, file: &Path) -> io::Result<impl Iterator<Item = io::Result<Chunk>>> {
+    let mut feed = open(config, file)?;
+    Ok(std::iter::from_fn(move || feed.next().transpose()))
+}
+
+fn decode(config: &Config, file: &Path) -> io::Result<u64> {
+    let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
+    let mut events = 0;
+    for chunk in chunks(config, file)? {
+        events += black_box(decoder.decode(&chunk?)).entries().len() as u64;
+    }
+    Ok(events)
+}
+
+fn judge(config: &Config, file: &Path) -> io::Result<u64> {
+    let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
+    let (mut judge, mut memory) = (Judge::new(&config.plan), Memory::new());
+    for chunk in chunks(config, file)? {
+        let batch = Arc::new(decoder.decode(&chunk?));
+        let shard = Shard { number: 0, of: 1, folds: 1 };
+        black_box(judge_batch(&config.plan, &mut judge, &mut memory, &batch, shard));
+    }
+    Ok(judge.counts()[0].received)
+}
+
+fn fold(config: &Config, file: &Path, threads: usize) -> io::Result<u64> {
+    let formats = [config.sources[0].format];
+    let feeds = vec![open(config, file)?];
+    let gauge = Gauge::default();
+    let arrangement = Arrangement::of_threads(threads);
+    let folded = engine::fold(&config.plan, &formats, feeds, arrangement, &gauge, |_| Ok(()))?;
+    assert!(folded.seen.counts()[0].balances() && !folded.finals.is_empty());
+    Ok(folded.seen.counts()[0].received)
+}
+
+/// A decoded trade, as a hand-made consumer would hold it.
+struct Trade {
+    symbol: u16,
+    minute: i64,
+    time: i64,
+    price: i64,
+    size: i64,
+}
+
+fn decoded(config: &Config, file: &Path) -> io::Result<Vec<Trade>> {
+    let number = |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |n, d| n * 10 + i64::from(d - b'0'));
+    let mut rows = Vec::new();
+    for chunk in chunks(config, file)? {
+        let chunk = chunk?;
+        for line in chunk.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let mut cells = line.split(|byte| *byte == b':').skip(1);
+            let mut next = || cells.next().map_or(0, number);
+            let (_, symbol, _, ts, price, size) = (next(), next(), next(), next(), next(), next());
+            rows.push(Trade { symbol: symbol as u16, minute: ts / 60_000_000, time: ts, price, size });
+        }
+    }
+    Ok(rows)
+}
+
+#[derive(Default)]
+struct Bar {
+    open: (i64, i64),
+    high: i64,
+    low: i64,
+    close: (i64, i64),
+    volume: i64,
+    value: i128,
+    trades: u64,
+    squares: i128,
+}
+
+/// What the numbers themselves cost: no parsing, no dedup, no nulls, no order among equal times.
+fn hand_loop(rows: &[Trade]) -> u64 {
+    let mut bars: HashMap<(u16, i64), Bar> = HashMap::new();
+    for trade in rows {
+        let Trade { symbol, minute, time, price, size } = trade;
+        let bar = bars.entry((*symbol, *minute)).or_insert_with(|| Bar {
+            open: (*time, *price),
+            low: *price,
+            close: (*time, *price),
+            ..Bar::default()
+        });
+        if *time < bar.open.0 {
+            bar.open = (*time, *price);
+        }
+        if *time >= bar.close.0 {
+            bar.close = (*time, *price);
+        }
+        bar.high = bar.high.max(*price);
+        bar.low = bar.low.min(*price);
+        bar.volume += size;
+        bar.value += i128::from(*price) * i128::from(*size);
+        bar.trades += 1;
+        bar.squares += i128::from(*price) * i128::from(*price);
+    }
+    black_box(&bars);
+    rows.len() as u64
+}
+
+fn cpu_seconds() -> io::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // Behind the parenthesised name: fields 14 and 15 of the whole are user and system time, in hundredths.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    Ok(ticks.sum::<f64>() / 100.0)
+}
+
+fn peak_mib() -> io::Result<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<f64>().ok());
+    Ok(kib.unwrap_or(0.0) / 1024.0)
+}

@@ -1,0 +1,271 @@
+//! Final rows and refused events as text: NDJSON, or CSV of one pipeline.
+//!
+//! Decimals are JSON strings with all digits of their scale, doubles Rust's shortest text that reads back to the same
+//! bits, infinities and NaN strings, times RFC 3339 in UTC.
+
+use slackwater_core::fold::Final;
+use slackwater_core::machine::{Quarantined, Why};
+use slackwater_core::number::decimal;
+use slackwater_core::plan::{Pipeline, Plan};
+use slackwater_core::row::Row;
+use slackwater_core::time::format_rfc3339;
+use slackwater_core::value::{Type, Value};
+use std::fmt::Write as _;
+
+/// What rows are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One JSON object a line.
+    Ndjson,
+    /// RFC 4180 with a header; null and the empty text are both an empty cell.
+    Csv,
+}
+
+impl Shape {
+    /// The shape that a file name asks for by its ending, `.gz` and `.zst` left aside; NDJSON for standard output.
+    pub fn of_name(name: &str) -> Option<Shape> {
+        let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
+        match plain.rsplit_once('.').map(|(_, ending)| ending) {
+            _ if name == "-" => Some(Shape::Ndjson),
+            Some("ndjson" | "jsonl" | "json") => Some(Shape::Ndjson),
+            Some("csv") => Some(Shape::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// Appends a final row as a JSON object and a line end.
+pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
+    let pipeline = &plan.pipelines[usize::from(row.pipeline)];
+    let mut object = Object::start(out);
+    object.text("pipeline", &pipeline.name);
+    for (column, value) in pipeline.key.iter().zip(&row.key) {
+        object.value(&column.name, value.value(), column.expr.ty);
+    }
+    object.time("window_start", row.window.start);
+    object.time("window_end", row.window.end);
+    object.text("tier", "final");
+    object.raw("generation", &row.generation.to_string());
+    object.text("cause", row.cause.code());
+    if row.removed {
+        object.raw("removed", "true");
+    }
+    for (column, value) in pipeline.columns.iter().zip(&row.values) {
+        object.value(&column.name, value.value(), column.expr.ty);
+    }
+    object.text("digest", &hex(&row.digest));
+    object.end();
+}
+
+/// Appends the CSV header of a pipeline's rows.
+pub fn csv_header(pipeline: &Pipeline, out: &mut String) {
+    let mut cells: Vec<&str> = vec!["pipeline"];
+    cells.extend(pipeline.key.iter().map(|column| column.name.as_str()));
+    cells.extend(["window_start", "window_end", "tier", "generation", "cause", "removed"]);
+    cells.extend(pipeline.columns.iter().map(|column| column.name.as_str()));
+    cells.push("digest");
+    for (index, cell) in cells.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        csv_cell(cell, out);
+    }
+    out.push('\n');
+}
+
+/// Appends a final row as a CSV record.
+pub fn csv(plan: &Plan, row: &Final, out: &mut String) {
+    let pipeline = &plan.pipelines[usize::from(row.pipeline)];
+    csv_cell(&pipeline.name, out);
+    let mut cell = String::new();
+    let mut put = |value: Value<'_>, ty: Type| {
+        cell.clear();
+        plain(value, ty, &mut cell);
+        out.push(',');
+        csv_cell(&cell, out);
+    };
+    for (column, value) in pipeline.key.iter().zip(&row.key) {
+        put(value.value(), column.expr.ty);
+    }
+    for time in [row.window.start, row.window.end] {
+        out.push(',');
+        put_time(time, out);
+    }
+    let _ = write!(out, ",final,{},{},{}", row.generation, row.cause.code(), if row.removed { "true" } else { "" });
+    let mut put = |value: Value<'_>, ty: Type| {
+        cell.clear();
+        plain(value, ty, &mut cell);
+        out.push(',');
+        csv_cell(&cell, out);
+    };
+    for (column, value) in pipeline.columns.iter().zip(&row.values) {
+        put(value.value(), column.expr.ty);
+    }
+    out.push(',');
+    out.push_str(&hex(&row.digest));
+    out.push('\n');
+}
+
+/// Appends an event that was set aside as a JSON object and a line end: where it stood, why, and its bytes.
+pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
+    let source = &plan.sources[usize::from(event.source)];
+    let mut object = Object::start(out);
+    object.text("source", &source.name);
+    object.text("file", &event.part);
+    object.raw("line", &event.position.line.to_string());
+    object.raw("offset", &event.position.offset.to_string());
+    match event.why {
+        Why::Undecoded(refusal) | Why::Refused(refusal) => {
+            object.text("reason", refusal.reason.code());
+            if refusal.reason == slackwater_core::poison::Reason::Require {
+                let guard = refusal.field.and_then(|index| source.require.get(usize::from(index)));
+                object.text("guard", guard.map_or("", |guard| guard.text.as_str()));
+            } else if let Some(field) = refusal.field.and_then(|index| source.schema.fields().get(usize::from(index))) {
+                object.text("field", &field.name);
+            }
+            match std::str::from_utf8(&event.bytes) {
+                Ok(raw) => object.text("raw", raw),
+                Err(_) => object.text("raw_hex", &hex(&event.bytes)),
+            }
+        }
+        Why::Conflict => {
+            object.text("reason", "conflict");
+            object.key("content");
+            let row = Row::new(&source.schema, &event.bytes);
+            let mut content = Object::start(object.out);
+            for (index, field) in source.schema.fields().iter().enumerate().filter(|(i, _)| source.schema.is_content(*i)) {
+                content.value(&field.name, row.get(index), field.ty);
+            }
+            content.close();
+        }
+    }
+    object.end();
+}
+
+/// Lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+struct Object<'a> {
+    out: &'a mut String,
+    first: bool,
+}
+
+impl<'a> Object<'a> {
+    fn start(out: &'a mut String) -> Self {
+        out.push('{');
+        Object { out, first: true }
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.first {
+            self.out.push(',');
+        }
+        self.first = false;
+        json_text(key, self.out);
+        self.out.push(':');
+    }
+
+    fn raw(&mut self, key: &str, json: &str) {
+        self.key(key);
+        self.out.push_str(json);
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        self.key(key);
+        json_text(text, self.out);
+    }
+
+    fn time(&mut self, key: &str, nanos: i128) {
+        self.key(key);
+        self.out.push('"');
+        put_time(nanos, self.out);
+        self.out.push('"');
+    }
+
+    fn value(&mut self, key: &str, value: Value<'_>, ty: Type) {
+        self.key(key);
+        let bare = match value {
+            Value::Null => return self.out.push_str("null"),
+            Value::Text(text) => return json_text(&String::from_utf8_lossy(text), self.out),
+            Value::Bool(_) | Value::I64(_) | Value::U64(_) => true,
+            Value::F64(x) => x.is_finite(),
+            Value::Decimal(_) | Value::Wide(_) | Value::Time(_) => false,
+        };
+        if !bare {
+            self.out.push('"');
+        }
+        plain(value, ty, self.out);
+        if !bare {
+            self.out.push('"');
+        }
+    }
+
+    fn close(self) {
+        self.out.push('}');
+    }
+
+    fn end(self) {
+        self.out.push_str("}\n");
+    }
+}
+
+/// A value as bare text; null is empty.
+fn plain(value: Value<'_>, ty: Type, out: &mut String) {
+    let scale = ty.exact().map_or(0, |(_, scale)| scale);
+    // Writing to a String cannot fail.
+    let _ = match value {
+        Value::Null => Ok(()),
+        Value::Bool(b) => write!(out, "{b}"),
+        Value::I64(v) => write!(out, "{v}"),
+        Value::U64(v) => write!(out, "{v}"),
+        Value::F64(x) if x.is_infinite() => write!(out, "{}", if x > 0.0 { "inf" } else { "-inf" }),
+        Value::F64(x) => write!(out, "{x:?}"),
+        Value::Decimal(mantissa) => decimal::write(out, mantissa, scale),
+        Value::Wide(mantissa) => decimal::write_wide(out, &mantissa, scale),
+        Value::Text(text) => {
+            out.push_str(&String::from_utf8_lossy(text));
+            Ok(())
+        }
+        Value::Time(nanos) => {
+            put_time(nanos.into(), out);
+            Ok(())
+        }
+    };
+}
+
+fn put_time(nanos: i128, out: &mut String) {
+    let _ = format_rfc3339(nanos, out);
+}
+
+fn json_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' || c == '\u{7f}' => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn csv_cell(text: &str, out: &mut String) {
+    if !text.contains([',', '"', '\n', '\r']) {
+        return out.push_str(text);
+    }
+    out.push('"');
+    out.push_str(&text.replace('"', "\"\""));
+    out.push('"');
+}

@@ -1,0 +1,37 @@
+//! Exit codes, and what they mean.
+
+use std::process::{ExitCode, Termination};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done. Refused events are in quarantine and in the summary; they do not fail a command.
+    Done = 0,
+    /// The result is not what it must be: a defect of slackwater.
+    Wrong = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The configuration is wrong.
+    Config = 3,
+    /// An input could not be read to its end; nothing was written.
+    Input = 4,
+    /// An output could not be written.
+    Output = 5,
+}
+
+/// For `--help`.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0  done; refused events are in quarantine and in the summary, and do not fail a command
+  1  a result is not what it must be: a defect of slackwater, please report it
+  2  the command line is wrong
+  3  the configuration is wrong
+  4  an input could not be read to its end; nothing was written
+  5  an output could not be written";
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self as u8)
+    }
+}

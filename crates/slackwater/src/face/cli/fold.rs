@@ -1,0 +1,221 @@
+//! `slackwater fold`: finite files in, final rows out.
+
+use super::summary::Summary;
+use super::{Exit, FoldArgs, check, threads};
+use crate::connect::files::input::{FileChunks, InputError};
+use crate::connect::files::output::{OutputError, OutputFile};
+use crate::connect::files::render::{self, Shape};
+use crate::decode::Chunk;
+use crate::decode::spelling::nearest;
+use crate::face::config::Config;
+use crate::runtime::Feed;
+use crate::runtime::clock::Stopwatch;
+use crate::runtime::engine::{self, Arrangement, Folded};
+use crate::runtime::gauge::Gauge;
+use indicatif::{ProgressBar, ProgressStyle};
+use slackwater_core::machine::Quarantined;
+use slackwater_core::plan::Plan;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Why a fold stopped.
+enum Stop {
+    Usage(String),
+    Input(InputError),
+    Output(OutputError),
+}
+
+impl From<InputError> for Stop {
+    fn from(error: InputError) -> Self {
+        Stop::Input(error)
+    }
+}
+
+impl From<OutputError> for Stop {
+    fn from(error: OutputError) -> Self {
+        Stop::Output(error)
+    }
+}
+
+impl Stop {
+    /// Says why on standard error. A reader that closed its pipe wants no more words.
+    fn report(self) -> Exit {
+        let (exit, text) = match self {
+            Stop::Usage(text) => (Exit::Usage, text),
+            Stop::Input(error) => (Exit::Input, format!("{error}; no row was written")),
+            Stop::Output(OutputError::Closed { .. }) => return Exit::Output,
+            Stop::Output(error) => (Exit::Output, error.to_string()),
+        };
+        eprintln!("error: {text}");
+        exit
+    }
+}
+
+struct FileFeed(FileChunks);
+
+impl Feed for FileFeed {
+    type Error = Stop;
+
+    fn next(&mut self) -> Result<Option<Chunk>, Stop> {
+        Ok(self.0.next_chunk()?)
+    }
+
+    fn read(&self) -> u64 {
+        self.0.bytes_read()
+    }
+}
+
+pub(super) fn run(args: &FoldArgs) -> Exit {
+    let mut config = match check::load(&args.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    match fold(args, &mut config) {
+        Ok(()) => Exit::Done,
+        Err(stop) => stop.report(),
+    }
+}
+
+fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
+    choose(&mut config.plan, &args.pipelines)?;
+    let plan = &config.plan;
+    let shape = shape(plan, &args.out)?;
+    let feeds = open(args, config)?;
+    let total = feeds.iter().map(|feed| feed.0.bytes_total()).sum::<Option<u64>>();
+    // Both are made before anything is read: a place that cannot be written to is found out at once.
+    let out = OutputFile::create(Path::new(&args.out))?;
+    let mut aside = args.quarantine.as_ref().map(|path| OutputFile::create(Path::new(path))).transpose()?;
+    let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
+    let arrangement = Arrangement::of_threads(threads(args.threads));
+    let (gauge, watch) = (Gauge::default(), Stopwatch::start());
+    let mut text = String::new();
+    let put_aside = |events: &[Quarantined]| {
+        let Some(file) = &mut aside else { return Ok(()) };
+        text.clear();
+        events.iter().for_each(|event| render::quarantined(plan, event, &mut text));
+        Ok(file.write(text.as_bytes())?)
+    };
+    let folded = watched(args, &gauge, total, || {
+        engine::fold(plan, &formats, feeds, arrangement, &gauge, put_aside)
+    })?;
+    write(plan, shape, &folded, out)?;
+    if let Some(aside) = aside {
+        aside.finish()?;
+    }
+    let summary = Summary::new(plan, &folded, watch.elapsed());
+    eprint!("{}", if args.json { summary.json() } else { summary.text() });
+    Ok(())
+}
+
+/// Keeps the asked pipelines only.
+fn choose(plan: &mut Plan, names: &[String]) -> Result<(), Stop> {
+    let known: Vec<String> = plan.pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
+    for name in names {
+        if !known.contains(name) {
+            let near = nearest(name, known.iter().map(String::as_str));
+            let hint = near.map_or(format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            return Err(Stop::Usage(format!("--pipeline {name}: there is no such pipeline; {hint}")));
+        }
+    }
+    if !names.is_empty() {
+        plan.pipelines.retain(|pipeline| names.contains(&pipeline.name));
+    }
+    Ok(())
+}
+
+fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
+    let Some(shape) = Shape::of_name(out) else {
+        let text = format!("--out {out}: name it .ndjson or .csv (and .gz or .zst behind that), or `-`");
+        return Err(Stop::Usage(text));
+    };
+    if shape == Shape::Csv && plan.pipelines.len() > 1 {
+        let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+        let text = format!(
+            "--out {out}: pipelines have columns of their own, so a CSV holds one; add --pipeline with one of {}, or \
+             write .ndjson",
+            names.join(", ")
+        );
+        return Err(Stop::Usage(text));
+    }
+    Ok(shape)
+}
+
+/// Opens every input. A pipeline whose source has none would be silently empty, so that is an error.
+fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileFeed>, Stop> {
+    let names = || config.sources.iter().map(|source| source.name.as_str());
+    let (mut feeds, mut fed, mut standard) = (Vec::new(), vec![false; config.sources.len()], false);
+    for input in &args.inputs {
+        let Some((name, path)) = input.split_once('=') else {
+            return Err(Stop::Usage(format!("--input {input}: write SOURCE=PATH, as in --input trades=trades.csv")));
+        };
+        let Some(index) = names().position(|known| known == name) else {
+            let all: Vec<&str> = names().collect();
+            let hint = nearest(name, names())
+                .map_or(format!("there are {}", all.join(", ")), |near| format!("did you mean `{near}`?"));
+            return Err(Stop::Usage(format!("--input {input}: there is no source `{name}`; {hint}")));
+        };
+        if path == "-" && std::mem::replace(&mut standard, true) {
+            return Err(Stop::Usage("--input: standard input can be read once only".into()));
+        }
+        let schema = &config.plan.sources[index].schema;
+        feeds.push(FileFeed(FileChunks::open(index as u16, config.sources[index].format, Path::new(path), schema)?));
+        fed[index] = true;
+    }
+    for pipeline in &config.plan.pipelines {
+        let source = usize::from(pipeline.source);
+        if !fed[source] {
+            let name = &config.sources[source].name;
+            let text = format!("pipeline `{}` reads `{name}`, which has no input: add --input {name}=PATH", pipeline.name);
+            return Err(Stop::Usage(text));
+        }
+    }
+    Ok(feeds)
+}
+
+/// Does `work`, with a progress bar where a person is watching.
+fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, work: impl FnOnce() -> T) -> T {
+    if args.json || !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let style = "{bar:40} {bytes} of {total_bytes}  {msg}  {eta} left";
+    let bar = match total {
+        Some(total) => ProgressBar::new(total)
+            .with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar())),
+        None => ProgressBar::new_spinner(),
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                bar.set_position(gauge.read());
+                bar.set_message(format!("{} events", gauge.events()));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            bar.finish_and_clear();
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+fn write(plan: &Plan, shape: Shape, folded: &Folded, mut out: OutputFile) -> Result<(), Stop> {
+    let mut text = String::new();
+    if let (Shape::Csv, Some(pipeline)) = (shape, plan.pipelines.first()) {
+        render::csv_header(pipeline, &mut text);
+    }
+    for row in &folded.finals {
+        match shape {
+            Shape::Ndjson => render::ndjson(plan, row, &mut text),
+            Shape::Csv => render::csv(plan, row, &mut text),
+        }
+        if text.len() > 1 << 16 {
+            out.write(text.as_bytes())?;
+            text.clear();
+        }
+    }
+    out.write(text.as_bytes())?;
+    Ok(out.finish()?)
+}

@@ -1,0 +1,140 @@
+//! The command line.
+
+mod check;
+mod exit;
+mod fold;
+mod summary;
+
+pub use exit::Exit;
+pub use summary::Summary;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Exact windowed aggregates of event streams: the same bits whatever the order of arrival.
+#[derive(Debug, Parser)]
+#[command(name = "slackwater", version, after_help = exit::HELP, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fold finite event files to the end and write their final rows
+    #[command(after_help = FOLD_HELP)]
+    Fold(FoldArgs),
+    /// Check a configuration, or show what it declares
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make a million hostile trades, fold them, and compare every final with the exchange's own truth
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct FoldArgs {
+    /// The configuration: sources and pipelines
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Events of a source: NDJSON or CSV as the source says; .gz and .zst are unpacked; `-` is standard input
+    #[arg(long = "input", value_name = "SOURCE=PATH", required = true)]
+    inputs: Vec<String>,
+    /// Where the final rows go: .ndjson or .csv, with .gz or .zst behind it if wanted; `-` is standard output
+    #[arg(long, value_name = "PATH")]
+    out: String,
+    /// Where refused events go, one JSON object each: file, line, offset, reason and raw bytes
+    #[arg(long, value_name = "PATH")]
+    quarantine: Option<String>,
+    /// Fold only these pipelines
+    #[arg(long = "pipeline", value_name = "NAME")]
+    pipelines: Vec<String>,
+    /// Worker threads; the result is the same for any number [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Write the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const FOLD_HELP: &str = "\
+Example:
+  slackwater fold -c bars.toml --input trades=trades.csv.gz --out bars.ndjson --quarantine refused.ndjson
+
+One JSON object per final row: pipeline, group-by columns, window_start, window_end, tier, generation, cause, the
+selected columns, and a digest of them all. Rows are sorted by pipeline, window start and key. The summary on standard
+error accounts for every event and ends with one digest over all rows: equal facts give the equal digest.
+
+Exit codes: see `slackwater --help`.";
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check a configuration; every mistake is shown with its line and what to write instead
+    Check(ConfigArgs),
+    /// Show the fields of each source and the output columns of each pipeline
+    Schema(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Trades that the exchange makes
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=50_000_000))]
+    trades: u64,
+    /// Seed of the exchange: the same seed makes the same trades, and so the same digest
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Keep the configuration, the events and the final rows in this directory
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Write the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `demo` was asked for.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Trades to make.
+    pub trades: u64,
+    /// Seed of the exchange.
+    pub seed: u64,
+    /// Worker threads.
+    pub threads: usize,
+    /// Where to keep the files, if anywhere.
+    pub keep: Option<PathBuf>,
+    /// Whether the result is to be JSON.
+    pub json: bool,
+}
+
+/// Runs the command line. The demo stands behind the faces, so it is handed in.
+pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
+    match cli.command {
+        Command::Fold(args) => fold::run(&args),
+        Command::Config(ConfigCommand::Check(args)) => check::check(&args),
+        Command::Config(ConfigCommand::Schema(args)) => check::schema(&args),
+        Command::Demo(args) => demo(DemoOptions {
+            trades: args.trades,
+            seed: args.seed,
+            threads: threads(args.threads),
+            keep: args.keep,
+            json: args.json,
+        }),
+    }
+}
+
+/// The asked number of threads, or one per core.
+fn threads(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}

@@ -1,0 +1,298 @@
+//! One `[source.NAME]` section.
+
+use super::keys::{self, Section, Text, entries, suggest};
+use super::problem::Problems;
+use super::{KeepRaw, Kind, SourceConfig, sql_problem, type_text};
+use crate::decode::Format;
+use crate::sql;
+use slackwater_core::plan::{GapPolicy, Guard, Knobs, LatePolicy, Source};
+use slackwater_core::schema::{Field, IdentityRule, Roles, Schema};
+use slackwater_core::time;
+use slackwater_core::value::Type;
+use std::ops::Range;
+use toml::de::DeValue;
+
+/// A declared field, and where its name and type stand.
+struct Declared {
+    field: Field,
+    span: Range<usize>,
+}
+
+/// The values of the keys that name fields, before they are looked up.
+struct RoleKeys<'c> {
+    identity: Option<Identity<'c>>,
+    event_time: Option<Text<'c>>,
+    origin: Option<Text<'c>>,
+    sequence: Option<Text<'c>>,
+    by_sequence: Option<()>,
+    version: Option<Text<'c>>,
+    op: Option<Text<'c>>,
+    arrival: Option<Text<'c>>,
+}
+
+enum Identity<'c> {
+    /// `identity = "..."`: a field, or one of two words.
+    One(Text<'c>),
+    /// `identity = [...]`: fields.
+    Several(Vec<Text<'c>>),
+}
+
+/// Reads a source; none when anything in it is wrong.
+pub(super) fn read(
+    name: &str,
+    mut section: Section<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<(SourceConfig, Source)> {
+    let before = problems.count();
+    let settings = settings(name, &mut section, problems);
+    let roles = role_keys(&mut section, problems);
+    let (min_time, max_time) = (section.time("min_time", problems), section.time("max_time", problems));
+    if let (Some(min), Some(max)) = (min_time, max_time)
+        && min > max
+    {
+        let message = "`min_time` is after `max_time`, so that every event would be refused";
+        problems.add(section.place(), message).help("swap them");
+    }
+    let max_future = section.duration("max_future", problems);
+    let late = section.choice("late", &[("amend", LatePolicy::Amend), ("hold", LatePolicy::Hold)], problems);
+    let gap = section.choice("gap", &[("hold", GapPolicy::Hold), ("incomplete", GapPolicy::Incomplete)], problems);
+    let (origins, knobs) = origins_and_knobs(&mut section, roles.origin.is_some(), problems);
+    let require = section.texts("require", problems).unwrap_or_default();
+    let declared = fields(&mut section, problems);
+    let place = section.place();
+    section.finish(problems);
+    let schema = schema(&roles, &declared?, place, problems)?;
+    check_origins(&schema, origins.as_deref().unwrap_or_default(), problems);
+    let require = guards(name, &schema, require, problems);
+    let source = Source {
+        name: name.to_string(),
+        schema,
+        origins: origins.map(|names| names.iter().map(|name| name.value.to_string()).collect()),
+        max_future,
+        min_time,
+        max_time,
+        require,
+        knobs,
+        late: late.unwrap_or_default(),
+        gap: gap.unwrap_or_default(),
+    };
+    if problems.count() == before { Some((settings?, source)) } else { None }
+}
+
+fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<SourceConfig> {
+    let missing = |section: &Section<'_>, key, example, problems: &mut Problems<'_>| {
+        if !section.has(key) {
+            section.missing(key, example, problems);
+        }
+    };
+    missing(section, "kind", "kind = \"files\" (or http, websocket, kafka, valkey, nats, postgres)", problems);
+    missing(section, "format", "format = \"json\" (or csv)", problems);
+    let kind = section.choice("kind", &Kind::ALL, problems);
+    let format = format(section, problems);
+    let keep_raw = match section.get("keep_raw") {
+        None => Some(KeepRaw::Forever),
+        Some(value) => match value.get_ref().as_str() {
+            Some("forever") => Some(KeepRaw::Forever),
+            Some("none") => Some(KeepRaw::No),
+            Some(text) if time::parse_duration(text).is_none() => {
+                let message = format!("`{text}` is no value of `keep_raw`");
+                problems.add(value.span(), message).help("write \"forever\", \"none\" or a duration such as \"30d\"");
+                None
+            }
+            _ => keys::duration_of("keep_raw", value, problems).map(KeepRaw::For),
+        },
+    };
+    Some(SourceConfig { name: name.to_string(), kind: kind?, format: format?, keep_raw: keep_raw? })
+}
+
+fn format(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Format> {
+    let known = [("json", Some(Format::Json)), ("csv", Some(Format::Csv)), ("parquet", None)];
+    let format = section.choice("format", &known, problems)?;
+    if format.is_none() {
+        let text = section.text("format", problems)?;
+        problems.add(text.span, "`parquet` is not supported yet").help("convert the file, and write json or csv");
+    }
+    format
+}
+
+fn role_keys<'c>(section: &mut Section<'c>, problems: &mut Problems<'_>) -> RoleKeys<'c> {
+    if !section.has("identity") {
+        let example = "identity = \"FIELD\", [\"FIELD\", ...], \"content\" or \"position\": what makes two events the same";
+        section.missing("identity", example, problems);
+    }
+    let several = section.get("identity").is_some_and(|value| value.get_ref().is_array());
+    let identity = if several {
+        section.texts("identity", problems).map(Identity::Several)
+    } else {
+        section.text("identity", problems).map(Identity::One)
+    };
+    RoleKeys {
+        identity,
+        event_time: section.required_text("event_time", "event_time = \"FIELD\"", problems),
+        origin: section.text("origin", problems),
+        sequence: section.text("sequence", problems),
+        by_sequence: section.choice("order", &[("sequence", ())], problems),
+        version: section.text("version", problems),
+        op: section.text("op", problems),
+        arrival: section.text("arrival", problems),
+    }
+}
+
+/// The origins that may send, and the knobs.
+fn origins_and_knobs<'c>(
+    section: &mut Section<'c>,
+    has_origin: bool,
+    problems: &mut Problems<'_>,
+) -> (Option<Vec<Text<'c>>>, Knobs) {
+    let origins = section.texts("origins", problems);
+    let mut knobs = Knobs {
+        lag: section.duration("lag", problems).unwrap_or(0),
+        lag_by_origin: Vec::new(),
+        idle_after: section.duration("idle_after", problems),
+        wall_clock: section
+            .choice("watermark", &[("event_time", false), ("wall_clock", true)], problems)
+            .unwrap_or(false),
+    };
+    let by_origin = section.get("lag_by_origin");
+    if let Some(value) = by_origin {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (name, place, lag) in entries(table) {
+                    let listed = origins.as_deref().is_none_or(|list| list.iter().any(|origin| origin.value == name));
+                    if !listed {
+                        let known = origins.iter().flatten().map(|origin| origin.value);
+                        let message = format!("`{name}` has a lag, but `origins` does not list it");
+                        problems.add(place, message).help(suggest(name, known));
+                    }
+                    if let Some(lag) = keys::duration_of(name, lag, problems) {
+                        knobs.lag_by_origin.push((name.to_string(), lag));
+                    }
+                }
+            }
+            _ => keys::wrong("lag_by_origin", "a table such as { NAME = \"30s\" }", value, problems),
+        }
+    }
+    for (key, value) in [("origins", section.get("origins")), ("lag_by_origin", by_origin)] {
+        if let (Some(value), false) = (value, has_origin) {
+            let message = format!("`{key}` needs `origin`: without it the source is its own only origin");
+            problems.add(value.span(), message).help("add origin = \"FIELD\"");
+        }
+    }
+    (origins, knobs)
+}
+
+/// The declared fields in the order of the file.
+fn fields(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Vec<Declared>> {
+    let Some(value) = section.get("fields") else {
+        section.missing("fields", "a section [source.NAME.fields] with lines such as price = \"decimal(18,8)\"", problems);
+        return None;
+    };
+    let Some(table) = value.get_ref().as_table() else {
+        keys::wrong("fields", "a table of names and types", value, problems);
+        return None;
+    };
+    let before = problems.count();
+    let mut declared = Vec::new();
+    for (name, place, value) in entries(table) {
+        let Some(text) = keys::text_of(value) else {
+            keys::wrong(name, "a type in quotes such as \"string\"", value, problems);
+            continue;
+        };
+        if name.is_empty() {
+            problems.add(place.clone(), "a field needs a name");
+        }
+        match type_text::parse(name, text.value) {
+            Ok(field) => declared.push(Declared { field, span: place.start..text.span.end }),
+            Err((message, help)) => {
+                problems.add(text.span, message).help(help);
+            }
+        }
+    }
+    (problems.count() == before).then_some(declared)
+}
+
+fn schema(
+    keys: &RoleKeys<'_>,
+    declared: &[Declared],
+    place: Range<usize>,
+    problems: &mut Problems<'_>,
+) -> Option<Schema> {
+    let before = problems.count();
+    let mut find = |role: &str, text: &Text<'_>| {
+        let found = declared.iter().position(|one| one.field.name == text.value);
+        if found.is_none() {
+            let names = declared.iter().map(|one| one.field.name.as_str());
+            let message = format!("`{role}` names the field `{}`, which is not declared", text.value);
+            problems.add(text.span.clone(), message).help(suggest(text.value, names));
+        }
+        found
+    };
+    let identity = match &keys.identity {
+        Some(Identity::One(text)) if text.value == "content" => Some(IdentityRule::Content),
+        Some(Identity::One(text)) if text.value == "position" => Some(IdentityRule::Position),
+        Some(Identity::One(text)) => find("identity", text).map(|field| IdentityRule::Fields(vec![field])),
+        Some(Identity::Several(list)) => {
+            let fields: Vec<_> = list.iter().map(|text| find("identity", text)).collect();
+            fields.into_iter().collect::<Option<Vec<_>>>().map(IdentityRule::Fields)
+        }
+        None => None,
+    };
+    let mut optional = |role, text: &Option<Text<'_>>| text.as_ref().and_then(|text| find(role, text));
+    let roles = (optional("origin", &keys.origin), optional("sequence", &keys.sequence), optional("version", &keys.version));
+    let (op, arrival) = (optional("op", &keys.op), optional("arrival", &keys.arrival));
+    let event_time = optional("event_time", &keys.event_time);
+    if problems.count() != before {
+        return None;
+    }
+    check_identity(keys, problems);
+    let (origin, sequence, version) = roles;
+    let order_by_sequence = keys.by_sequence.is_some();
+    let (identity, event_time) = (identity?, event_time?);
+    let roles = Roles { identity, event_time, origin, sequence, order_by_sequence, version, op, arrival };
+    let fields: Vec<Field> = declared.iter().map(|one| one.field.clone()).collect();
+    match Schema::new(fields, roles) {
+        Ok(schema) => Some(schema),
+        Err(error) => {
+            let span = error.field.map_or(place, |field| declared[field].span.clone());
+            problems.add(span, error.message);
+            None
+        }
+    }
+}
+
+fn check_identity(keys: &RoleKeys<'_>, problems: &mut Problems<'_>) {
+    let Some(Identity::Several(list)) = &keys.identity else { return };
+    for (at, text) in list.iter().enumerate() {
+        if list[..at].iter().any(|earlier| earlier.value == text.value) {
+            problems.add(text.span.clone(), format!("`identity` names `{}` twice", text.value));
+        }
+    }
+}
+
+/// A listed origin must be a value that the origin's field can have.
+fn check_origins(schema: &Schema, origins: &[Text<'_>], problems: &mut Problems<'_>) {
+    let Some(field) = schema.roles().origin else { return };
+    let declared = &schema.fields()[field];
+    for origin in origins {
+        let sound = match declared.ty {
+            Type::U64 => origin.value.parse::<u64>().is_ok(),
+            Type::I64 => origin.value.parse::<i64>().is_ok(),
+            _ => !origin.value.is_empty(),
+        };
+        if !sound {
+            let message = format!("`{}` is no value of the field `{}`, which is {}", origin.value, declared.name, declared.ty);
+            problems.add(origin.span.clone(), message);
+        }
+    }
+}
+
+fn guards(name: &str, schema: &Schema, texts: Vec<Text<'_>>, problems: &mut Problems<'_>) -> Vec<Guard> {
+    let mut guards = Vec::new();
+    for (at, text) in texts.into_iter().enumerate() {
+        match sql::compile_guard(text.value, name, schema) {
+            Ok(expr) => guards.push(Guard { expr, text: text.value.to_string() }),
+            Err(error) => sql_problem(text.value, text.span, &format!("source.{name}.require[{at}]"), error, problems),
+        }
+    }
+    guards
+}
