@@ -87,6 +87,7 @@ pub struct Delta {
     content: Range<u32>,
     /// Index into [`Deltas::parts`], and offset there.
     place: (u32, u64),
+    key: Range<u32>,
 }
 
 /// The ±facts of one batch for one fold shard.
@@ -94,6 +95,7 @@ pub struct Delta {
 pub struct Deltas {
     batch: Arc<Batch>,
     old: Vec<u8>,
+    keys: Vec<u8>,
     parts: Vec<Arc<str>>,
     /// In the order in which the judge gave them.
     pub list: Vec<Delta>,
@@ -103,7 +105,7 @@ impl Deltas {
     /// None yet.
     pub fn new(batch: Arc<Batch>) -> Self {
         let parts = alloc::vec![batch.part.clone()];
-        Deltas { batch, old: Vec::new(), parts, list: Vec::new() }
+        Deltas { batch, old: Vec::new(), keys: Vec::new(), parts, list: Vec::new() }
     }
 
     /// The content of a delta, and where it stood: file or partition, and offset.
@@ -115,9 +117,15 @@ impl Deltas {
         (content, (&self.parts[delta.place.0 as usize], delta.place.1))
     }
 
+    /// The canonical key of a delta.
+    #[inline]
+    pub fn key(&self, delta: &Delta) -> &[u8] {
+        &self.keys[delta.key.start as usize..delta.key.end as usize]
+    }
+
     /// Bytes that it holds in memory, about, the shared batch included.
     pub fn weight(&self) -> usize {
-        self.batch.weight() + self.old.capacity() + self.list.capacity() * size_of::<Delta>()
+        self.batch.weight() + self.old.capacity() + self.keys.capacity() + self.list.capacity() * size_of::<Delta>()
     }
 
     fn hold(&mut self, fact: &Fact<'_>) -> (Range<u32>, (u32, u64)) {
@@ -141,7 +149,15 @@ pub struct Router {
 impl Router {
     /// A router for one batch and this many fold shards.
     pub fn new(batch: &Arc<Batch>, shards: usize) -> Self {
-        Router { key: Vec::new(), out: (0..shards).map(|_| Deltas::new(batch.clone())).collect() }
+        // About one fact an event, evenly spread, with keys of a few bytes: what is more, grows.
+        let share = batch.entries().len() / shards.max(1) + 16;
+        let deltas = || {
+            let mut deltas = Deltas::new(batch.clone());
+            deltas.list.reserve(share);
+            deltas.keys.reserve(share * 8);
+            deltas
+        };
+        Router { key: Vec::new(), out: (0..shards).map(|_| deltas()).collect() }
     }
 
     /// Adds the content of an event of the batch.
@@ -181,7 +197,10 @@ impl Router {
             let hash = compiled.key_hash(pipeline, row, &mut self.key);
             let out = &mut self.out[crate::judge::shard_of(hash, shards) as usize];
             let (content, place) = hold(out);
-            out.list.push(Delta { sign, cause, pipeline, hash, old: sign == Sign::Minus, content, place });
+            let start = out.keys.len() as u32;
+            out.keys.extend_from_slice(&self.key);
+            let key = start..out.keys.len() as u32;
+            out.list.push(Delta { sign, cause, pipeline, hash, old: sign == Sign::Minus, content, place, key });
         }
     }
 }

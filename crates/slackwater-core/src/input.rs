@@ -4,6 +4,7 @@
 //! reads them back; the core cannot tell which.
 
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::judge::vet;
 use crate::poison::{Reason, Refusal};
 use crate::row::{Finished, Op, Row, RowBuilder, digest};
 use crate::schema::Schema;
@@ -134,13 +135,22 @@ impl Batch {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// Ends the event that `builder` holds: a row, or, with its raw bytes, its refusal.
+    /// Ends the event that `builder` holds: a row, or, with its raw bytes, its refusal. What the source demands of its
+    /// events is asked here, where their bytes are at hand.
     #[inline]
     pub fn push(&mut self, builder: &mut RowBuilder<'_>, position: Position, raw: &[u8]) {
         let start = self.bytes.len();
-        match builder.finish(&mut self.bytes) {
-            Ok(finished) => self.push_row(builder.schema(), &mut builder.ids, start, position, finished),
-            Err(refusal) => self.push_refused(position, refusal, raw),
+        let source = builder.source();
+        let finished = match builder.finish(&mut self.bytes) {
+            Ok(finished) => finished,
+            Err(refusal) => return self.push_refused(position, refusal, raw),
+        };
+        let head = self.push_row(&source.schema, &mut builder.ids, start, position, finished);
+        let row = Row::new(&source.schema, &self.bytes[start..]);
+        if let Err(refusal) = vet(source, row, &head, finished.arrival) {
+            self.entries.pop();
+            self.bytes.truncate(start);
+            self.push_refused(position, refusal, raw);
         }
     }
 
@@ -152,21 +162,27 @@ impl Batch {
         start: usize,
         position: Position,
         finished: Finished,
-    ) {
+    ) -> Head {
         let row = Row::new(schema, &self.bytes[start..]);
         let Finished { op, arrival, sequence } = finished;
         let time = if op == Op::Retract { 0 } else { row.event_time() };
         let identity = ids.hash(row, self.source, (&self.part, position.offset));
-        let decoded = Decoded::Row(Head { op, version: row.version(), time, digest: digest(row.content()), identity });
-        let (start, end) = (start as u32, self.bytes.len() as u32);
-        self.entries.push(Entry { position, arrival, sequence, decoded, start, end });
+        let head = Head { op, version: row.version(), time, digest: digest(row.content()), identity };
+        let (start, end) = (start as u32, self.end());
+        self.entries.push(Entry { position, arrival, sequence, decoded: Decoded::Row(head), start, end });
+        head
+    }
+
+    /// Where the bytes end. A batch is a piece of a file of a few hundred KiB, so 32 bits hold it by far.
+    fn end(&self) -> u32 {
+        u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB")
     }
 
     /// Adds an event that is refused, with its raw bytes.
     pub fn push_refused(&mut self, position: Position, refusal: Refusal, raw: &[u8]) {
-        let start = self.bytes.len() as u32;
+        let start = self.end();
         self.bytes.extend_from_slice(raw);
-        let end = self.bytes.len() as u32;
+        let end = self.end();
         let decoded = Decoded::Refused(refusal);
         self.entries.push(Entry { position, arrival: None, sequence: None, decoded, start, end });
     }
@@ -175,9 +191,7 @@ impl Batch {
     pub fn slice(&self, range: Range<usize>) -> Batch {
         let mut part = Batch::new(self.source, self.decoder, self.part.clone());
         for entry in &self.entries[range] {
-            let start = part.bytes.len() as u32;
-            part.bytes.extend_from_slice(self.bytes(entry));
-            part.entries.push(Entry { start, end: part.bytes.len() as u32, ..entry.clone() });
+            part.push_from(self, entry);
         }
         part
     }
@@ -188,9 +202,9 @@ impl Batch {
             self.source == other.source && self.decoder == other.decoder && self.part == other.part,
             "events of two files or decoders do not share a batch"
         );
-        let start = self.bytes.len() as u32;
+        let start = self.end();
         self.bytes.extend_from_slice(other.bytes(entry));
-        self.entries.push(Entry { start, end: self.bytes.len() as u32, ..entry.clone() });
+        self.entries.push(Entry { start, end: self.end(), ..entry.clone() });
     }
 }
 

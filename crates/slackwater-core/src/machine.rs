@@ -27,16 +27,14 @@ pub struct Quarantined {
     pub position: Position,
     /// Why.
     pub why: Why,
-    /// Its raw bytes where decoding refused it; else its content.
+    /// Its raw bytes; of a conflict's loser its content.
     pub bytes: Vec<u8>,
 }
 
 /// Why an event is in quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Its bytes gave no row.
-    Undecoded(Refusal),
-    /// Its row was refused.
+    /// It was refused.
     Refused(Refusal),
     /// Another content of the same version won.
     Conflict,
@@ -156,12 +154,18 @@ pub struct Judged {
     pub quarantined: Vec<Quarantined>,
 }
 
+/// How many events' look-ups are brought near at once: enough to overlap, few enough to stay near.
+const AHEAD: usize = 128;
+
 /// Judges a shard's part of a batch, event by event: asks the memory, judges, keeps the winner, sends ±facts.
 pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &Arc<Batch>, shard: Shard) -> Judged {
-    memory.prepare(judge.needs(batch, shard.number, shard.of));
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
-    for entry in batch.entries() {
+    for (number, entry) in batch.entries().iter().enumerate() {
+        if number % AHEAD == 0 {
+            let next = number..batch.entries().len().min(number + AHEAD);
+            memory.prepare(judge.needs(&batch.entries()[next], shard.number, shard.of));
+        }
         let known = match &entry.decoded {
             Decoded::Row(head) if crate::judge::shard_of(head.identity, shard.of) == shard.number => {
                 memory.known(plan, batch, entry, head)
@@ -185,11 +189,7 @@ pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &
                 }
                 memory.put(batch, entry, head, known.as_ref());
             }
-            (Verdict::Refused(refusal), decoded) => {
-                let undecoded = matches!(decoded, Decoded::Refused(_));
-                let why = if undecoded { Why::Undecoded(refusal) } else { Why::Refused(refusal) };
-                quarantined.push(set_aside(batch, entry, why));
-            }
+            (Verdict::Refused(refusal), _) => quarantined.push(set_aside(batch, entry, Why::Refused(refusal))),
             (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
             _ => {}
         }

@@ -6,6 +6,7 @@
 //! the content digest is xxh3-128 over exactly these bytes.
 
 use crate::input::IdentityBytes;
+use crate::plan::Source;
 use crate::poison::{Reason, Refusal};
 use crate::schema::{IdentityRule, Schema, Slot};
 use crate::value::{Type, Value};
@@ -229,6 +230,7 @@ pub fn put_ordered(value: Value<'_>, out: &mut Vec<u8>) {
 /// It is kept and reused: after [`RowBuilder::begin`] nothing of the event before remains.
 #[derive(Debug)]
 pub struct RowBuilder<'s> {
+    source: &'s Source,
     schema: &'s Schema,
     fixed: Vec<u8>,
     seen: Vec<bool>,
@@ -253,9 +255,11 @@ pub struct Finished {
 }
 
 impl<'s> RowBuilder<'s> {
-    /// A builder for rows of `schema`.
-    pub fn new(schema: &'s Schema) -> Self {
+    /// A builder for rows of `source`.
+    pub fn new(source: &'s Source) -> Self {
+        let schema = &source.schema;
         RowBuilder {
+            source,
             schema,
             fixed: vec![0; schema.fixed_len()],
             seen: vec![false; schema.fields().len()],
@@ -267,6 +271,11 @@ impl<'s> RowBuilder<'s> {
             errors: Vec::new(),
             ids: IdentityBytes::default(),
         }
+    }
+
+    /// The source.
+    pub fn source(&self) -> &'s Source {
+        self.source
     }
 
     /// The schema.

@@ -115,6 +115,7 @@ impl Schema {
             let message = format!("{} fields are declared; at most {} are allowed", fields.len(), limits::FIELDS);
             return Err(SchemaError { field: None, message });
         }
+        check_fields(&fields, &roles)?;
         check_roles(&fields, &roles)?;
         let mut schema = Schema { slots: Vec::new(), texts: Vec::new(), fixed: 0, fields, roles };
         schema.lay_out();
@@ -189,6 +190,26 @@ impl Schema {
         }
         self.fixed = offset;
     }
+}
+
+fn check_fields(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {
+    for (index, field) in fields.iter().enumerate() {
+        if fields[..index].iter().any(|other| other.name == field.name) {
+            let message = format!("field `{}` is declared twice: take one of them away", field.name);
+            return Err(SchemaError { field: Some(index), message });
+        }
+    }
+    let identity: &[usize] = if let IdentityRule::Fields(ids) = &roles.identity { ids } else { &[] };
+    let Roles { origin, sequence, version, op, arrival, .. } = roles;
+    let named = [*origin, *sequence, *version, *op, *arrival].into_iter().flatten();
+    if identity.iter().copied().chain(named).chain([roles.event_time]).any(|index| index >= fields.len()) {
+        return Err(SchemaError { field: None, message: String::from("a role names a field that is not there") });
+    }
+    if roles.identity == IdentityRule::Fields(Vec::new()) {
+        let message = String::from("identity names no field: name one, or \"content\" or \"position\"");
+        return Err(SchemaError { field: None, message });
+    }
+    Ok(())
 }
 
 fn check_roles(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {

@@ -42,8 +42,9 @@ impl core::error::Error for TimeError {}
 /// Those of [`parse_rfc3339`] and [`parse_epoch`].
 #[inline]
 pub fn parse_time(text: &[u8], unit: Unit) -> Result<i64, TimeError> {
-    // No number has a minus sign behind its fourth digit.
-    if text.get(4) == Some(&b'-') { parse_rfc3339(text) } else { parse_epoch(text, unit) }
+    // No number has a minus sign behind a digit.
+    let dated = matches!(text, [_, _, _, b'0'..=b'9', b'-', ..]);
+    if dated { parse_rfc3339(text) } else { parse_epoch(text, unit) }
 }
 
 /// A number in `unit` since the epoch, in the grammar of [`decimal::parse`]. Seconds and milliseconds may carry a

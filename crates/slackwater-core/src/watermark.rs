@@ -74,5 +74,5 @@ fn slowest(source: &Source, at: i64, seen: &Judge, index: usize) -> Option<i64> 
         let special = source.knobs.lag_by_origin.iter().find(|(name, _)| source.origin_bytes(name) == origin);
         special.map_or(source.knobs.lag, |(_, lag)| *lag)
     };
-    seen.frontiers(index).iter().map(|(origin, reached)| reached.saturating_sub(lag(origin))).min()
+    seen.origins(index).iter().map(|(origin, reached)| reached.saturating_sub(lag(origin))).min()
 }

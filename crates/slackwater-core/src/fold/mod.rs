@@ -114,18 +114,17 @@ impl Fold {
     /// Takes ±facts, in any order.
     pub fn apply(&mut self, plan: &Plan, deltas: &Deltas) {
         for delta in &deltas.list {
-            let (content, place) = deltas.content(delta);
-            self.take(plan, delta, content, place);
+            self.take(plan, deltas, delta);
         }
     }
 
-    fn take(&mut self, plan: &Plan, delta: &Delta, content: &[u8], place: (&str, u64)) {
+    fn take(&mut self, plan: &Plan, deltas: &Deltas, delta: &Delta) {
+        let (content, place) = deltas.content(delta);
         let pipeline = &plan.pipelines[usize::from(delta.pipeline)];
         let row = Row::new(&plan.sources[usize::from(pipeline.source)].schema, content);
         let mut faults = 0;
         if pipeline.passes(row, &mut faults) {
-            let window = pipeline.window.assign(row.event_time());
-            let cell = self.cell(pipeline, delta, row, window);
+            let cell = self.cell(pipeline, delta, deltas.key(delta), row.event_time());
             let mut view = RowView::new(row, place, &mut self.tie);
             let sound = self.cells[cell as usize].update(pipeline, delta.sign, &mut view);
             faults += view.faults;
@@ -134,26 +133,25 @@ impl Fold {
         self.faults[usize::from(delta.pipeline)] += faults * delta.sign.unit();
     }
 
-    /// The cell of a key and window; made if it is not there.
-    fn cell(&mut self, pipeline: &Pipeline, delta: &Delta, row: Row<'_>, window: Window) -> u32 {
-        pipeline.key_hash(delta.pipeline, row, &mut self.key);
+    /// The cell of a key and of the window that covers a time; made if it is not there.
+    fn cell(&mut self, pipeline: &Pipeline, delta: &Delta, key: &[u8], time: i64) -> u32 {
         let found = self.table.find(delta.hash, |group| {
             let group = &self.groups[group as usize];
-            group.pipeline == delta.pipeline && *group.key == *self.key
+            group.pipeline == delta.pipeline && *group.key == *key
         });
         let number = found.unwrap_or_else(|| {
             let number = self.groups.len() as u32;
-            self.groups.push(Group::new(delta.pipeline, &self.key));
+            self.groups.push(Group::new(delta.pipeline, key));
             self.table.insert(delta.hash, number);
             number
         });
-        let group = &mut self.groups[number as usize];
-        if let Some((last, cell)) = group.last
-            && last == window
+        if let Some((last, cell)) = self.groups[number as usize].last
+            && last.contains(time)
         {
             return cell;
         }
-        let cell = match group.windows.get(&window.start) {
+        let window = pipeline.window.assign(time);
+        let cell = match self.groups[number as usize].windows.get(&window.start) {
             Some(cell) => *cell,
             None => self.new_cell(pipeline, delta.pipeline, number, window),
         };

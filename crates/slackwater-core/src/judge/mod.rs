@@ -4,11 +4,13 @@
 //! from which follow the ±facts for the fold and what the index must know next. Where that index lies is not its
 //! business.
 
+mod origins;
 mod vet;
 
+pub use origins::Origins;
 pub use vet::vet;
 
-use crate::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use crate::codec::{CodecError, Reader, put_varint};
 use crate::input::{Batch, Decoded, Entry, Head};
 use crate::plan::Plan;
 use crate::poison::{Reason, Refusal};
@@ -108,8 +110,8 @@ impl Counts {
 #[derive(Clone, Debug)]
 pub struct Judge {
     counts: Vec<Counts>,
-    /// By source; by the origin's ordered bytes.
-    frontiers: Vec<BTreeMap<Vec<u8>, i64>>,
+    /// By source.
+    origins: Vec<Origins>,
     scratch: Vec<u8>,
 }
 
@@ -117,13 +119,13 @@ impl Judge {
     /// A judge that has seen nothing.
     pub fn new(plan: &Plan) -> Self {
         let sources = plan.sources.len();
-        Judge { counts: vec![Counts::default(); sources], frontiers: vec![BTreeMap::new(); sources], scratch: Vec::new() }
+        Judge { counts: vec![Counts::default(); sources], origins: vec![Origins::default(); sources], scratch: Vec::new() }
     }
 
     /// What must be known before [`Judge::step`] can judge these events: the identities of those that are rows and
     /// belong to this shard of so many.
-    pub fn needs<'a>(&self, batch: &'a Batch, shard: u64, shards: u64) -> impl Iterator<Item = &'a Head> {
-        batch.entries().iter().filter_map(move |entry| match &entry.decoded {
+    pub fn needs<'a>(&self, events: &'a [Entry], shard: u64, shards: u64) -> impl Iterator<Item = &'a Head> {
+        events.iter().filter_map(move |entry| match &entry.decoded {
             Decoded::Row(head) if shard_of(head.identity, shards) == shard => Some(head),
             _ => None,
         })
@@ -133,10 +135,7 @@ impl Judge {
     pub fn step(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, known: Option<&Known>) -> Verdict {
         let verdict = match &entry.decoded {
             Decoded::Refused(refusal) => Verdict::Refused(*refusal),
-            Decoded::Row(head) => match self.vetted(plan, batch, entry, head) {
-                Err(refusal) => Verdict::Refused(refusal),
-                Ok(()) => weigh(head, batch.decoder, known),
-            },
+            Decoded::Row(head) => weigh(head, batch.decoder, known),
         };
         self.count(usize::from(batch.source), verdict);
         if let (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) = (verdict, &entry.decoded)
@@ -145,11 +144,6 @@ impl Judge {
             self.advance(plan, batch, entry, head.time);
         }
         verdict
-    }
-
-    fn vetted(&self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Result<(), Refusal> {
-        let source = &plan.sources[usize::from(batch.source)];
-        vet(source, Row::new(&source.schema, batch.bytes(entry)), head, entry.arrival)
     }
 
     fn count(&mut self, source: usize, verdict: Verdict) {
@@ -172,12 +166,7 @@ impl Judge {
         let reached = entry.arrival.map_or(time, |arrival| arrival.min(time));
         self.scratch.clear();
         Row::new(&plan.sources[source].schema, batch.bytes(entry)).put_origin(&mut self.scratch);
-        match self.frontiers[source].get_mut(&self.scratch) {
-            Some(frontier) => *frontier = reached.max(*frontier),
-            None => {
-                self.frontiers[source].insert(self.scratch.clone(), reached);
-            }
-        }
+        self.origins[source].advance(&self.scratch, reached);
     }
 
     /// Counters by source.
@@ -185,9 +174,9 @@ impl Judge {
         &self.counts
     }
 
-    /// How far each origin of a source has come, by its ordered bytes.
-    pub fn frontiers(&self, source: usize) -> &BTreeMap<Vec<u8>, i64> {
-        &self.frontiers[source]
+    /// How far each origin of a source has come.
+    pub fn origins(&self, source: usize) -> &Origins {
+        &self.origins[source]
     }
 
     /// Takes over what another shard counted and saw.
@@ -195,17 +184,14 @@ impl Judge {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             mine.merge(theirs);
         }
-        for (mine, theirs) in self.frontiers.iter_mut().zip(&other.frontiers) {
-            for (origin, reached) in theirs {
-                let frontier = mine.entry(origin.clone()).or_insert(*reached);
-                *frontier = (*frontier).max(*reached);
-            }
+        for (mine, theirs) in self.origins.iter_mut().zip(&other.origins) {
+            mine.merge(theirs);
         }
     }
 
     /// Appends the canonical state.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        for (counts, frontiers) in self.counts.iter().zip(&self.frontiers) {
+        for (counts, origins) in self.counts.iter().zip(&self.origins) {
             let Counts { received, facts, duplicates, superseded, conflicts, quarantined } = counts;
             for count in [received, facts, duplicates, superseded, conflicts] {
                 put_varint(out, *count);
@@ -215,11 +201,7 @@ impl Judge {
                 out.push(*reason);
                 put_varint(out, *count);
             }
-            put_varint(out, frontiers.len() as u64);
-            for (origin, reached) in frontiers {
-                put_bytes(out, origin);
-                put_option(out, Some(*reached));
-            }
+            origins.encode(out);
         }
     }
 
@@ -228,15 +210,7 @@ impl Judge {
         let mut judge = Judge::new(plan);
         for source in 0..plan.sources.len() {
             judge.counts[source] = decode_counts(reader)?;
-            for _ in 0..reader.varint()? {
-                let origin = reader.bytes()?.to_vec();
-                let Some(reached) = reader.option()? else { return reader.fail("a frontier") };
-                let frontiers = &mut judge.frontiers[source];
-                if frontiers.last_key_value().is_some_and(|(last, _)| *last >= origin) {
-                    return reader.fail("origins in order");
-                }
-                frontiers.insert(origin, reached);
-            }
+            judge.origins[source] = Origins::decode(reader)?;
         }
         Ok(judge)
     }

@@ -1,6 +1,6 @@
 //! Exact quotients and their square roots, rounded once when they become a float or a decimal.
 
-use super::float::{EXACT_FLOAT_BITS, f64_from_parts};
+use super::float::{EXACT_FLOAT_BITS, FloatParts, f64_from_parts};
 use super::int::I384;
 use super::nat::Nat;
 
@@ -27,6 +27,19 @@ impl Ratio {
     pub fn new(negative: bool, num: Nat, den: Nat) -> Self {
         assert!(!den.is_zero(), "a ratio over zero");
         Self { negative: negative && !num.is_zero(), num, den }
+    }
+
+    /// The exact value of a finite float.
+    ///
+    /// # Panics
+    /// When it is an infinity or a NaN.
+    pub fn from_f64(x: f64) -> Self {
+        let FloatParts { negative, mantissa, exponent } = FloatParts::of_finite(x).expect("a ratio is finite");
+        let (mantissa, shift) = (Nat::from(mantissa), u64::from(exponent.unsigned_abs()));
+        match exponent {
+            0.. => Self::new(negative, mantissa.shl(shift), Nat::one()),
+            _ => Self::new(negative, mantissa, Nat::pow2(shift)),
+        }
     }
 
     /// The nearest float, ties to even, subnormals included; an infinity of its sign beyond the range.

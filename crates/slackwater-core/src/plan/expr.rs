@@ -34,6 +34,8 @@ pub enum Node {
     Negate(Box<Expr>),
     /// A number without its sign.
     Absolute(Box<Expr>),
+    /// The square root of a number as a float64, correctly rounded; null of a negative one.
+    SquareRoot(Box<Expr>),
     /// Sum, difference or product; both sides exact, or both float64. A quotient of float64.
     Arithmetic(Arithmetic, Box<Expr>, Box<Expr>),
     /// A quotient of exact numbers, rounded once, half to even, to the node's type: float64 or a decimal.
@@ -158,6 +160,12 @@ impl Expr {
             Node::Input(_) | Node::Literal(_) => self.eval(inputs, faults),
             Node::Negate(a) => negate(a.eval(inputs, faults), self.ty),
             Node::Absolute(a) => absolute(a.eval(inputs, faults), self.ty),
+            Node::SquareRoot(a) => {
+                let value = a.eval(inputs, faults);
+                let root = square_root(value, a.ty);
+                *faults += i64::from(root.is_null() && !value.is_null());
+                root
+            }
             Node::Arithmetic(op, a, b) => {
                 let (x, y) = (a.eval(inputs, faults), b.eval(inputs, faults));
                 self.arithmetic(*op, (x, a.ty), (y, b.ty), faults)
@@ -294,6 +302,20 @@ fn fit(wide: I384, precision: u8) -> Value<'static> {
 /// An IEEE result with the bits that equal values share: no -0, and one NaN.
 fn double(x: f64) -> Value<'static> {
     Value::F64(if x.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { x + 0.0 })
+}
+
+fn square_root(value: Value<'_>, ty: Type) -> Value<'_> {
+    let exact = match value {
+        Value::Null => return Value::Null,
+        Value::F64(x) if x < 0.0 => return Value::Null,
+        Value::F64(x) if !x.is_finite() || x == 0.0 => return double(x),
+        Value::F64(x) => Ratio::from_f64(x),
+        number => match (number.as_wide(), ty.exact()) {
+            (Some(wide), Some((_, scale))) if !wide.is_negative() => quotient((wide, scale.into()), (I384::ONE, 0)),
+            _ => return Value::Null,
+        },
+    };
+    Value::F64(exact.sqrt_to_f64())
 }
 
 fn negate(value: Value<'_>, ty: Type) -> Value<'_> {

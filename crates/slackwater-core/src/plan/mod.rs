@@ -92,6 +92,22 @@ pub enum GapPolicy {
 }
 
 impl Source {
+    /// A source that demands nothing beyond its schema.
+    pub fn new(name: &str, schema: Schema) -> Self {
+        Source {
+            name: String::from(name),
+            schema,
+            origins: None,
+            max_future: None,
+            min_time: None,
+            max_time: None,
+            require: Vec::new(),
+            knobs: Knobs::default(),
+            late: LatePolicy::default(),
+            gap: GapPolicy::default(),
+        }
+    }
+
     /// The ordered bytes of the origin of this name, as [`crate::row::Row::put_origin`] writes them; of no row's origin
     /// if the name is not a value of the origin's type.
     pub fn origin_bytes(&self, name: &str) -> Vec<u8> {

@@ -51,7 +51,10 @@ fn missing(field: &str, columns: &[String], nearest: Option<&str>) -> String {
         Some(column) => format!("did you mean `{column}`? Name the field as the file does"),
         None => format!("name the field as the file does, or declare `{field}` with a `?` if it may be absent"),
     };
-    format!("the header has no column `{field}`, which is a required field; its columns are {}; {hint}", columns.join(", "))
+    format!(
+        "the header has no column `{field}`, which is a required field; its columns are {}; {hint}",
+        columns.join(", ")
+    )
 }
 
 impl Header {

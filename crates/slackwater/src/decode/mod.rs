@@ -5,9 +5,9 @@
 
 use slackwater_core::input::{Batch, Position};
 use slackwater_core::limits;
+use slackwater_core::plan::Source;
 use slackwater_core::poison::{Reason, Refusal};
 use slackwater_core::row::RowBuilder;
-use slackwater_core::schema::Schema;
 use std::sync::Arc;
 
 pub mod csv;
@@ -68,13 +68,13 @@ enum Reader<'s> {
 }
 
 impl<'s> Decoder<'s> {
-    /// A decoder of events of `schema`.
-    pub fn new(schema: &'s Schema, format: Format) -> Self {
+    /// A decoder of the events of `source`. What the source demands of them is asked here too.
+    pub fn new(source: &'s Source, format: Format) -> Self {
         let reader = match format {
-            Format::Json => Reader::Json(json::Reader::new(schema)),
+            Format::Json => Reader::Json(json::Reader::new(&source.schema)),
             Format::Csv => Reader::Csv(csv::Reader::default()),
         };
-        Decoder { row: RowBuilder::new(schema), reader, room: (0, 0) }
+        Decoder { row: RowBuilder::new(source), reader, room: (0, 0) }
     }
 
     /// The format.

@@ -71,7 +71,7 @@ pub fn fold<F: Feed>(
         parts.push(Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)));
     }
     for (from, out) in chunk_in.into_iter().flatten().zip(batch_out) {
-        let decoders = plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(&source.schema, *format));
+        let decoders = plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format));
         parts.push(Box::new(Decode { decoders: decoders.collect(), from, out, gauge }));
     }
     let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());

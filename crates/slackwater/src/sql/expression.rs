@@ -90,7 +90,7 @@ impl Scope for RowScope<'_> {
     }
 }
 
-const SCALARS: [&str; 3] = ["abs", "coalesce", "nullif"];
+const SCALARS: [&str; 4] = ["abs", "sqrt", "coalesce", "nullif"];
 
 pub(super) fn unknown_function(name: &str, span: Range<usize>) -> SqlError {
     let known: Vec<&str> =
@@ -172,7 +172,7 @@ pub(super) fn compile(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
         Ast::Function(function) => call(scope, ast, function),
         Ast::Interval(_) => refuse(scope, ast, "an interval stands only in a window", None),
         _ => refuse(scope, ast, "this is not part of what a pipeline can say", Some(
-            "known are + - * /, comparisons, AND, OR, NOT, BETWEEN, IN, IS NULL, CASE, CAST, abs, coalesce, nullif",
+            "known are + - * /, comparisons, AND, OR, NOT, BETWEEN, IN, IS NULL, CASE, CAST, abs, sqrt, coalesce, nullif",
         )),
     }
 }
@@ -351,7 +351,10 @@ fn call(scope: &mut impl Scope, ast: &Ast, function: &Function) -> Outcome<Expr>
     }
     match (name.as_str(), values.len()) {
         ("abs", 1) if values[0].ty.is_numeric() => Ok(signless(values.remove(0), Node::Absolute)),
-        ("abs", 1) => refuse(scope, ast, &format!("abs() needs a number, and this is {}", values[0].ty), None),
+        ("sqrt", 1) if values[0].ty.is_numeric() => {
+            Ok(make(Type::Float64, true, Node::SquareRoot(Box::new(values.remove(0)))))
+        }
+        ("abs" | "sqrt", 1) => refuse(scope, ast, &format!("{name}() needs a number, and this is {}", values[0].ty), None),
         ("coalesce", 2..) => {
             let tests = values[..values.len() - 1].iter().map(|value| not(is_null(value.clone()))).collect();
             let last_is_sure = values.last().is_some_and(|last| !last.nullable);

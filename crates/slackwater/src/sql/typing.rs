@@ -23,7 +23,12 @@ impl<'a> Inputs<'a> for Nothing {
 pub(super) fn constant(expr: Expr) -> Expr {
     let literal = |expr: &Expr| matches!(expr.node, Node::Literal(_));
     let known = match &expr.node {
-        Node::Negate(a) | Node::Absolute(a) | Node::Cast(a) | Node::Not(a) | Node::IsNull(a) => literal(a),
+        Node::Negate(a)
+        | Node::Absolute(a)
+        | Node::SquareRoot(a)
+        | Node::Cast(a)
+        | Node::Not(a)
+        | Node::IsNull(a) => literal(a),
         Node::Arithmetic(_, a, b) | Node::Divide(a, b) | Node::Compare(_, a, b) | Node::And(a, b) | Node::Or(a, b) => {
             literal(a) && literal(b)
         }

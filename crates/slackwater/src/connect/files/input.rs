@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 /// Bytes that a chunk has, about: enough to keep a decoder busy, few enough to stay in its cache.
-pub const CHUNK_BYTES: usize = 1 << 20;
+pub const CHUNK_BYTES: usize = 1 << 18;
 /// Compressed bytes read at a time.
 const PACKED_BYTES: usize = 1 << 16;
 
@@ -40,7 +40,10 @@ pub enum InputError {
         path: String,
     },
     /// A compressed file that ends too early, or holds what its format does not allow.
-    #[error("{path}: the {format} data is damaged or cut off after {offset} bytes of content: {cause}; fetch the file again, or check it with `{check}`")]
+    #[error(
+        "{path}: the {format} data is damaged or cut off after {offset} bytes of content: {cause}; \
+         fetch the file again, or check it with `{check}`"
+    )]
     Damaged {
         /// The file.
         path: String,
@@ -108,8 +111,8 @@ impl FileChunks {
         };
         let counted = Counted { inner: raw, read: read.clone() };
         let packing = if standard { Packing::Plain } else { Packing::of(path) };
-        let content = unpack(packing, counted)
-            .map_err(|cause| InputError::Read { path: name.to_string(), offset: 0, cause })?;
+        let content =
+            unpack(packing, counted).map_err(|cause| InputError::Read { path: name.to_string(), offset: 0, cause })?;
         let mut chunks = Self::new(source, format, &name, content);
         (chunks.packing, chunks.read, chunks.total) = (packing, read, total);
         chunks.begin(schema)?;
@@ -172,23 +175,19 @@ impl FileChunks {
     /// # Errors
     /// When reading or unpacking fails. What was given out before stands.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, InputError> {
-        let mut goal = self.chunk_bytes;
-        loop {
-            self.fill(goal)?;
-            if self.ended {
-                let bytes = std::mem::take(&mut self.pending);
-                return Ok(if bytes.is_empty() { None } else { Some(self.give(bytes)) });
+        self.fill(self.chunk_bytes)?;
+        self.fill_record()?;
+        if self.ended {
+            let bytes = std::mem::take(&mut self.pending);
+            return Ok(if bytes.is_empty() { None } else { Some(self.give(bytes)) });
+        }
+        match frame::boundary(self.format, &self.pending) {
+            Some(end) => {
+                let rest = self.pending.split_off(end);
+                let bytes = std::mem::replace(&mut self.pending, rest);
+                Ok(Some(self.give(bytes)))
             }
-            if let Some(end) = frame::boundary(self.format, &self.pending) {
-                let rest = self.pending[end..].to_vec();
-                let mut bytes = std::mem::replace(&mut self.pending, rest);
-                bytes.truncate(end);
-                return Ok(Some(self.give(bytes)));
-            }
-            if self.pending.len() > limits::EVENT_BYTES {
-                return self.cut_short().map(Some);
-            }
-            goal = self.pending.len() * 2;
+            None => self.cut_short().map(Some),
         }
     }
 
@@ -201,23 +200,16 @@ impl FileChunks {
         }
         let path = self.part.clone();
         let fail = |cause| InputError::Header { path: path.to_string(), cause };
-        let mut goal = self.chunk_bytes;
-        while !self.ended && frame::boundary(self.format, &self.pending).is_none() {
-            if self.pending.len() > limits::EVENT_BYTES {
-                return Err(fail(HeaderError::TooLarge));
-            }
-            goal = 2 * goal.max(self.pending.len());
-            self.fill(goal)?;
-        }
         loop {
+            self.fill_record()?;
             let record = frame::first(self.format, &self.pending);
-            if record.size == 0 {
-                return Err(fail(HeaderError::Empty));
-            }
             if record.is_too_large() {
                 return Err(fail(HeaderError::TooLarge));
             }
             let size = record.size;
+            if size == 0 {
+                return Err(fail(HeaderError::Empty));
+            }
             if !record.is_blank(self.format) {
                 self.header = Some(Arc::new(Header::parse(record.body, schema).map_err(fail)?));
                 self.pass(size);
@@ -225,6 +217,17 @@ impl FileChunks {
             }
             self.pass(size);
         }
+    }
+
+    /// Reads until a whole record is pending, or more than an event may have, or the end.
+    fn fill_record(&mut self) -> Result<(), InputError> {
+        while !self.ended
+            && self.pending.len() <= limits::EVENT_BYTES
+            && frame::boundary(self.format, &self.pending).is_none()
+        {
+            self.fill(self.chunk_bytes.max(2 * self.pending.len()))?;
+        }
+        Ok(())
     }
 
     /// Reads until `goal` bytes are pending, or the end.
@@ -236,7 +239,14 @@ impl FileChunks {
         self.pending.reserve_exact(wanted);
         let outcome = (&mut self.content).take(wanted as u64).read_to_end(&mut self.pending);
         self.ended = self.pending.len() < goal;
-        outcome.map(drop).map_err(|cause| self.failed(cause))
+        match outcome {
+            // An empty file is nothing that a packer makes, and zstd would take it for no content.
+            Ok(_) if self.packing != Packing::Plain && self.bytes_read() == 0 => {
+                Err(self.failed(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty")))
+            }
+            Ok(_) => Ok(()),
+            Err(cause) => Err(self.failed(cause)),
+        }
     }
 
     fn failed(&self, cause: io::Error) -> InputError {

@@ -115,7 +115,7 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
     object.raw("line", &event.position.line.to_string());
     object.raw("offset", &event.position.offset.to_string());
     match event.why {
-        Why::Undecoded(refusal) | Why::Refused(refusal) => {
+        Why::Refused(refusal) => {
             object.text("reason", refusal.reason.code());
             if refusal.reason == slackwater_core::poison::Reason::Require {
                 let guard = refusal.field.and_then(|index| source.require.get(usize::from(index)));
@@ -133,7 +133,9 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
             object.key("content");
             let row = Row::new(&source.schema, &event.bytes);
             let mut content = Object::start(object.out);
-            for (index, field) in source.schema.fields().iter().enumerate().filter(|(i, _)| source.schema.is_content(*i)) {
+            for (index, field) in
+                source.schema.fields().iter().enumerate().filter(|(i, _)| source.schema.is_content(*i))
+            {
                 content.value(&field.name, row.get(index), field.ty);
             }
             content.close();

@@ -14,7 +14,8 @@ pub fn schema_text(config: &Config) -> String {
         let format = format_name(settings.format);
         line(&mut out, format_args!("source {} ({}, {format})", source.name, settings.kind.name()));
         let rows = source.schema.fields().iter().enumerate();
-        let rows = rows.map(|(at, field)| [field.name.clone(), type_text::write(field), roles(&source.schema, at).join(", ")]);
+        let rows =
+            rows.map(|(at, field)| [field.name.clone(), type_text::write(field), roles(&source.schema, at).join(", ")]);
         columns(&mut out, rows.collect());
         match source.schema.roles().identity {
             IdentityRule::Content => line(&mut out, format_args!("  identity: the content of the declared fields")),

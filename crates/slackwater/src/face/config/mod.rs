@@ -116,19 +116,16 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
         problems.add(0..0, "there is no pipeline").help(help);
     }
     let mut config = Config { plan: Plan::default(), sources: Vec::new() };
-    let mut sound = true;
+    let count = sources.len();
     for (name, section) in sources {
-        match source::read(name, section, &mut problems) {
-            Some((settings, source)) => {
-                config.sources.push(settings);
-                config.plan.sources.push(source);
-            }
-            None => sound = false,
-        }
+        let (settings, source) = source::read(name, section, &mut problems);
+        config.sources.extend(settings);
+        config.plan.sources.extend(source);
     }
+    // Against half of the sources a SELECT would be refused for mistakes that it has not.
+    let whole = config.plan.sources.len() == count;
     for (name, section) in pipelines {
-        // Against half of the sources a SELECT would be refused for mistakes that it has not.
-        let compiled = pipeline(name, section, sound.then_some(&config.plan), &mut problems);
+        let compiled = pipeline(name, section, whole.then_some(&config.plan), &mut problems);
         config.plan.pipelines.extend(compiled);
     }
     if problems.is_empty() { Ok(config) } else { Err(problems.into_errors(file_name)) }

@@ -37,13 +37,12 @@ enum Identity<'c> {
     Several(Vec<Text<'c>>),
 }
 
-/// Reads a source; none when anything in it is wrong.
+/// Reads a source. Where only its roles are wrong, the source has no roles: enough to check the rest of the file.
 pub(super) fn read(
     name: &str,
     mut section: Section<'_>,
     problems: &mut Problems<'_>,
-) -> Option<(SourceConfig, Source)> {
-    let before = problems.count();
+) -> (Option<SourceConfig>, Option<Source>) {
     let settings = settings(name, &mut section, problems);
     let roles = role_keys(&mut section, problems);
     let (min_time, max_time) = (section.time("min_time", problems), section.time("max_time", problems));
@@ -61,7 +60,9 @@ pub(super) fn read(
     let declared = fields(&mut section, problems);
     let place = section.place();
     section.finish(problems);
-    let schema = schema(&roles, &declared?, place, problems)?;
+    let Some(schema) = declared.and_then(|declared| schema(&roles, &declared, place, problems)) else {
+        return (settings, None);
+    };
     check_origins(&schema, origins.as_deref().unwrap_or_default(), problems);
     let require = guards(name, &schema, require, problems);
     let source = Source {
@@ -76,7 +77,7 @@ pub(super) fn read(
         late: late.unwrap_or_default(),
         gap: gap.unwrap_or_default(),
     };
-    if problems.count() == before { Some((settings?, source)) } else { None }
+    (settings, Some(source))
 }
 
 fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<SourceConfig> {
@@ -117,14 +118,17 @@ fn format(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Form
 
 fn role_keys<'c>(section: &mut Section<'c>, problems: &mut Problems<'_>) -> RoleKeys<'c> {
     if !section.has("identity") {
-        let example = "identity = \"FIELD\", [\"FIELD\", ...], \"content\" or \"position\": what makes two events the same";
+        let example =
+            "identity = \"FIELD\", [\"FIELD\", ...], \"content\" or \"position\": what makes two events the same";
         section.missing("identity", example, problems);
     }
-    let several = section.get("identity").is_some_and(|value| value.get_ref().is_array());
-    let identity = if several {
-        section.texts("identity", problems).map(Identity::Several)
-    } else {
-        section.text("identity", problems).map(Identity::One)
+    let identity = match section.get("identity") {
+        Some(value) if value.get_ref().as_array().is_some_and(|list| list.is_empty()) => {
+            problems.add(value.span(), "`identity` is an empty list").help("name at least one field");
+            None
+        }
+        Some(value) if value.get_ref().is_array() => section.texts("identity", problems).map(Identity::Several),
+        _ => section.text("identity", problems).map(Identity::One),
     };
     RoleKeys {
         identity,
@@ -184,7 +188,11 @@ fn origins_and_knobs<'c>(
 /// The declared fields in the order of the file.
 fn fields(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Vec<Declared>> {
     let Some(value) = section.get("fields") else {
-        section.missing("fields", "a section [source.NAME.fields] with lines such as price = \"decimal(18,8)\"", problems);
+        section.missing(
+            "fields",
+            "a section [source.NAME.fields] with lines such as price = \"decimal(18,8)\"",
+            problems,
+        );
         return None;
     };
     let Some(table) = value.get_ref().as_table() else {
@@ -211,6 +219,7 @@ fn fields(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Vec<
     (problems.count() == before).then_some(declared)
 }
 
+/// The schema; where a role is wrong, one without roles, so that conditions and SELECTs can still be checked.
 fn schema(
     keys: &RoleKeys<'_>,
     declared: &[Declared],
@@ -218,6 +227,7 @@ fn schema(
     problems: &mut Problems<'_>,
 ) -> Option<Schema> {
     let before = problems.count();
+    check_identity(keys, problems);
     let mut find = |role: &str, text: &Text<'_>| {
         let found = declared.iter().position(|one| one.field.name == text.value);
         if found.is_none() {
@@ -238,25 +248,37 @@ fn schema(
         None => None,
     };
     let mut optional = |role, text: &Option<Text<'_>>| text.as_ref().and_then(|text| find(role, text));
-    let roles = (optional("origin", &keys.origin), optional("sequence", &keys.sequence), optional("version", &keys.version));
-    let (op, arrival) = (optional("op", &keys.op), optional("arrival", &keys.arrival));
     let event_time = optional("event_time", &keys.event_time);
-    if problems.count() != before {
-        return None;
-    }
-    check_identity(keys, problems);
-    let (origin, sequence, version) = roles;
-    let order_by_sequence = keys.by_sequence.is_some();
-    let (identity, event_time) = (identity?, event_time?);
-    let roles = Roles { identity, event_time, origin, sequence, order_by_sequence, version, op, arrival };
+    let (origin, sequence) = (optional("origin", &keys.origin), optional("sequence", &keys.sequence));
+    let (version, op) = (optional("version", &keys.version), optional("op", &keys.op));
+    let arrival = optional("arrival", &keys.arrival);
+    let (event_time, order_by_sequence) = (event_time?, keys.by_sequence.is_some());
     let fields: Vec<Field> = declared.iter().map(|one| one.field.clone()).collect();
-    match Schema::new(fields, roles) {
-        Ok(schema) => Some(schema),
-        Err(error) => {
-            let span = error.field.map_or(place, |field| declared[field].span.clone());
-            problems.add(span, error.message);
-            None
+    if let Some(identity) = identity
+        && problems.count() == before
+    {
+        let roles = Roles { identity, event_time, origin, sequence, order_by_sequence, version, op, arrival };
+        match Schema::new(fields.clone(), roles) {
+            Ok(schema) => return Some(schema),
+            Err(error) => {
+                let span = error.field.map_or(place, |field| declared[field].span.clone());
+                problems.add(span, error.message);
+            }
         }
+    }
+    Schema::new(fields, time_only(event_time)).ok()
+}
+
+fn time_only(event_time: usize) -> Roles {
+    Roles {
+        identity: IdentityRule::Content,
+        event_time,
+        origin: None,
+        sequence: None,
+        order_by_sequence: false,
+        version: None,
+        op: None,
+        arrival: None,
     }
 }
 
@@ -280,7 +302,8 @@ fn check_origins(schema: &Schema, origins: &[Text<'_>], problems: &mut Problems<
             _ => !origin.value.is_empty(),
         };
         if !sound {
-            let message = format!("`{}` is no value of the field `{}`, which is {}", origin.value, declared.name, declared.ty);
+            let message =
+                format!("`{}` is no value of the field `{}`, which is {}", origin.value, declared.name, declared.ty);
             problems.add(origin.span.clone(), message);
         }
     }

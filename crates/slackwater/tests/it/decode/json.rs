@@ -38,7 +38,10 @@ fn white_space_stands_wherever_json_allows_it() {
 #[test]
 fn undeclared_fields_are_passed_over_whatever_they_hold() {
     let more = r#","a":[1,{"b":[null,true,"x\n\u0041"]},-0.5e+3],"":{},"c":"","d":123456789012345678901234567890"#;
-    assert_eq!(json(&trades(), TRADE.replace("\"hidden\":true", &format!("\"hidden\":true{more}"))), "7|AB|1000000|15000|true");
+    assert_eq!(
+        json(&trades(), TRADE.replace("\"hidden\":true", &format!("\"hidden\":true{more}"))),
+        "7|AB|1000000|15000|true"
+    );
 }
 
 #[test]
@@ -51,7 +54,8 @@ fn undeclared_fields_must_be_json_all_the_same() {
 
 #[test]
 fn escapes_in_keys_and_texts_are_honoured() {
-    let event = r#"{"\u0069d":7,"symbol":"\u0041\"\\\/\b\f\n\r\t\ud83d\ude00é","ts":1000,"pr\u0069ce":1.5,"hidden":true}"#;
+    let event =
+        r#"{"\u0069d":7,"symbol":"\u0041\"\\\/\b\f\n\r\t\ud83d\ude00é","ts":1000,"pr\u0069ce":1.5,"hidden":true}"#;
     assert_eq!(json(&trades(), event), "7|A\"\\/\u{8}\u{c}\n\r\t😀é|1000000|15000|true");
 }
 

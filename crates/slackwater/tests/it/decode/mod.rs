@@ -10,6 +10,7 @@ mod times;
 use slackwater::decode::csv::Header;
 use slackwater::decode::{Chunk, Decoder, Format};
 use slackwater_core::input::{Batch, Decoded};
+use slackwater_core::plan::Source;
 use slackwater_core::row::Row;
 use slackwater_core::schema::{Field, IdentityRule, Roles, Schema, Unit};
 use slackwater_core::value::{Type, Value};
@@ -65,7 +66,7 @@ pub fn decode(schema: &Schema, format: Format, text: impl AsRef<[u8]>) -> Batch 
         (offset, line) = (end as u64 + 1, 2);
     }
     let chunk = Chunk { source: 3, part: "file".into(), offset, line, bytes: bytes.to_vec(), header };
-    Decoder::new(schema, format).decode(&chunk)
+    Decoder::new(&Source::new("events", schema.clone()), format).decode(&chunk)
 }
 
 /// Each entry as `a|b|c`, or as its reason and field.

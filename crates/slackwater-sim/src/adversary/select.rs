@@ -1,0 +1,272 @@
+//! Pipelines: SELECTs that take turns with every aggregate, over every type, with arithmetic before and after.
+
+use crate::rng::Rng;
+use crate::typing::Place;
+use crate::world::{Call, Cmp, Ex, Function, Op, Pipeline, Source, Ty, Windows};
+
+const SECOND: i64 = 1_000_000_000;
+
+/// What an expression is wanted to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    Number,
+    Exact,
+    Bool,
+    Any,
+}
+
+impl Want {
+    fn fits(self, ty: Ty) -> bool {
+        match self {
+            Want::Number => ty.is_number(),
+            Want::Exact => ty.exact().is_some(),
+            Want::Bool => ty == Ty::Bool,
+            Want::Any => true,
+        }
+    }
+}
+
+/// Draws a pipeline over a source. Those with numbers one behind the other go through all aggregates.
+pub fn draw(rng: &mut Rng, name: &str, number: usize, source: &Source, turn: usize) -> Pipeline {
+    let mut pipeline = Pipeline {
+        name: name.to_string(),
+        source: number,
+        filter: rng.chance(40).then(|| condition(rng, Place::Row(source), 2)),
+        key: key(rng, source),
+        windows: windows(rng),
+        columns: Vec::new(),
+        having: None,
+    };
+    let row = Place::Row(source);
+    for place in 0..5 {
+        let function = Function::ALL[(turn * 5 + place) % Function::ALL.len()];
+        let call = Ex::Call(Box::new(call(rng, row, function)));
+        let alone = Place::Group(source, &pipeline);
+        let ex = if rng.chance(50) { call } else { around(rng, alone, call) };
+        pipeline.columns.push((format!("c{place}"), ex));
+    }
+    let group = Place::Group(source, &pipeline);
+    let extra = ("extra".to_string(), typed(rng, group, Want::Any, 3));
+    let ratio = (rng.chance(50)).then(|| ("ratio".to_string(), ratio(rng, row)));
+    let having = rng.chance(30).then(|| condition(rng, group, 2));
+    pipeline.columns.push(extra);
+    pipeline.columns.extend(ratio);
+    pipeline.having = having;
+    pipeline
+}
+
+/// CAST(sum(a) / sum(b) AS DECIMAL(p, s))
+fn ratio(rng: &mut Rng, row: Place<'_>) -> Ex {
+    let mut sum = || Ex::Call(Box::new(Call { function: Function::Sum, arguments: vec![typed(rng, row, Want::Exact, 1)], filter: None }));
+    let quotient = Ex::Arith(Op::Divide, Box::new(sum()), Box::new(sum()));
+    Ex::Cast(Box::new(quotient), decimal_ty(rng))
+}
+
+fn decimal_ty(rng: &mut Rng) -> Ty {
+    *rng.pick(&[Ty::Decimal(38, 18), Ty::Decimal(18, 4), Ty::Decimal(9, 0), Ty::Decimal(4, 2), Ty::Decimal(38, 37)])
+}
+
+fn key(rng: &mut Rng, source: &Source) -> Vec<(String, Ex)> {
+    let mut key: Vec<(String, Ex)> = Vec::new();
+    for number in 0..rng.below(4) {
+        let field = rng.below(source.fields.len());
+        let plain = source.is_content(field) && rng.chance(70);
+        let (name, ex) = if plain {
+            (source.fields[field].name.clone(), Ex::Field(field))
+        } else {
+            (format!("k{number}"), typed(rng, Place::Row(source), Want::Any, 2))
+        };
+        // A constant, or a plain field under another name, is no group-by expression of its own.
+        if (plain || !matches!(ex, Ex::Field(_))) && has_field(&ex) && key.iter().all(|(other, _)| *other != name) {
+            key.push((name, ex));
+        }
+    }
+    key
+}
+
+/// Whether an expression depends on the row, so that nothing computes it beforehand.
+fn has_field(ex: &Ex) -> bool {
+    match ex {
+        Ex::Field(_) | Ex::Key(_) | Ex::Call(_) => true,
+        Ex::Negate(a) | Ex::Abs(a) | Ex::Not(a) | Ex::IsNull(a, _) | Ex::Cast(a, _) => has_field(a),
+        Ex::Arith(_, a, b) | Ex::Compare(_, a, b) | Ex::And(a, b) | Ex::Or(a, b) | Ex::NullIf(a, b) => {
+            has_field(a) || has_field(b)
+        }
+        Ex::Between(a, ..) | Ex::In(a, ..) => has_field(a),
+        Ex::Case(branches, _) => branches.iter().any(|(condition, _)| has_field(condition)),
+        Ex::Coalesce(list) => has_field(&list[0]),
+        _ => false,
+    }
+}
+
+fn windows(rng: &mut Rng) -> Windows {
+    let berlin = || "Europe/Berlin".to_string();
+    match rng.below(12) {
+        0..6 => {
+            let size = *rng.pick(&[SECOND, 60 * SECOND, 3600 * SECOND, 7, 86_400 * SECOND, 90 * SECOND]);
+            let offset = *rng.pick(&[0, 0, SECOND, -1, 13, 30 * SECOND, 100_000 * SECOND]);
+            Windows::Fixed { size, offset }
+        }
+        6 => Windows::Fixed { size: i64::MAX, offset: *rng.pick(&[0, 1]) },
+        7 => Windows::Days(1, berlin()),
+        8 => Windows::Days(*rng.pick(&[2, 7, 14]), (*rng.pick(&["Europe/Berlin", "America/New_York", "Asia/Kolkata"])).into()),
+        9 => Windows::Months(*rng.pick(&[1, 3, 12]), berlin()),
+        10 => Windows::Parts(*rng.pick(&[3600 * SECOND, 4 * 3600 * SECOND, 43_200 * SECOND]), berlin()),
+        _ => Windows::Days(1, (*rng.pick(&["America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"])).into()),
+    }
+}
+
+/// An aggregate call with arguments that it takes.
+fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
+    loop {
+        let count = match function {
+            Function::CountRows => 0,
+            Function::Wavg | Function::SumProduct => 2,
+            _ => 1,
+        };
+        let want = match function {
+            Function::Count | Function::Distinct | Function::Min | Function::Max | Function::First | Function::Last => Want::Any,
+            _ => Want::Number,
+        };
+        let depth = rng.below(3);
+        let arguments: Vec<Ex> = (0..count).map(|_| typed(rng, row, want, depth)).collect();
+        let filter = rng.chance(25).then(|| condition(rng, row, 1));
+        let call = Call { function, arguments, filter };
+        let Place::Row(source) = row else { unreachable!("arguments stand over a row") };
+        if Place::Group(source, &NO_PIPELINE).ty(&Ex::Call(Box::new(call.clone()))).is_some() {
+            return call;
+        }
+    }
+}
+
+/// A place to type calls in that need no group-by column.
+const NO_PIPELINE: Pipeline = Pipeline {
+    name: String::new(),
+    source: 0,
+    filter: None,
+    key: Vec::new(),
+    windows: Windows::Fixed { size: 1, offset: 0 },
+    columns: Vec::new(),
+    having: None,
+};
+
+/// Something around an aggregate: a CAST, arithmetic, a CASE.
+fn around(rng: &mut Rng, group: Place<'_>, inner: Ex) -> Ex {
+    for _ in 0..20 {
+        let boxed = Box::new(inner.clone());
+        let ex = match rng.below(6) {
+            0 => Ex::Cast(boxed, decimal_ty(rng)),
+            1 => Ex::Cast(boxed, *rng.pick(&[Ty::F64, Ty::I64, Ty::U64])),
+            2 => Ex::Arith(arithmetic(rng), boxed, Box::new(typed(rng, group, Want::Number, 2))),
+            3 => Ex::Arith(arithmetic(rng), Box::new(typed(rng, group, Want::Number, 1)), boxed),
+            4 => Ex::Case(vec![(condition(rng, group, 1), inner.clone())], rng.chance(50).then(|| Box::new(typed(rng, group, Want::Any, 1)))),
+            _ => Ex::Coalesce(vec![inner.clone(), typed(rng, group, Want::Any, 1)]),
+        };
+        if group.ty(&ex).is_some() {
+            return ex;
+        }
+    }
+    inner
+}
+
+fn arithmetic(rng: &mut Rng) -> Op {
+    *rng.pick(&[Op::Add, Op::Subtract, Op::Multiply, Op::Divide, Op::Divide])
+}
+
+/// A condition.
+pub fn condition(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
+    typed(rng, place, Want::Bool, depth)
+}
+
+/// An expression that may stand where it is wanted, and that no compiler computes beforehand.
+fn typed(rng: &mut Rng, place: Place<'_>, want: Want, depth: usize) -> Ex {
+    loop {
+        let ex = if want == Want::Bool { boolean(rng, place, depth) } else { number(rng, place, want, depth) };
+        if place.ty(&ex).is_some_and(|ty| want.fits(ty)) && has_field(&ex) {
+            return ex;
+        }
+    }
+}
+
+/// A field, a group-by column or an aggregate.
+fn leaf(rng: &mut Rng, place: Place<'_>) -> Ex {
+    match place {
+        Place::Row(source) => Ex::Field(rng.below(source.fields.len())),
+        Place::Group(_, pipeline) if !pipeline.key.is_empty() && rng.chance(25) => Ex::Key(rng.below(pipeline.key.len())),
+        Place::Group(source, _) => {
+            let function = *rng.pick(&Function::ALL);
+            Ex::Call(Box::new(call(rng, Place::Row(source), function)))
+        }
+    }
+}
+
+fn constant(rng: &mut Rng) -> Ex {
+    match rng.below(3) {
+        0 => Ex::Exact(rng.within(0, 3), 0),
+        1 => Ex::Exact(rng.within(0, 99_999), rng.below(6) as u32),
+        _ => Ex::Float(*rng.pick(&[0.0, 0.5, 1.0, 3.0, 1e10, 1e-7])),
+    }
+}
+
+fn number(rng: &mut Rng, place: Place<'_>, want: Want, depth: usize) -> Ex {
+    if depth == 0 || rng.chance(30) {
+        return leaf(rng, place);
+    }
+    let sub = |rng: &mut Rng| Box::new(number(rng, place, want, depth - 1));
+    match rng.below(9) {
+        0..3 => {
+            let (a, op) = (sub(rng), arithmetic(rng));
+            let b = if rng.chance(40) { Box::new(constant(rng)) } else { sub(rng) };
+            Ex::Arith(op, a, b)
+        }
+        3 => Ex::Negate(sub(rng)),
+        4 => Ex::Abs(sub(rng)),
+        5 => {
+            let to = if rng.chance(70) { decimal_ty(rng) } else { *rng.pick(&[Ty::F64, Ty::I64, Ty::U64]) };
+            Ex::Cast(sub(rng), to)
+        }
+        6 => {
+            let otherwise = match rng.below(3) {
+                0 => None,
+                1 => Some(Box::new(Ex::Null)),
+                _ => Some(sub(rng)),
+            };
+            Ex::Case(vec![(boolean(rng, place, depth - 1), *sub(rng))], otherwise)
+        }
+        7 => Ex::Coalesce(vec![*sub(rng), if rng.chance(50) { constant(rng) } else { *sub(rng) }]),
+        _ => Ex::NullIf(sub(rng), if rng.chance(50) { Box::new(constant(rng)) } else { sub(rng) }),
+    }
+}
+
+fn boolean(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
+    let compare = |rng: &mut Rng| {
+        let a = number(rng, place, Want::Any, depth.min(1));
+        let b = match place.ty(&a) {
+            Some(Ty::Text) => Ex::Text((*rng.pick(&["a", "b", "日本", "it's", ""])).to_string()),
+            Some(Ty::Time) => Ex::Time(1_743_296_400_000_000_000 + rng.within(-3, 3) * SECOND),
+            Some(Ty::Bool) => Ex::Bool(rng.chance(50)),
+            _ if rng.chance(60) => constant(rng),
+            _ => number(rng, place, Want::Number, depth.min(1)),
+        };
+        (a, b)
+    };
+    let cmps = [Cmp::Eq, Cmp::Ne, Cmp::Lt, Cmp::Le, Cmp::Gt, Cmp::Ge];
+    match rng.below(if depth == 0 { 4 } else { 8 }) {
+        0 | 1 | 4 => {
+            let (a, b) = compare(rng);
+            Ex::Compare(*rng.pick(&cmps), Box::new(a), Box::new(b))
+        }
+        2 => Ex::IsNull(Box::new(leaf(rng, place)), rng.chance(50)),
+        3 => {
+            let ((a, low), high) = (compare(rng), constant(rng));
+            if rng.chance(50) {
+                Ex::Between(Box::new(a), Box::new(low), Box::new(high), rng.chance(30))
+            } else {
+                Ex::In(Box::new(a), vec![low, high], rng.chance(30))
+            }
+        }
+        5 => Ex::And(Box::new(boolean(rng, place, depth - 1)), Box::new(boolean(rng, place, depth - 1))),
+        6 => Ex::Or(Box::new(boolean(rng, place, depth - 1)), Box::new(boolean(rng, place, depth - 1))),
+        _ => Ex::Not(Box::new(boolean(rng, place, depth - 1))),
+    }
+}

@@ -1,0 +1,41 @@
+//! How much is tried, decided in one place, and how a failure is tried again.
+//!
+//! `SLACKWATER_EFFORT=full` asks for the full figures; without it every figure, and every floor, is a tenth.
+//! `SLACKWATER_SEED=N` runs the one case of that seed.
+
+use std::io::Write as _;
+
+/// A tenth of a figure, or all of it.
+pub fn share(full: usize) -> usize {
+    let all = std::env::var("SLACKWATER_EFFORT").is_ok_and(|effort| effort == "full");
+    if all { full } else { full.div_ceil(10) }
+}
+
+/// The one seed that was asked for, if one was.
+pub fn asked_seed() -> Option<u64> {
+    let text = std::env::var("SLACKWATER_SEED").ok()?;
+    Some(text.parse().expect("SLACKWATER_SEED is a number"))
+}
+
+/// The seeds to try: so many of a figure, spread by the name of what is tried; or the one that was asked for.
+pub fn seeds(name: &str, full: usize) -> Vec<u64> {
+    match asked_seed() {
+        Some(seed) => vec![seed],
+        None => (0..share(full) as u64).map(|number| (hash(name) << 32) + number).collect(),
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.into())) & 0xffff
+}
+
+/// The command that runs one case again.
+pub fn again(seed: u64, binary: &str, test: &str) -> String {
+    format!("again: SLACKWATER_SEED={seed} cargo test -p slackwater-sim --test {binary} {test}")
+}
+
+/// Prints a line past the test runner's capture, so that figures are seen when all is well.
+pub fn print(line: &str) {
+    // Where nobody can read the figures, nothing is lost.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,231 @@
+//! The slow, obvious twin of the engine.
+//!
+//! It sees logical events and never a row of the engine. It picks the winner of every identity by rank, puts the facts
+//! of each window and key in canonical order, and computes every aggregate anew in rationals.
+
+pub mod aggregate;
+pub mod content;
+pub mod eval;
+pub mod exact;
+pub mod window;
+
+use crate::typing::Place;
+use crate::world::{Call, Datum, Event, Pipeline, Source, Stage, Ty};
+use content::{Stood, canonical, digest, identity, order, version};
+use eval::{Scope, Val};
+use slackwater_core::poison::Reason;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// A final row as it must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Index of the pipeline.
+    pub pipeline: usize,
+    /// Start and end of the window.
+    pub window: (i128, i128),
+    /// The group-by columns.
+    pub key: Vec<Datum>,
+    /// The selected columns.
+    pub values: Vec<Datum>,
+}
+
+/// What must have become of the events of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events.
+    pub received: u64,
+    /// Identities that have a winner.
+    pub facts: u64,
+    /// Duplicates, superseded and conflicts together.
+    pub others: u64,
+    /// Refused events by reason.
+    pub quarantined: BTreeMap<u8, u64>,
+}
+
+/// An event that was accepted, with where it stood.
+#[derive(Clone, Copy, Debug)]
+pub struct Fact<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// Where it stood.
+    pub stood: &'a Stood,
+    /// Version of the decoder that made it.
+    pub decoder: u32,
+}
+
+/// What must come of the events, whatever their order.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// The final rows, in output order.
+    pub rows: Vec<Row>,
+    /// By source.
+    pub counts: Vec<Counts>,
+}
+
+/// Recomputes everything.
+pub fn truth(stage: &Stage, facts: &[Fact<'_>]) -> Truth {
+    Truth { rows: rows(stage, &winners(stage, facts)), counts: counts(stage, facts) }
+}
+
+/// Why an event is refused, if it is.
+pub fn refusal(source: &Source, event: &Event) -> Option<Reason> {
+    if let Some(flaw) = &event.flaw {
+        return Some(flaw.reason);
+    }
+    let Some(retracts) = source.retracts(event) else { return Some(Reason::UnknownOp) };
+    if let Some(origins) = &source.origins {
+        let origin = match &event.values[source.origin.expect("origins come with an origin")] {
+            Datum::Text(text) => text.clone(),
+            Datum::U64(number) => number.to_string(),
+            Datum::I64(number) => number.to_string(),
+            other => panic!("{other:?} is no origin"),
+        };
+        if !origins.contains(&origin) {
+            return Some(Reason::UnknownOrigin);
+        }
+    }
+    if retracts {
+        return None;
+    }
+    let time = |field: usize| match event.values[field] {
+        Datum::Time(time) => Some(i128::from(time)),
+        _ => None,
+    };
+    let happened = time(source.event_time).expect("an event time");
+    if let (Some(arrival), Some(most)) = (source.arrival.and_then(time), source.max_future)
+        && happened - arrival > i128::from(most)
+    {
+        return Some(Reason::Future);
+    }
+    let early = source.min_time.is_some_and(|min| happened < i128::from(min));
+    if early || source.max_time.is_some_and(|max| happened > i128::from(max)) {
+        return Some(Reason::TimeBounds);
+    }
+    let row = Scope { place: Place::Row(source), values: &event.values, call: &no_call };
+    let guarded = source.require.iter().all(|guard| row.holds(guard));
+    (!guarded).then_some(Reason::Require)
+}
+
+fn no_call(call: &Call, _: Option<Ty>) -> Val {
+    panic!("{call:?} stands over a row")
+}
+
+/// By rank: version, then decoder, then retraction over content, then the smaller digest.
+pub fn outranks(source: &Source, a: &Fact<'_>, b: &Fact<'_>) -> Ordering {
+    let retracts = |fact: &Fact<'_>| source.retracts(fact.event).expect("a known op");
+    let rank = |fact: &Fact<'_>| (version(source, fact.event), fact.decoder, retracts(fact));
+    let digests = || if retracts(a) { Ordering::Equal } else { digest(source, b.event).cmp(&digest(source, a.event)) };
+    rank(a).cmp(&rank(b)).then_with(digests)
+}
+
+/// The accepted events of each source, by identity.
+fn identities<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<(Vec<Datum>, Vec<Fact<'a>>)>> {
+    let mut all: Vec<BTreeMap<String, (Vec<Datum>, Vec<Fact<'a>>)>> = vec![BTreeMap::new(); stage.sources.len()];
+    for fact in facts {
+        let source = &stage.sources[fact.event.source];
+        if refusal(source, fact.event).is_none() {
+            let identity = identity(source, fact.event, fact.stood);
+            let known = all[fact.event.source].entry(format!("{identity:?}")).or_insert((identity, Vec::new()));
+            known.1.push(*fact);
+        }
+    }
+    all.into_iter().map(|source| source.into_values().collect()).collect()
+}
+
+/// The winner of every identity, retractions included, by source and identity.
+pub fn winners<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<(Vec<Datum>, Fact<'a>)>> {
+    let pick = |source: &Source, (identity, facts): (Vec<Datum>, Vec<Fact<'a>>)| {
+        // Of equal ranks any will do: their contents are the same.
+        let best = facts.into_iter().max_by(|a, b| outranks(source, a, b)).expect("an identity has an event");
+        (identity, best)
+    };
+    let sources = identities(stage, facts).into_iter().zip(&stage.sources);
+    sources.map(|(known, source)| known.into_iter().map(|one| pick(source, one)).collect()).collect()
+}
+
+/// What must have become of every event.
+pub fn counts(stage: &Stage, facts: &[Fact<'_>]) -> Vec<Counts> {
+    let mut counts = vec![Counts::default(); stage.sources.len()];
+    for fact in facts {
+        let mine = &mut counts[fact.event.source];
+        mine.received += 1;
+        match refusal(&stage.sources[fact.event.source], fact.event) {
+            Some(reason) => *mine.quarantined.entry(reason as u8).or_default() += 1,
+            None => mine.others += 1,
+        }
+    }
+    for (mine, known) in counts.iter_mut().zip(identities(stage, facts)) {
+        mine.facts = known.len() as u64;
+        mine.others -= mine.facts;
+    }
+    counts
+}
+
+/// A window of a pipeline's key: the index of the pipeline, window, key.
+pub type Place3 = (usize, (i128, i128), Vec<Datum>);
+
+/// Where a fact counts in a pipeline, if it does.
+pub fn lands(stage: &Stage, number: usize, event: &Event) -> Option<Place3> {
+    let pipeline = &stage.pipelines[number];
+    let source = &stage.sources[pipeline.source];
+    if event.source != pipeline.source || source.retracts(event) != Some(false) {
+        return None;
+    }
+    let row = Scope { place: Place::Row(source), values: &event.values, call: &no_call };
+    if pipeline.filter.as_ref().is_some_and(|filter| !row.holds(filter)) {
+        return None;
+    }
+    let Datum::Time(time) = event.values[source.event_time] else { panic!("an event has a time") };
+    let key = pipeline.key.iter().map(|(_, ex)| row.datum(ex)).collect();
+    Some((number, window::of(&pipeline.windows, time), key))
+}
+
+/// Output order: pipeline, window start, key.
+pub fn output_order(a: &Place3, b: &Place3) -> Ordering {
+    let keys = || a.2.iter().zip(&b.2).map(|(a, b)| order(a, b)).find(|order| order.is_ne());
+    (a.0, a.1.0).cmp(&(b.0, b.1.0)).then_with(|| keys().unwrap_or(Ordering::Equal))
+}
+
+/// The rows of the winners, in output order.
+pub fn rows(stage: &Stage, winners: &[Vec<(Vec<Datum>, Fact<'_>)>]) -> Vec<Row> {
+    windows(stage, winners).iter().filter_map(|(place, facts)| row(stage, place, facts)).collect()
+}
+
+/// The windows that hold facts, in output order, with their facts in canonical order.
+pub fn windows<'a>(stage: &Stage, winners: &[Vec<(Vec<Datum>, Fact<'a>)>]) -> Vec<(Place3, Vec<Fact<'a>>)> {
+    let mut all: Vec<(Place3, Fact<'a>)> = Vec::new();
+    for number in 0..stage.pipelines.len() {
+        let facts = &winners[stage.pipelines[number].source];
+        all.extend(facts.iter().filter_map(|(_, fact)| Some((lands(stage, number, fact.event)?, *fact))));
+    }
+    all.sort_by(|(a, x), (b, y)| {
+        let source = &stage.sources[x.event.source];
+        output_order(a, b).then_with(|| canonical(source, (x.event, x.stood), (y.event, y.stood)))
+    });
+    let mut windows: Vec<(Place3, Vec<Fact<'a>>)> = Vec::new();
+    for (place, fact) in all {
+        match windows.last_mut() {
+            Some((last, facts)) if *last == place => facts.push(fact),
+            _ => windows.push((place, vec![fact])),
+        }
+    }
+    windows
+}
+
+/// The row of a window, if HAVING lets it be.
+pub fn row(stage: &Stage, place: &Place3, facts: &[Fact<'_>]) -> Option<Row> {
+    let pipeline: &Pipeline = &stage.pipelines[place.0];
+    let source = &stage.sources[pipeline.source];
+    let scopes: Vec<Scope<'_>> = facts
+        .iter()
+        .map(|fact| Scope { place: Place::Row(source), values: &fact.event.values, call: &no_call })
+        .collect();
+    let call = |call: &Call, to: Option<Ty>| aggregate::value(call, &scopes, to);
+    let group = Scope { place: Place::Group(source, pipeline), values: &place.2, call: &call };
+    if pipeline.having.as_ref().is_some_and(|having| !group.holds(having)) {
+        return None;
+    }
+    let values = pipeline.columns.iter().map(|(_, ex)| group.datum(ex)).collect();
+    Some(Row { pipeline: place.0, window: place.1, key: place.2.clone(), values })
+}

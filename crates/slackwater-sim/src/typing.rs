@@ -1,0 +1,148 @@
+//! The types of expressions, from the words of the design: what a SELECT may say, and at which scale it says it.
+//!
+//! Sums and differences keep the larger scale, products add scales, quotients are doubles, and a double makes its
+//! neighbours doubles. A plan that could pass 76 digits in a row, or 115 over aggregates, is refused.
+
+use crate::world::{Call, Ex, Function, Op, Pipeline, Source, Ty};
+
+/// Where an expression stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// Over a row of a source.
+    Row(&'a Source),
+    /// Over the windows of a pipeline.
+    Group(&'a Source, &'a Pipeline),
+}
+
+/// Most digits of a row expression, and of one over aggregates.
+const DIGITS: (u32, u32) = (76, 115);
+
+impl<'a> Place<'a> {
+    fn digits(self) -> u32 {
+        match self {
+            Place::Row(_) => DIGITS.0,
+            Place::Group(..) => DIGITS.1,
+        }
+    }
+
+    /// The type of an expression; none where a SELECT may not say it.
+    pub fn ty(self, ex: &Ex) -> Option<Ty> {
+        match (ex, self) {
+            (Ex::Field(field), Place::Row(source)) => source.is_content(*field).then(|| source.fields[*field].ty),
+            (Ex::Key(key), Place::Group(source, pipeline)) => Place::Row(source).ty(&pipeline.key[*key].1),
+            (Ex::Call(call), Place::Group(source, _)) => call_ty(Place::Row(source), call),
+            (Ex::Field(_) | Ex::Key(_) | Ex::Call(_), _) => None,
+            (Ex::Exact(mantissa, scale), _) => {
+                let digits = mantissa.unsigned_abs().max(1).ilog10() + 1;
+                Some(Ty::Decimal(digits.max(*scale), *scale))
+            }
+            (Ex::Float(_), _) => Some(Ty::F64),
+            (Ex::Text(_), _) => Some(Ty::Text),
+            (Ex::Time(_), _) => Some(Ty::Time),
+            (Ex::Bool(_) | Ex::Null, _) => Some(Ty::Bool),
+            (Ex::Negate(a) | Ex::Abs(a), _) => {
+                let ty = self.ty(a).filter(|ty| ty.is_number())?;
+                Some(ty.exact().map_or(ty, |(precision, scale)| Ty::Decimal(precision, scale)))
+            }
+            (Ex::Arith(op, a, b), _) => self.arithmetic(*op, self.ty(a)?, self.ty(b)?),
+            (Ex::Compare(_, a, b), _) => comparable(self.ty(a)?, self.ty(b)?),
+            (Ex::And(a, b) | Ex::Or(a, b), _) => (self.is_bool(a) && self.is_bool(b)).then_some(Ty::Bool),
+            (Ex::Not(a), _) => self.is_bool(a).then_some(Ty::Bool),
+            (Ex::IsNull(a, _), _) => self.ty(a).map(|_| Ty::Bool),
+            (Ex::Between(x, low, high, _), _) => {
+                let x = self.ty(x)?;
+                comparable(x, self.ty(low)?).and(comparable(x, self.ty(high)?))
+            }
+            (Ex::In(x, list, _), _) => {
+                let x = self.ty(x)?;
+                list.iter().all(|item| self.ty(item).and_then(|ty| comparable(x, ty)).is_some()).then_some(Ty::Bool)
+            }
+            (Ex::Case(branches, otherwise), _) => {
+                let sound = branches.iter().all(|(condition, _)| self.is_bool(condition));
+                let values = branches.iter().map(|(_, value)| value).chain(otherwise.as_deref());
+                if sound { self.common(values) } else { None }
+            }
+            (Ex::Coalesce(list), _) => self.common(list.iter()),
+            (Ex::NullIf(a, b), _) => {
+                let ty = self.ty(a)?;
+                comparable(ty, self.ty(b)?).map(|_| ty)
+            }
+            (Ex::Cast(a, to), _) => {
+                let from = self.ty(a)?;
+                (from == *to || (from.is_number() && to.is_number())).then_some(*to)
+            }
+        }
+    }
+
+    fn is_bool(self, ex: &Ex) -> bool {
+        self.ty(ex) == Some(Ty::Bool)
+    }
+
+    fn arithmetic(self, op: Op, a: Ty, b: Ty) -> Option<Ty> {
+        if !a.is_number() || !b.is_number() {
+            return None;
+        }
+        let (Some((pa, sa)), Some((pb, sb))) = (a.exact(), b.exact()) else { return Some(Ty::F64) };
+        let ty = match op {
+            Op::Divide => return Some(Ty::F64),
+            Op::Multiply => Ty::Decimal(pa + pb, sa + sb),
+            _ => Ty::Decimal((pa - sa).max(pb - sb) + sa.max(sb) + 1, sa.max(sb)),
+        };
+        ty.exact().filter(|(precision, _)| *precision <= self.digits()).map(|_| ty)
+    }
+
+    /// The type that all branches have in common; NULL has every type.
+    fn common<'e>(self, branches: impl Iterator<Item = &'e Ex>) -> Option<Ty> {
+        let mut common: Option<Ty> = None;
+        for branch in branches.filter(|branch| !matches!(branch, Ex::Null)) {
+            let ty = self.ty(branch)?;
+            common = Some(match common {
+                Some(known) if known != ty => match (known.exact(), ty.exact()) {
+                    (Some((pa, sa)), Some((pb, sb))) => {
+                        let ty = Ty::Decimal((pa - sa).max(pb - sb) + sa.max(sb), sa.max(sb));
+                        ty.exact().filter(|(precision, _)| *precision <= self.digits()).map(|_| ty)?
+                    }
+                    _ if known.is_number() && ty.is_number() => Ty::F64,
+                    _ => return None,
+                },
+                _ => ty,
+            });
+        }
+        common
+    }
+}
+
+fn comparable(a: Ty, b: Ty) -> Option<Ty> {
+    (a == b || (a.is_number() && b.is_number())).then_some(Ty::Bool)
+}
+
+/// The type of `sum`: room for 2^63 terms.
+fn sum_ty(ty: Ty) -> Ty {
+    ty.exact().map_or(ty, |(precision, scale)| Ty::Decimal(precision + 20, scale))
+}
+
+fn call_ty(row: Place<'_>, call: &Call) -> Option<Ty> {
+    if let Some(filter) = &call.filter
+        && !row.is_bool(filter)
+    {
+        return None;
+    }
+    let arguments: Vec<Ty> = call.arguments.iter().map(|argument| row.ty(argument)).collect::<Option<_>>()?;
+    let product = |a: Ty, b: Ty| {
+        let (Some((pa, sa)), Some((pb, sb))) = (a.exact(), b.exact()) else { return Some(Ty::F64) };
+        (pa + pb <= DIGITS.0).then_some(Ty::Decimal(pa + pb, sa + sb))
+    };
+    match (call.function, &arguments[..]) {
+        (Function::CountRows, []) | (Function::Count | Function::Distinct, [_]) => Some(Ty::I64),
+        (Function::Min | Function::Max | Function::First | Function::Last, [ty]) => Some(*ty),
+        (_, list) if !list.iter().all(|ty| ty.is_number()) => None,
+        (Function::Sum, [ty]) => Some(sum_ty(*ty)),
+        (Function::Avg, [_]) => Some(Ty::F64),
+        (Function::VarPop | Function::VarSamp | Function::StddevPop | Function::StddevSamp, [ty]) => {
+            product(*ty, *ty).map(|_| Ty::F64)
+        }
+        (Function::Wavg, [x, y]) => product(*x, *y).map(|_| Ty::F64),
+        (Function::SumProduct, [x, y]) => product(*x, *y).map(sum_ty),
+        _ => None,
+    }
+}

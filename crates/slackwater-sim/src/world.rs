@@ -1,0 +1,407 @@
+//! What adversary and oracle both speak of: sources, pipelines, expressions and events, before any spelling.
+
+use num_bigint::BigInt;
+use slackwater_core::poison::Reason;
+
+/// A type, as a configuration or a SELECT names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ty {
+    /// Digits in all, and behind the point.
+    Decimal(u32, u32),
+    /// A double.
+    F64,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Signed, 64 bits.
+    I64,
+    /// True or false.
+    Bool,
+    /// Text.
+    Text,
+    /// Nanoseconds since the epoch.
+    Time,
+}
+
+impl Ty {
+    /// Digits and scale of an exact number.
+    pub fn exact(self) -> Option<(u32, u32)> {
+        match self {
+            Ty::Decimal(precision, scale) => Some((precision, scale)),
+            Ty::U64 => Some((20, 0)),
+            Ty::I64 => Some((19, 0)),
+            _ => None,
+        }
+    }
+
+    /// Whether arithmetic knows it.
+    pub fn is_number(self) -> bool {
+        self == Ty::F64 || self.exact().is_some()
+    }
+}
+
+/// A value. A decimal is its mantissa at its type's scale.
+#[derive(Clone, Debug)]
+pub enum Datum {
+    /// Absent.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// Unsigned.
+    U64(u64),
+    /// Signed.
+    I64(i64),
+    /// A double.
+    F64(f64),
+    /// A mantissa.
+    Decimal(BigInt),
+    /// Text.
+    Text(String),
+    /// Nanoseconds.
+    Time(i64),
+}
+
+/// Equality of bits.
+impl PartialEq for Datum {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Datum::Null, Datum::Null) => true,
+            (Datum::Bool(a), Datum::Bool(b)) => a == b,
+            (Datum::U64(a), Datum::U64(b)) => a == b,
+            (Datum::I64(a), Datum::I64(b)) => a == b,
+            (Datum::F64(a), Datum::F64(b)) => a.to_bits() == b.to_bits(),
+            (Datum::Decimal(a), Datum::Decimal(b)) => a == b,
+            (Datum::Text(a), Datum::Text(b)) => a == b,
+            (Datum::Time(a), Datum::Time(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// How a time that arrives as a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+/// A declared field.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: Ty,
+    /// Its unit, for a time.
+    pub unit: Unit,
+    /// Whether it may be null.
+    pub nullable: bool,
+}
+
+/// What makes two events the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// These fields.
+    Fields(Vec<usize>),
+    /// All that is content.
+    Content,
+    /// Where it stood.
+    Position,
+}
+
+/// How events come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// NDJSON.
+    Json,
+    /// CSV.
+    Csv,
+}
+
+/// A source.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// How its events come.
+    pub format: Format,
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// What makes two events the same.
+    pub identity: Identity,
+    /// The field of the event time.
+    pub event_time: usize,
+    /// The field of the origin.
+    pub origin: Option<usize>,
+    /// The origins that may send.
+    pub origins: Option<Vec<String>>,
+    /// The field of the sequence.
+    pub sequence: Option<usize>,
+    /// Whether the sequence orders.
+    pub by_sequence: bool,
+    /// The field of the version.
+    pub version: Option<usize>,
+    /// The field of the op.
+    pub op: Option<usize>,
+    /// The field of the arrival.
+    pub arrival: Option<usize>,
+    /// Nanoseconds.
+    pub max_future: Option<i64>,
+    /// Nanoseconds since the epoch.
+    pub min_time: Option<i64>,
+    /// Nanoseconds since the epoch.
+    pub max_time: Option<i64>,
+    /// Guards.
+    pub require: Vec<Ex>,
+    /// Nanoseconds by which the watermark stays behind.
+    pub lag: i64,
+    /// The columns of a CSV file: a declared field, or one that none declares.
+    pub columns: Vec<Option<usize>>,
+}
+
+impl Source {
+    /// Whether a field is part of the content.
+    pub fn is_content(&self, field: usize) -> bool {
+        self.arrival != Some(field) && (self.sequence != Some(field) || self.by_sequence)
+    }
+
+    /// What an event says of itself through its op: content, a retraction, or nothing known.
+    pub fn retracts(&self, event: &Event) -> Option<bool> {
+        match self.op.map(|op| &event.values[op]) {
+            None | Some(Datum::Null) => Some(false),
+            Some(Datum::Text(op)) => match op.as_str() {
+                "assert" | "insert" | "update" | "upsert" => Some(false),
+                "retract" | "delete" => Some(true),
+                _ => None,
+            },
+            Some(other) => panic!("an op is a text and not {other:?}"),
+        }
+    }
+
+    /// Whether a retraction says this too.
+    pub fn identifies(&self, field: usize) -> bool {
+        let id = matches!(&self.identity, Identity::Fields(fields) if fields.contains(&field));
+        id || [self.origin, self.version, self.op].contains(&Some(field))
+    }
+}
+
+/// What the bytes of an event have wrong, and the reason that must be given for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The reason.
+    pub reason: Reason,
+    /// The field, where one is to blame.
+    pub field: Option<usize>,
+}
+
+/// One logical event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Index of its source.
+    pub source: usize,
+    /// A value for every declared field.
+    pub values: Vec<Datum>,
+    /// What is wrong with its bytes.
+    pub flaw: Option<Flaw>,
+    /// Whether everything that a retraction may leave out is spelled as rubbish.
+    pub rubbish: bool,
+}
+
+/// A sign of arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// +
+    Add,
+    /// -
+    Subtract,
+    /// *
+    Multiply,
+    /// /
+    Divide,
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cmp {
+    /// =
+    Eq,
+    /// <>
+    Ne,
+    /// <
+    Lt,
+    /// <=
+    Le,
+    /// >
+    Gt,
+    /// >=
+    Ge,
+}
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub enum Ex {
+    /// A field of the row.
+    Field(usize),
+    /// A group-by column.
+    Key(usize),
+    /// An aggregate.
+    Call(Box<Call>),
+    /// An exact constant: its mantissa and scale.
+    Exact(i64, u32),
+    /// A float constant.
+    Float(f64),
+    /// A text constant.
+    Text(String),
+    /// A time constant.
+    Time(i64),
+    /// A truth constant.
+    Bool(bool),
+    /// NULL.
+    Null,
+    /// -a
+    Negate(Box<Ex>),
+    /// abs(a)
+    Abs(Box<Ex>),
+    /// a + b and its like
+    Arith(Op, Box<Ex>, Box<Ex>),
+    /// a < b and its like
+    Compare(Cmp, Box<Ex>, Box<Ex>),
+    /// a AND b
+    And(Box<Ex>, Box<Ex>),
+    /// a OR b
+    Or(Box<Ex>, Box<Ex>),
+    /// NOT a
+    Not(Box<Ex>),
+    /// a IS NULL, or IS NOT NULL
+    IsNull(Box<Ex>, bool),
+    /// x BETWEEN a AND b, or NOT BETWEEN
+    Between(Box<Ex>, Box<Ex>, Box<Ex>, bool),
+    /// x IN (...), or NOT IN
+    In(Box<Ex>, Vec<Ex>, bool),
+    /// CASE WHEN ... THEN ... ELSE ... END
+    Case(Vec<(Ex, Ex)>, Option<Box<Ex>>),
+    /// coalesce(...)
+    Coalesce(Vec<Ex>),
+    /// nullif(a, b)
+    NullIf(Box<Ex>, Box<Ex>),
+    /// CAST(a AS type)
+    Cast(Box<Ex>, Ty),
+}
+
+/// An aggregate function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Function {
+    /// count(*)
+    CountRows,
+    /// count(x)
+    Count,
+    /// count(DISTINCT x)
+    Distinct,
+    /// sum(x)
+    Sum,
+    /// avg(x)
+    Avg,
+    /// min(x)
+    Min,
+    /// max(x)
+    Max,
+    /// first(x)
+    First,
+    /// last(x)
+    Last,
+    /// var_pop(x)
+    VarPop,
+    /// var_samp(x)
+    VarSamp,
+    /// stddev_pop(x)
+    StddevPop,
+    /// stddev_samp(x)
+    StddevSamp,
+    /// wavg(x, w)
+    Wavg,
+    /// sum_product(x, y)
+    SumProduct,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Function; 15] = [
+        Function::CountRows,
+        Function::Count,
+        Function::Distinct,
+        Function::Sum,
+        Function::Avg,
+        Function::Min,
+        Function::Max,
+        Function::First,
+        Function::Last,
+        Function::VarPop,
+        Function::VarSamp,
+        Function::StddevPop,
+        Function::StddevSamp,
+        Function::Wavg,
+        Function::SumProduct,
+    ];
+}
+
+/// A call of an aggregate.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which.
+    pub function: Function,
+    /// None, one or two arguments over the row.
+    pub arguments: Vec<Ex>,
+    /// FILTER (WHERE ...)
+    pub filter: Option<Ex>,
+}
+
+/// How windows lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Windows {
+    /// Every `size` nanoseconds from the epoch plus `offset`.
+    Fixed {
+        /// Nanoseconds.
+        size: i64,
+        /// Nanoseconds.
+        offset: i64,
+    },
+    /// Local days, or weeks of them.
+    Days(i64, String),
+    /// Local months.
+    Months(i64, String),
+    /// Nanoseconds that divide a day, from local midnight.
+    Parts(i64, String),
+}
+
+/// A pipeline.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: String,
+    /// Index of its source.
+    pub source: usize,
+    /// WHERE.
+    pub filter: Option<Ex>,
+    /// Group-by columns: names and expressions over the row. A plain field keeps its own name.
+    pub key: Vec<(String, Ex)>,
+    /// The window.
+    pub windows: Windows,
+    /// Selected columns.
+    pub columns: Vec<(String, Ex)>,
+    /// HAVING.
+    pub having: Option<Ex>,
+}
+
+/// Sources and pipelines: what a configuration says.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The sources.
+    pub sources: Vec<Source>,
+    /// The pipelines.
+    pub pipelines: Vec<Pipeline>,
+}

@@ -1,0 +1,4 @@
+//! Files in and files out.
+
+mod input;
+mod output;
