@@ -109,9 +109,11 @@ impl Memory {
     /// The winning contents whose event time lies in `[from, to)`, in no order that means anything.
     pub fn facts<'a>(&'a self, plan: &'a Plan, from: i128, to: i128) -> impl Iterator<Item = Fact<'a>> {
         let inside = move |time: i64| from <= i128::from(time) && i128::from(time) < to;
-        let near = self.chunks.iter().enumerate().filter(move |(_, chunk)| {
-            i128::from(chunk.times.1) >= from && i128::from(chunk.times.0) < to
-        });
+        let near = self
+            .chunks
+            .iter()
+            .enumerate()
+            .filter(move |(_, chunk)| i128::from(chunk.times.1) >= from && i128::from(chunk.times.0) < to);
         near.flat_map(move |(number, chunk)| self.records(number, chunk)).filter_map(move |record| {
             let schema = &plan.sources[usize::from(record.fact.source)].schema;
             let content = record.live && record.known.op == Op::Assert;

@@ -66,7 +66,9 @@ impl<'a> Row<'a> {
             return Value::Null;
         }
         match self.schema.fields()[field].ty {
-            Type::Decimal { .. } if slot.width == 8 => Value::Decimal(i128::from(i64::from_le_bytes(self.bytes(slot.offset)))),
+            Type::Decimal { .. } if slot.width == 8 => {
+                Value::Decimal(i128::from(i64::from_le_bytes(self.bytes(slot.offset))))
+            }
             Type::Decimal { .. } => Value::Decimal(i128::from_le_bytes(self.bytes(slot.offset))),
             Type::Float64 => Value::F64(f64::from_le_bytes(self.bytes(slot.offset))),
             Type::U64 => Value::U64(u64::from_le_bytes(self.bytes(slot.offset))),
@@ -100,7 +102,7 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn put_id(&self, place: (&str, u64), out: &mut Vec<u8>) {
         match &self.schema.roles().identity {
-            IdentityRule::Fields(fields) => fields.iter().for_each(|field| put_ordered(self.get(*field), out)),
+            IdentityRule::Fields(fields) => fields.iter().for_each(|field| self.put_field(*field, out)),
             IdentityRule::Content => out.extend_from_slice(&digest(self.content).to_be_bytes()),
             IdentityRule::Position => {
                 put_ordered(Value::Text(place.0.as_bytes()), out);
@@ -113,7 +115,37 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn put_origin(&self, out: &mut Vec<u8>) {
         if let Some(field) = self.schema.roles().origin {
-            put_ordered(self.get(field), out);
+            self.put_field(field, out);
+        }
+    }
+
+    /// Appends a field of an identity or an origin, which is never null, as [`put_ordered`] does.
+    #[inline]
+    fn put_field(&self, field: usize, out: &mut Vec<u8>) {
+        let slot = self.schema.slot(field).expect("identity and origin are content");
+        match self.schema.fields()[field].ty {
+            Type::U64 => out.extend_from_slice(&u64::from_le_bytes(self.bytes(slot.offset)).to_be_bytes()),
+            Type::Text => {
+                out.extend_from_slice(self.text(slot));
+                out.push(0);
+            }
+            _ => put_ordered(self.get(field), out),
+        }
+    }
+
+    /// The mantissa of a field that is an exact number; none where it is null, or no such number. The short way to
+    /// what sums take most.
+    #[inline]
+    pub fn number(&self, field: usize) -> Option<i128> {
+        let slot = self.schema.slot(field)?;
+        if self.is_null(slot) {
+            return None;
+        }
+        match self.schema.fields()[field].ty {
+            Type::Decimal { .. } if slot.width == 16 => Some(i128::from_le_bytes(self.bytes(slot.offset))),
+            Type::Decimal { .. } | Type::I64 => Some(i64::from_le_bytes(self.bytes(slot.offset)).into()),
+            Type::U64 => Some(u64::from_le_bytes(self.bytes(slot.offset)).into()),
+            _ => None,
         }
     }
 
@@ -450,9 +482,8 @@ impl<'s> RowBuilder<'s> {
         let schema = self.schema;
         let roles = schema.roles();
         let identity: &[usize] = if let IdentityRule::Fields(ids) = &roles.identity { ids } else { &[] };
-        let kept = |field: usize| {
-            identity.contains(&field) || [roles.origin, roles.version, roles.op].contains(&Some(field))
-        };
+        let kept =
+            |field: usize| identity.contains(&field) || [roles.origin, roles.version, roles.op].contains(&Some(field));
         self.errors.retain(|e| e.reason == Reason::DuplicateField || e.field.is_some_and(|f| kept(usize::from(f))));
         for field in (0..schema.fields().len()).filter(|field| !kept(*field)) {
             let Some(slot) = schema.slot(field) else { continue };

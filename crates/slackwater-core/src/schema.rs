@@ -245,11 +245,13 @@ fn check_roles(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {
     if let IdentityRule::Fields(ids) = &roles.identity {
         for id in ids {
             if fields[*id].ty == Type::Float64 {
-                let message = format!("field `{}` is a float64 and cannot be an identity: declare a decimal", fields[*id].name);
+                let message =
+                    format!("field `{}` is a float64 and cannot be an identity: declare a decimal", fields[*id].name);
                 return fail(*id, message);
             }
             if Some(*id) == roles.arrival || (Some(*id) == roles.sequence && !roles.order_by_sequence) {
-                let message = format!("field `{}` is arrival or sequence and cannot be an identity too", fields[*id].name);
+                let message =
+                    format!("field `{}` is arrival or sequence and cannot be an identity too", fields[*id].name);
                 return fail(*id, message);
             }
         }

@@ -20,7 +20,8 @@ fn root() -> PathBuf {
 }
 
 fn collect(folder: &Path, ending: &str, found: &mut Vec<Source>) {
-    for entry in fs::read_dir(folder).expect("a folder of the repository").map(|entry| entry.expect("an entry").path()) {
+    for entry in fs::read_dir(folder).expect("a folder of the repository").map(|entry| entry.expect("an entry").path())
+    {
         let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or("").to_string();
         if entry.is_dir() && !["target", ".git"].contains(&name.as_str()) {
             collect(&entry, ending, found);
@@ -57,7 +58,8 @@ fn every_file_says_what_it_is_for() {
 #[test]
 fn files_are_short() {
     let lines = |s: &Source| s.text.lines().count();
-    let long = sources().iter().filter(|s| lines(s) > LONGEST_FILE).map(|s| format!("{} {}", s.path, lines(s))).collect();
+    let long =
+        sources().iter().filter(|s| lines(s) > LONGEST_FILE).map(|s| format!("{} {}", s.path, lines(s))).collect();
     assert_none("files have at most 700 lines", long);
 }
 
@@ -68,7 +70,8 @@ fn functions_are_short() {
         let lines: Vec<&str> = source.text.lines().collect();
         for (start, line) in lines.iter().enumerate() {
             let trimmed = line.trim_start();
-            let words = trimmed.strip_prefix("pub").map_or(trimmed, |rest| rest.split_once("fn ").map_or("", |_| "fn "));
+            let words =
+                trimmed.strip_prefix("pub").map_or(trimmed, |rest| rest.split_once("fn ").map_or("", |_| "fn "));
             if !(words.starts_with("fn ") || words.starts_with("const fn ") || words.starts_with("async fn ")) {
                 continue;
             }
@@ -86,7 +89,8 @@ fn functions_are_short() {
 
 #[test]
 fn tests_live_in_files_of_their_own() {
-    let inside = |s: &&Source| s.path.contains("/src/") && (s.text.contains("#[test]") || s.text.contains("#[cfg(test)]"));
+    let inside =
+        |s: &&Source| s.path.contains("/src/") && (s.text.contains("#[test]") || s.text.contains("#[cfg(test)]"));
     assert_none("no tests inside src", sources().iter().filter(inside).map(|s| s.path.clone()).collect());
 }
 
@@ -101,7 +105,9 @@ fn a_module_name_occurs_once_in_a_crate() {
     let twice = names.into_values().filter(|paths| paths.len() > 1).map(|paths| paths.join(" and ")).collect();
     assert_none("a module name occurs once in a crate", twice);
     let vague = ["utils", "util", "common", "types", "helpers", "misc"];
-    let named = sources().iter().filter(|s| vague.iter().any(|v| s.path.ends_with(&format!("/{v}.rs")) || s.path.contains(&format!("/{v}/"))));
+    let named = sources()
+        .iter()
+        .filter(|s| vague.iter().any(|v| s.path.ends_with(&format!("/{v}.rs")) || s.path.contains(&format!("/{v}/"))));
     assert_none("no vague rooms", named.map(|s| s.path.clone()).collect());
 }
 
@@ -127,7 +133,9 @@ fn rooms_see_only_what_stands_before_them() {
         };
         for (number, line) in code(&source.text) {
             for (at, _) in line.match_indices("crate::") {
-                if line[..at].ends_with("slackwater_core::") || line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                if line[..at].ends_with("slackwater_core::")
+                    || line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+                {
                     continue;
                 }
                 let rest = &line[at + "crate::".len()..];
@@ -143,7 +151,8 @@ fn rooms_see_only_what_stands_before_them() {
 
 #[test]
 fn crates_see_only_what_stands_before_them() {
-    let manifest = |krate: &str| fs::read_to_string(root().join("crates").join(krate).join("Cargo.toml")).expect("a manifest");
+    let manifest =
+        |krate: &str| fs::read_to_string(root().join("crates").join(krate).join("Cargo.toml")).expect("a manifest");
     let section = |text: &str| {
         let from = text.find("[dependencies]").expect("dependencies");
         let body = &text[from + "[dependencies]".len()..];
@@ -196,7 +205,8 @@ fn the_runtime_knows_no_product_and_no_async() {
         let lower = source.text.to_lowercase();
         if source.path.starts_with("crates/slackwater/src/runtime/") {
             let words: BTreeSet<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
-            offences.extend(products.iter().filter(|p| words.contains(*p)).map(|p| format!("{} names {p}", source.path)));
+            offences
+                .extend(products.iter().filter(|p| words.contains(*p)).map(|p| format!("{} names {p}", source.path)));
         }
         let free = ["connect/", "face/", "demo/", "main.rs"].map(|room| format!("crates/slackwater/src/{room}"));
         let may = free.iter().any(|room| source.path.starts_with(room)) || !source.path.contains("/src/");

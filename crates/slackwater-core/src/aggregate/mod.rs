@@ -12,7 +12,7 @@ pub use finish::finish;
 
 use crate::codec::{CodecError, Reader, put_signed, put_varint};
 use crate::number::{FloatSum, I384};
-use crate::plan::{Accumulate, State};
+use crate::plan::{Accumulate, Expr, State};
 use crate::value::{Scalar, Type, Value};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -180,7 +180,9 @@ fn put_distinct(values: &mut BTreeMap<Box<[u8]>, i64>, value: &[u8], by: i64) {
 /// A row as accumulators see it: its values, and its place in canonical order.
 pub trait Contribution<'a> {
     /// The value of an expression over the row.
-    fn value(&mut self, expr: &'a crate::plan::Expr) -> Value<'a>;
+    fn value(&mut self, expr: &'a Expr) -> Value<'a>;
+    /// The value as an exact number of at most 38 digits; none where it is null, or of another kind.
+    fn number(&mut self, expr: &'a Expr) -> Option<i128>;
     /// Its event time.
     fn time(&self) -> i64;
     /// What orders it among rows of one event time.
@@ -207,22 +209,20 @@ pub fn accumulate<'a>(
                 *n += sign.unit();
             }
         }
-        (Accumulate::Sum(x), Accumulator::Exact(sum)) => add_exact(sum, sign, row.value(x)),
+        (Accumulate::Sum(x), Accumulator::Exact(sum)) => add_exact(sum, sign, x, row),
         (Accumulate::Sum(x), Accumulator::Float(sum)) => match (row.value(x), sign) {
             (Value::F64(x), Sign::Plus) => sum.add(x),
             (Value::F64(x), Sign::Minus) => sum.sub(x),
             _ => {}
         },
-        (Accumulate::Products(x, y), Accumulator::Exact(sum)) => add_product(sum, sign, row.value(x), row.value(y)),
+        (Accumulate::Products(x, y), Accumulator::Exact(sum)) => add_product(sum, sign, (x, y), row),
         (Accumulate::Products(x, y), Accumulator::Float(sum)) => match (row.value(x), row.value(y), sign) {
             (Value::F64(x), Value::F64(y), Sign::Plus) => sum.add_product(x, y),
             (Value::F64(x), Value::F64(y), Sign::Minus) => sum.sub_product(x, y),
             _ => {}
         },
-        (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Less, sign, row.value(x)),
-        (Accumulate::Max(x), Accumulator::Extreme(held)) => {
-            return extreme(held, Ordering::Greater, sign, row.value(x));
-        }
+        (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Less, sign, x, row),
+        (Accumulate::Max(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Greater, sign, x, row),
         (Accumulate::First(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Last(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Greater, sign, x, row),
         (Accumulate::Distinct(x), Accumulator::Distinct(values)) => {
@@ -239,26 +239,30 @@ pub fn accumulate<'a>(
 }
 
 #[inline]
-fn add_exact(sum: &mut I384, sign: Sign, value: Value<'_>) {
-    match (value.as_i128(), sign) {
+fn add_exact<'a>(sum: &mut I384, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) {
+    if x.ty.is_wide() {
+        match (row.value(x).as_wide(), sign) {
+            (Some(wide), Sign::Plus) => sum.add(&wide),
+            (Some(wide), Sign::Minus) => sum.sub(&wide),
+            (None, _) => {}
+        }
+        return;
+    }
+    match (row.number(x), sign) {
         (Some(m), Sign::Plus) => sum.add_i128(m),
         (Some(m), Sign::Minus) => sum.sub_i128(m),
-        (None, _) => match (value, sign) {
-            (Value::Wide(wide), Sign::Plus) => sum.add(&wide),
-            (Value::Wide(wide), Sign::Minus) => sum.sub(&wide),
-            _ => {}
-        },
+        (None, _) => {}
     }
 }
 
 #[inline]
-fn add_product(sum: &mut I384, sign: Sign, x: Value<'_>, y: Value<'_>) {
-    let product = match (x.as_i128(), y.as_i128()) {
-        (Some(x), Some(y)) => I384::product(x, y),
-        _ => match (x.as_wide(), y.as_wide()) {
-            (Some(x), Some(y)) => x.checked_mul(y).expect("the plan bounds a product to 76 digits"),
-            _ => return,
-        },
+fn add_product<'a>(sum: &mut I384, sign: Sign, (x, y): (&'a Expr, &'a Expr), row: &mut impl Contribution<'a>) {
+    let product = if x.ty.is_wide() || y.ty.is_wide() {
+        let (Some(x), Some(y)) = (row.value(x).as_wide(), row.value(y).as_wide()) else { return };
+        x.checked_mul(y).expect("the plan bounds a product to 76 digits")
+    } else {
+        let (Some(x), Some(y)) = (row.number(x), row.number(y)) else { return };
+        I384::product(x, y)
     };
     match sign {
         Sign::Plus => sum.add(&product),
@@ -267,7 +271,14 @@ fn add_product(sum: &mut I384, sign: Sign, x: Value<'_>, y: Value<'_>) {
 }
 
 #[inline]
-fn extreme(held: &mut Scalar, wins: Ordering, sign: Sign, value: Value<'_>) -> bool {
+fn extreme<'a>(held: &mut Scalar, wins: Ordering, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) -> bool {
+    // Most rows change nothing, and for exact numbers that is seen without making a value.
+    if let (Scalar::Plain(Value::Decimal(held)), Some(number)) = (&*held, row.number(x))
+        && number.cmp(held) == wins.reverse()
+    {
+        return true;
+    }
+    let value = row.value(x);
     if value.is_null() {
         return true;
     }

@@ -2,7 +2,7 @@
 
 use crate::aggregate::{Accumulator, Contribution, Sign, accumulate};
 use crate::delta::Cause;
-use crate::plan::expr::Faults;
+use crate::plan::expr::{Faults, Node};
 use crate::plan::{Expr, Pipeline};
 use crate::row::Row;
 use crate::value::Value;
@@ -100,6 +100,14 @@ impl<'a> Contribution<'a> for RowView<'a, '_> {
     #[inline]
     fn value(&mut self, expr: &'a Expr) -> Value<'a> {
         expr.eval(&self.row, &mut self.faults)
+    }
+
+    #[inline]
+    fn number(&mut self, expr: &'a Expr) -> Option<i128> {
+        match expr.node {
+            Node::Input(field) => self.row.number(field),
+            _ => self.value(expr).as_i128(),
+        }
     }
 
     #[inline]

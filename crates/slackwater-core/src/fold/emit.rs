@@ -118,7 +118,8 @@ impl Fold {
             inputs.push(finish(result, &cell.states, &mut faults).to_scalar());
         }
         let inputs = inputs.as_slice();
-        let holds = pipeline.having.as_ref().is_none_or(|having| having.eval(&inputs, &mut faults).as_bool() == Some(true));
+        let holds =
+            pipeline.having.as_ref().is_none_or(|having| having.eval(&inputs, &mut faults).as_bool() == Some(true));
         let values: Vec<Scalar> =
             pipeline.columns.iter().map(|column| column.expr.eval(&inputs, &mut faults).to_scalar()).collect();
         let digest = digest(pipeline, &group.key, cell.window, false, &values);

@@ -65,7 +65,8 @@ impl Fold {
         self.groups.push(Group::new(number, key));
         self.table.insert(xxhash_rust::xxh3::xxh3_64_with_seed(key, number.into()), group);
         for _ in 0..reader.varint()? {
-            let window = Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) };
+            let window =
+                Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) };
             let last = self.groups[group as usize].windows.last_key_value();
             if window.start >= window.end || last.is_some_and(|(start, _)| *start >= window.start) {
                 return reader.fail("windows in order");

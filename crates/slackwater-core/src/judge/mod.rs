@@ -119,7 +119,11 @@ impl Judge {
     /// A judge that has seen nothing.
     pub fn new(plan: &Plan) -> Self {
         let sources = plan.sources.len();
-        Judge { counts: vec![Counts::default(); sources], origins: vec![Origins::default(); sources], scratch: Vec::new() }
+        Judge {
+            counts: vec![Counts::default(); sources],
+            origins: vec![Origins::default(); sources],
+            scratch: Vec::new(),
+        }
     }
 
     /// What must be known before [`Judge::step`] can judge these events: the identities of those that are rows and

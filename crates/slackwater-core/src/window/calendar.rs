@@ -56,7 +56,9 @@ impl Calendar {
             (0, n) if n >= DAY && n % DAY == 0 && n / DAY <= 36_500 => Step::Days((n / DAY) as i32),
             (0, n) if n > 0 && n < DAY && DAY % n == 0 => Step::PartOfDay(n),
             _ => {
-                return error("a window in a time zone is whole months, whole days, or a length that divides a day".to_string());
+                return error(
+                    "a window in a time zone is whole months, whole days, or a length that divides a day".to_string(),
+                );
             }
         };
         let Ok(found) = TimeZoneDatabase::bundled().get(zone) else {
@@ -81,7 +83,10 @@ impl Calendar {
             first = self.first_day(first.checked_add(self.span()).expect("a day after"));
             (start, end) = self.bounds(first);
         }
-        assert!(start <= i128::from(time) && i128::from(time) < end, "a calendar window holds the time it was made for");
+        assert!(
+            start <= i128::from(time) && i128::from(time) < end,
+            "a calendar window holds the time it was made for"
+        );
         match self.step {
             Step::PartOfDay(size) => {
                 let size = i128::from(size);

@@ -57,7 +57,13 @@ pub fn draw(rng: &mut Rng, name: &str, number: usize, source: &Source, turn: usi
 
 /// CAST(sum(a) / sum(b) AS DECIMAL(p, s))
 fn ratio(rng: &mut Rng, row: Place<'_>) -> Ex {
-    let mut sum = || Ex::Call(Box::new(Call { function: Function::Sum, arguments: vec![typed(rng, row, Want::Exact, 1)], filter: None }));
+    let mut sum = || {
+        Ex::Call(Box::new(Call {
+            function: Function::Sum,
+            arguments: vec![typed(rng, row, Want::Exact, 1)],
+            filter: None,
+        }))
+    };
     let quotient = Ex::Arith(Op::Divide, Box::new(sum()), Box::new(sum()));
     Ex::Cast(Box::new(quotient), decimal_ty(rng))
 }
@@ -109,10 +115,16 @@ fn windows(rng: &mut Rng) -> Windows {
         }
         6 => Windows::Fixed { size: i64::MAX, offset: *rng.pick(&[0, 1]) },
         7 => Windows::Days(1, berlin()),
-        8 => Windows::Days(*rng.pick(&[2, 7, 14]), (*rng.pick(&["Europe/Berlin", "America/New_York", "Asia/Kolkata"])).into()),
+        8 => Windows::Days(
+            *rng.pick(&[2, 7, 14]),
+            (*rng.pick(&["Europe/Berlin", "America/New_York", "Asia/Kolkata"])).into(),
+        ),
         9 => Windows::Months(*rng.pick(&[1, 3, 12]), berlin()),
         10 => Windows::Parts(*rng.pick(&[3600 * SECOND, 4 * 3600 * SECOND, 43_200 * SECOND]), berlin()),
-        _ => Windows::Days(1, (*rng.pick(&["America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"])).into()),
+        _ => Windows::Days(
+            1,
+            (*rng.pick(&["America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"])).into(),
+        ),
     }
 }
 
@@ -125,7 +137,9 @@ fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
             _ => 1,
         };
         let want = match function {
-            Function::Count | Function::Distinct | Function::Min | Function::Max | Function::First | Function::Last => Want::Any,
+            Function::Count | Function::Distinct | Function::Min | Function::Max | Function::First | Function::Last => {
+                Want::Any
+            }
             _ => Want::Number,
         };
         let depth = rng.below(3);
@@ -159,7 +173,10 @@ fn around(rng: &mut Rng, group: Place<'_>, inner: Ex) -> Ex {
             1 => Ex::Cast(boxed, *rng.pick(&[Ty::F64, Ty::I64, Ty::U64])),
             2 => Ex::Arith(arithmetic(rng), boxed, Box::new(typed(rng, group, Want::Number, 2))),
             3 => Ex::Arith(arithmetic(rng), Box::new(typed(rng, group, Want::Number, 1)), boxed),
-            4 => Ex::Case(vec![(condition(rng, group, 1), inner.clone())], rng.chance(50).then(|| Box::new(typed(rng, group, Want::Any, 1)))),
+            4 => Ex::Case(
+                vec![(condition(rng, group, 1), inner.clone())],
+                rng.chance(50).then(|| Box::new(typed(rng, group, Want::Any, 1))),
+            ),
             _ => Ex::Coalesce(vec![inner.clone(), typed(rng, group, Want::Any, 1)]),
         };
         if group.ty(&ex).is_some() {
@@ -192,7 +209,9 @@ fn typed(rng: &mut Rng, place: Place<'_>, want: Want, depth: usize) -> Ex {
 fn leaf(rng: &mut Rng, place: Place<'_>) -> Ex {
     match place {
         Place::Row(source) => Ex::Field(rng.below(source.fields.len())),
-        Place::Group(_, pipeline) if !pipeline.key.is_empty() && rng.chance(25) => Ex::Key(rng.below(pipeline.key.len())),
+        Place::Group(_, pipeline) if !pipeline.key.is_empty() && rng.chance(25) => {
+            Ex::Key(rng.below(pipeline.key.len()))
+        }
         Place::Group(source, _) => {
             let function = *rng.pick(&Function::ALL);
             Ex::Call(Box::new(call(rng, Place::Row(source), function)))

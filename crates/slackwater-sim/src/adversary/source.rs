@@ -29,7 +29,8 @@ pub fn draw(rng: &mut Rng, number: usize, positions: bool) -> Source {
         0..4 => Identity::Fields(vec![add("id", Ty::U64, Unit::Ns, false)]),
         4..6 => Identity::Fields(vec![add("id", Ty::Text, Unit::Ns, false)]),
         6..8 => {
-            let second = *rng.pick(&[Ty::U64, Ty::I64, Ty::Decimal(12, 3), Ty::Decimal(30, 2), Ty::Bool, Ty::Time, Ty::Text]);
+            let second =
+                *rng.pick(&[Ty::U64, Ty::I64, Ty::Decimal(12, 3), Ty::Decimal(30, 2), Ty::Bool, Ty::Time, Ty::Text]);
             let first = *rng.pick(&[Ty::Text, Ty::U64]);
             let fields = vec![add("book", first, Unit::Ns, false), add("leg", second, Unit::Us, false)];
             Identity::Fields(fields)
@@ -113,6 +114,9 @@ fn guard(rng: &mut Rng, source: &mut Source, origin_ty: Ty) {
         // Mostly true, so that a world is left.
         let n = source.fields.iter().position(|field| field.name == "n").expect("every source has an n");
         let rare = Ex::Compare(Cmp::Ne, Box::new(Ex::Field(n)), Box::new(Ex::Exact(5, 0)));
-        source.require.push(Ex::Or(Box::new(Ex::IsNull(Box::new(rare.clone()), true)), Box::new(Ex::Or(Box::new(rare), Box::new(drawn)))));
+        source.require.push(Ex::Or(
+            Box::new(Ex::IsNull(Box::new(rare.clone()), true)),
+            Box::new(Ex::Or(Box::new(rare), Box::new(drawn))),
+        ));
     }
 }

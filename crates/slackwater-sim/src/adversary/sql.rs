@@ -161,7 +161,9 @@ impl Names<'_> {
             Ex::Or(a, b) => format!("({} OR {})", t(a), t(b)),
             Ex::Not(a) => format!("(NOT {})", t(a)),
             Ex::IsNull(a, wanted) => format!("({} IS {}NULL)", t(a), not(&!wanted)),
-            Ex::Between(x, low, high, negated) => format!("({} {}BETWEEN {} AND {})", t(x), not(negated), t(low), t(high)),
+            Ex::Between(x, low, high, negated) => {
+                format!("({} {}BETWEEN {} AND {})", t(x), not(negated), t(low), t(high))
+            }
             Ex::In(x, list, negated) => {
                 let list: Vec<String> = list.iter().map(t).collect();
                 format!("({} {}IN ({}))", t(x), not(negated), list.join(", "))

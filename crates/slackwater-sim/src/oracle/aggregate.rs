@@ -56,10 +56,13 @@ fn nothing(function: Function) -> Val {
 
 /// The exact values, or the sum of those that are not finite: an infinity, or NaN.
 fn exactly(values: &[Val]) -> Result<Vec<BigRational>, f64> {
-    let wild: Vec<f64> = values.iter().filter_map(|value| match value {
-        Val::F64(x) if !x.is_finite() => Some(*x),
-        _ => None,
-    }).collect();
+    let wild: Vec<f64> = values
+        .iter()
+        .filter_map(|value| match value {
+            Val::F64(x) if !x.is_finite() => Some(*x),
+            _ => None,
+        })
+        .collect();
     if !wild.is_empty() {
         let sum = wild.iter().sum::<f64>();
         return Err(if sum.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { sum });
@@ -170,10 +173,15 @@ fn pairs(call: &Call, rows: &[&Scope<'_>], to: Option<Ty>) -> Val {
 /// Where a side is not finite, products are what IEEE makes of them, and a weighted mean is not a number.
 fn wild_pairs(function: Function, xs: &[Val], ys: &[Val], to: Option<Ty>) -> Val {
     let double = |value: &Val| as_f64(value).expect("a number");
-    let products: Vec<f64> = xs.iter().zip(ys).map(|(x, y)| (double(x), double(y))).map(|(x, y)| {
-        // Of finite sides only the exact product counts, which is finite.
-        if x.is_finite() && y.is_finite() { 0.0 } else { x * y }
-    }).collect();
+    let products: Vec<f64> = xs
+        .iter()
+        .zip(ys)
+        .map(|(x, y)| (double(x), double(y)))
+        .map(|(x, y)| {
+            // Of finite sides only the exact product counts, which is finite.
+            if x.is_finite() && y.is_finite() { 0.0 } else { x * y }
+        })
+        .collect();
     let sum = products.iter().sum::<f64>();
     match function {
         Function::SumProduct => Val::F64(if sum.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { sum }),

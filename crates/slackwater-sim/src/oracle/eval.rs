@@ -233,8 +233,12 @@ fn convert(value: Val, to: Ty) -> Val {
     match to {
         Ty::F64 => Val::F64(exact::to_f64(&number)),
         Ty::Decimal(precision, scale) => decimal(exact::to_decimal(&number, precision, scale), scale),
-        Ty::U64 => Some(exact::to_integer(&number)).filter(|n| n.to_u64().is_some()).map_or(Val::Null, |n| Val::Exact(n, 0)),
-        Ty::I64 => Some(exact::to_integer(&number)).filter(|n| n.to_i64().is_some()).map_or(Val::Null, |n| Val::Exact(n, 0)),
+        Ty::U64 => {
+            Some(exact::to_integer(&number)).filter(|n| n.to_u64().is_some()).map_or(Val::Null, |n| Val::Exact(n, 0))
+        }
+        Ty::I64 => {
+            Some(exact::to_integer(&number)).filter(|n| n.to_i64().is_some()).map_or(Val::Null, |n| Val::Exact(n, 0))
+        }
         _ => value,
     }
 }
@@ -266,7 +270,10 @@ pub fn datum(value: Val, ty: Ty) -> Datum {
         (Val::Exact(mantissa, 0), Ty::I64) => Datum::I64(mantissa.to_i64().expect("an i64")),
         (Val::Exact(mantissa, from), Ty::Decimal(precision, scale)) => {
             let mantissa = mantissa * BigInt::from(10).pow(scale - from);
-            assert!(mantissa.magnitude() < &num_bigint::BigUint::from(10u32).pow(precision), "a type bounds its values");
+            assert!(
+                mantissa.magnitude() < &num_bigint::BigUint::from(10u32).pow(precision),
+                "a type bounds its values"
+            );
             Datum::Decimal(mantissa)
         }
         (value, ty) => panic!("{value:?} is no {ty:?}"),

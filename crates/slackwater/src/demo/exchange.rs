@@ -182,12 +182,22 @@ impl Maker {
         let id = self.random.next() >> 20;
         let line = match self.random.below(8) {
             0 => format!("{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"pri"),
-            1 => format!("{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":NaN,\"size\":1}}"),
-            2 => format!("{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":1,\"size\":-5}}"),
-            3 => format!("{{\"venue\":\"MOON\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":1,\"size\":5}}"),
-            4 => format!("{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":0.00001,\"size\":5}}"),
+            1 => format!(
+                "{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":NaN,\"size\":1}}"
+            ),
+            2 => format!(
+                "{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":1,\"size\":-5}}"
+            ),
+            3 => format!(
+                "{{\"venue\":\"MOON\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":1,\"size\":5}}"
+            ),
+            4 => format!(
+                "{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"price\":0.00001,\"size\":5}}"
+            ),
             5 => format!("{{\"venue\":\"EAST\",\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"ACME\",\"size\":5}}"),
-            6 => format!("{{\"venue\":\"EAST\",\"id\":{id},\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"A\",\"price\":1,\"size\":5}}"),
+            6 => format!(
+                "{{\"venue\":\"EAST\",\"id\":{id},\"id\":{id},\"v\":1,\"ts\":{ts},\"symbol\":\"A\",\"price\":1,\"size\":5}}"
+            ),
             _ => "[1, 2, 3]".to_string(),
         };
         self.text.push_str(&line);

@@ -79,7 +79,13 @@ fn play(options: &DemoOptions) -> Result<Exit, String> {
     let config = config::load(CONFIG, "demo.toml").map_err(|errors| errors.render(false))?;
     let temporary = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
     let folder = options.keep.as_deref().unwrap_or(temporary.path());
-    say(options, &format!("An exchange makes {} trades and delivers them as badly as it can (seed {}).\n", options.trades, options.seed));
+    say(
+        options,
+        &format!(
+            "An exchange makes {} trades and delivers them as badly as it can (seed {}).\n",
+            options.trades, options.seed
+        ),
+    );
     let session = exchange::session(options.trades, options.seed);
     let events = place(folder, "trades.ndjson", &session.bytes)?;
     place(folder, "demo.toml", CONFIG.as_bytes())?;
@@ -143,7 +149,8 @@ fn judge(options: &DemoOptions, session: &Session, folded: &Folded, summary: &Su
 fn is_true(row: &Final, truth: &Bars) -> bool {
     let Value::Text(symbol) = row.key[0].value() else { return false };
     let minute = (row.window.start / 1_000) as u64;
-    let bar = exchange::SYMBOLS.iter().find(|name| name.as_bytes() == symbol).and_then(|name| truth.get(&(minute, *name)));
+    let bar =
+        exchange::SYMBOLS.iter().find(|name| name.as_bytes() == symbol).and_then(|name| truth.get(&(minute, *name)));
     bar.is_some_and(|bar| row.window.end - row.window.start == 60_000_000_000 && same(row, bar))
 }
 
@@ -155,9 +162,9 @@ fn same(row: &Final, bar: &Bar) -> bool {
         let value = values.next().and_then(|value| value.as_i128());
         value.is_some_and(|value| u128::try_from(value) == Ok(*truth))
     });
-    let doubles = [vwap, variance].iter().all(|truth| {
-        matches!(values.next(), Some(Value::F64(value)) if value.to_bits() == truth.to_bits())
-    });
+    let doubles = [vwap, variance]
+        .iter()
+        .all(|truth| matches!(values.next(), Some(Value::F64(value)) if value.to_bits() == truth.to_bits()));
     exact && doubles && matches!(values.next(), Some(Value::I64(count)) if count as u64 == trades)
 }
 
@@ -176,7 +183,8 @@ fn keep(options: &DemoOptions, folder: &Path, config: &Config, folded: &Folded, 
 fn place(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, String> {
     let path = folder.join(name);
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, bytes));
-    written.map_err(|error| format!("{}: {error}; name a directory that can be written to with --keep", path.display()))?;
+    written
+        .map_err(|error| format!("{}: {error}; name a directory that can be written to with --keep", path.display()))?;
     Ok(path)
 }
 

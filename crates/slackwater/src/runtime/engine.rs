@@ -126,7 +126,10 @@ fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>,
     let sealed: Vec<(Vec<Final>, usize)> = std::thread::scope(|scope| {
         let seal = &seal;
         let workers: Vec<_> = folds.chunks_mut(per_thread).map(|folds| scope.spawn(move || seal(folds))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let (mut finals, mut count) = (Vec::new(), 0);
     for (rows, refolded) in sealed {

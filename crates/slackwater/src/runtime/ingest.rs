@@ -1,7 +1,7 @@
 //! The front of the house: chunks of bytes come in, decoded batches go to the judges.
 
 use super::gauge::Gauge;
-use super::link::{Receiver, Received, Sender};
+use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
 use crate::decode::{Chunk, Decoder};
 use slackwater_core::input::Batch;

@@ -1,6 +1,6 @@
 //! Judge and fold shards as parts, and what collects the events that were set aside.
 
-use super::link::{Receiver, Received, Sender};
+use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
 use slackwater_core::delta::Deltas;
 use slackwater_core::fold::Fold;

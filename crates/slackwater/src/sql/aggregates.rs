@@ -218,13 +218,7 @@ impl WindowScope<'_> {
     }
 
     /// sum_product and wavg: rows in which either side is null count for nothing.
-    fn pairs(
-        &mut self,
-        name: &str,
-        x: Expr,
-        y: Expr,
-        filter: Option<Expr>,
-    ) -> Result<Expr, typing::Refused> {
+    fn pairs(&mut self, name: &str, x: Expr, y: Expr, filter: Option<Expr>) -> Result<Expr, typing::Refused> {
         let (x, y) = match (x.ty.exact(), y.ty.exact()) {
             (Some(_), Some(_)) => (x, y),
             _ => (typing::coerce(x, Type::Float64), typing::coerce(y, Type::Float64)),

@@ -171,9 +171,14 @@ pub(super) fn compile(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
         }
         Ast::Function(function) => call(scope, ast, function),
         Ast::Interval(_) => refuse(scope, ast, "an interval stands only in a window", None),
-        _ => refuse(scope, ast, "this is not part of what a pipeline can say", Some(
-            "known are + - * /, comparisons, AND, OR, NOT, BETWEEN, IN, IS NULL, CASE, CAST, abs, sqrt, coalesce, nullif",
-        )),
+        _ => refuse(
+            scope,
+            ast,
+            "this is not part of what a pipeline can say",
+            Some(
+                "known are + - * /, comparisons, AND, OR, NOT, BETWEEN, IN, IS NULL, CASE, CAST, abs, sqrt, coalesce, nullif",
+            ),
+        ),
     }
 }
 
@@ -189,7 +194,10 @@ pub(super) fn at<T>(scope: &impl Scope, ast: &impl Spanned, outcome: Result<T, R
 
 pub(super) fn is_null(a: Expr) -> Expr {
     if !a.nullable {
-        return Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Bool(false)));
+        return Expr::literal(
+            Type::Bool,
+            slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Bool(false)),
+        );
     }
     make(Type::Bool, false, Node::IsNull(Box::new(a)))
 }
@@ -319,7 +327,10 @@ fn branches(scope: &impl Scope, ast: &Ast, tests: Vec<Expr>, values: Vec<Expr>) 
 /// A value where a condition holds, null elsewhere.
 pub(super) fn only_where(condition: Expr, value: Expr) -> Expr {
     let ty = value.ty;
-    let null = typing::coerce(Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null)), ty);
+    let null = typing::coerce(
+        Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null)),
+        ty,
+    );
     Expr { ty, nullable: true, node: Node::Case(vec![(condition, value)], Box::new(null)) }
 }
 
@@ -354,7 +365,9 @@ fn call(scope: &mut impl Scope, ast: &Ast, function: &Function) -> Outcome<Expr>
         ("sqrt", 1) if values[0].ty.is_numeric() => {
             Ok(make(Type::Float64, true, Node::SquareRoot(Box::new(values.remove(0)))))
         }
-        ("abs" | "sqrt", 1) => refuse(scope, ast, &format!("{name}() needs a number, and this is {}", values[0].ty), None),
+        ("abs" | "sqrt", 1) => {
+            refuse(scope, ast, &format!("{name}() needs a number, and this is {}", values[0].ty), None)
+        }
         ("coalesce", 2..) => {
             let tests = values[..values.len() - 1].iter().map(|value| not(is_null(value.clone()))).collect();
             let last_is_sure = values.last().is_some_and(|last| !last.nullable);
@@ -366,7 +379,8 @@ fn call(scope: &mut impl Scope, ast: &Ast, function: &Function) -> Outcome<Expr>
             let b = values.remove(1);
             let a = values.remove(0);
             let equal = at(scope, ast, typing::compare(Comparison::Equal, a.clone(), b))?;
-            let null = Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null));
+            let null =
+                Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null));
             branches(scope, ast, vec![equal], vec![null, a])
         }
         (_, count) => refuse(scope, ast, &format!("{name}() does not take {count} arguments"), None),

@@ -13,9 +13,7 @@ pub(super) fn compile(sql: &str, value: &ValueWithSpan) -> Outcome<Expr> {
     match &value.value {
         Sql::Null => Ok(Expr::literal(Type::Bool, Scalar::Plain(Value::Null))),
         Sql::Boolean(b) => Ok(Expr::literal(Type::Bool, Scalar::Plain(Value::Bool(*b)))),
-        Sql::SingleQuotedString(text) => {
-            Ok(Expr::literal(Type::Text, Value::Text(text.as_bytes()).to_scalar()))
-        }
+        Sql::SingleQuotedString(text) => Ok(Expr::literal(Type::Text, Value::Text(text.as_bytes()).to_scalar())),
         Sql::Number(text, _) => numeric(text).map_err(|message| SqlError { span: span(), message, help: None }),
         other => Err(SqlError {
             span: span(),

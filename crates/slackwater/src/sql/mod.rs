@@ -97,7 +97,11 @@ pub fn compile_guard(text: &str, source: &str, schema: &Schema) -> Outcome<Expr>
     let expr = expression::compile(&mut { scope }, &parsed)?;
     if expr.ty != Type::Bool {
         let message = format!("a guard must be true or false, and this is {}", expr.ty);
-        return Err(SqlError { span: place::of(text, &parsed), message, help: Some("write a comparison: price > 0".into()) });
+        return Err(SqlError {
+            span: place::of(text, &parsed),
+            message,
+            help: Some("write a comparison: price > 0".into()),
+        });
     }
     Ok(expr)
 }

@@ -42,28 +42,32 @@ fn word(sql: &str, keyword: &str) -> Range<usize> {
         let quoted = upper[..at].matches('\'').count() % 2 == 1;
         !quoted && free(upper[..at].chars().next_back()) && free(upper[at + first.len()..].chars().next())
     };
-    let found = upper.match_indices(first).map(|(at, _)| at).find(|at| !first.starts_with(char::is_alphabetic) || is_word(*at));
+    let found =
+        upper.match_indices(first).map(|(at, _)| at).find(|at| !first.starts_with(char::is_alphabetic) || is_word(*at));
     found.map_or(0..sql.trim_end().len(), |at| at..at + first.len())
 }
 
 /// Compiles a SELECT.
 pub(super) fn compile(name: &str, sql: &str, select: &Select, sources: &[Source]) -> Outcome<Pipeline> {
-    refuse_clauses(sql, &[
-        (select.distinct.is_some(), "DISTINCT", "rows of one key and window are one row already"),
-        (select.top.is_some(), "TOP", "leave it out"),
-        (select.into.is_some(), "INTO", "the pipeline's name names its result"),
-        (!select.lateral_views.is_empty(), "LATERAL", "leave it out"),
-        (select.prewhere.is_some(), "PREWHERE", "write WHERE"),
-        (!select.connect_by.is_empty(), "CONNECT", "leave it out"),
-        (!select.cluster_by.is_empty(), "CLUSTER", "leave it out"),
-        (!select.distribute_by.is_empty(), "DISTRIBUTE", "leave it out"),
-        (!select.sort_by.is_empty(), "SORT", "leave it out"),
-        (!select.named_window.is_empty(), "WINDOW", "windows stand in GROUP BY: tumble(ts, INTERVAL '1 minute')"),
-        (select.qualify.is_some(), "QUALIFY", "write HAVING"),
-        (select.exclude.is_some(), "EXCLUDE", "name the columns"),
-        (select.select_modifiers.is_some(), "SELECT", "leave the words behind SELECT out"),
-        (select.value_table_mode.is_some(), "AS", "leave AS STRUCT and AS VALUE out"),
-    ])?;
+    refuse_clauses(
+        sql,
+        &[
+            (select.distinct.is_some(), "DISTINCT", "rows of one key and window are one row already"),
+            (select.top.is_some(), "TOP", "leave it out"),
+            (select.into.is_some(), "INTO", "the pipeline's name names its result"),
+            (!select.lateral_views.is_empty(), "LATERAL", "leave it out"),
+            (select.prewhere.is_some(), "PREWHERE", "write WHERE"),
+            (!select.connect_by.is_empty(), "CONNECT", "leave it out"),
+            (!select.cluster_by.is_empty(), "CLUSTER", "leave it out"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE", "leave it out"),
+            (!select.sort_by.is_empty(), "SORT", "leave it out"),
+            (!select.named_window.is_empty(), "WINDOW", "windows stand in GROUP BY: tumble(ts, INTERVAL '1 minute')"),
+            (select.qualify.is_some(), "QUALIFY", "write HAVING"),
+            (select.exclude.is_some(), "EXCLUDE", "name the columns"),
+            (select.select_modifiers.is_some(), "SELECT", "leave the words behind SELECT out"),
+            (select.value_table_mode.is_some(), "AS", "leave AS STRUCT and AS VALUE out"),
+        ],
+    )?;
     let (source, names) = source(sql, select, sources)?;
     let schema = &sources[source].schema;
     let mut rows = RowScope { sql, schema, names };
@@ -87,7 +91,9 @@ fn source(sql: &str, select: &Select, sources: &[Source]) -> Outcome<(usize, Vec
     let table = match &select.from[..] {
         [table] if table.joins.is_empty() => &table.relation,
         [] => return fail(0..sql.trim_end().len(), "FROM is missing: a pipeline reads one source".into()),
-        [first, ..] => return fail(place::of(sql, first), "a pipeline reads one source; joins are not known yet".into()),
+        [first, ..] => {
+            return fail(place::of(sql, first), "a pipeline reads one source; joins are not known yet".into());
+        }
     };
     let TableFactor::Table { name, alias, .. } = table else {
         return fail(place::of(sql, table), "a pipeline reads a source by its name".into());
@@ -134,10 +140,14 @@ fn group_by<'a>(rows: &mut RowScope<'_>, select: &'a Select) -> Outcome<(WindowR
 
 /// The group-by columns with their output names, and their texts in the same order.
 fn key_columns(rows: &mut RowScope<'_>, select: &Select, groups: Vec<&Ast>) -> Outcome<(Vec<KeyColumn>, Vec<Ast>)> {
-    let aliased: Vec<(&Ast, &Ident)> = select.projection.iter().filter_map(|item| match item {
-        SelectItem::ExprWithAlias { expr, alias } => Some((expr, alias)),
-        _ => None,
-    }).collect();
+    let aliased: Vec<(&Ast, &Ident)> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } => Some((expr, alias)),
+            _ => None,
+        })
+        .collect();
     let (mut key, mut written): (Vec<KeyColumn>, Vec<Ast>) = (Vec::new(), Vec::new());
     for group in groups {
         // A name of GROUP BY is a field first, and else an alias of the SELECT list.
@@ -198,7 +208,8 @@ fn columns(scope: &mut WindowScope<'_>, select: &Select) -> Outcome<Vec<Column>>
             Node::Input(index) if index < scope.key.len() => Some(scope.key[index].name.as_str()),
             _ => None,
         };
-        let span = || alias.map_or_else(|| place::of(scope.rows.sql, ast), |alias| place::range(scope.rows.sql, alias.span));
+        let span =
+            || alias.map_or_else(|| place::of(scope.rows.sql, ast), |alias| place::range(scope.rows.sql, alias.span));
         let name = match (alias, key) {
             (None, Some(_)) => continue,
             (Some(alias), Some(key)) if alias.value == key => continue,
@@ -208,7 +219,8 @@ fn columns(scope: &mut WindowScope<'_>, select: &Select) -> Outcome<Vec<Column>>
                 return expression::refuse(scope, ast, "this column needs a name", help);
             }
         };
-        let taken = scope.key.iter().map(|key| key.name.as_str()).chain(columns.iter().map(|column| column.name.as_str()));
+        let taken =
+            scope.key.iter().map(|key| key.name.as_str()).chain(columns.iter().map(|column| column.name.as_str()));
         check_name(scope.sql(), &name, span(), taken)?;
         columns.push(Column { name, expr });
     }

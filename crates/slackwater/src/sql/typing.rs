@@ -23,12 +23,9 @@ impl<'a> Inputs<'a> for Nothing {
 pub(super) fn constant(expr: Expr) -> Expr {
     let literal = |expr: &Expr| matches!(expr.node, Node::Literal(_));
     let known = match &expr.node {
-        Node::Negate(a)
-        | Node::Absolute(a)
-        | Node::SquareRoot(a)
-        | Node::Cast(a)
-        | Node::Not(a)
-        | Node::IsNull(a) => literal(a),
+        Node::Negate(a) | Node::Absolute(a) | Node::SquareRoot(a) | Node::Cast(a) | Node::Not(a) | Node::IsNull(a) => {
+            literal(a)
+        }
         Node::Arithmetic(_, a, b) | Node::Divide(a, b) | Node::Compare(_, a, b) | Node::And(a, b) | Node::Or(a, b) => {
             literal(a) && literal(b)
         }
@@ -70,7 +67,8 @@ pub(super) fn arithmetic(op: Arithmetic, a: Expr, b: Expr, limit: u8) -> Result<
     };
     for side in [&a, &b] {
         if !side.ty.is_numeric() {
-            let help = matches!(side.ty, Type::Timestamp).then(|| "times can be compared, not calculated with".to_string());
+            let help =
+                matches!(side.ty, Type::Timestamp).then(|| "times can be compared, not calculated with".to_string());
             return Err((format!("arithmetic needs numbers, and this is {}", side.ty), help));
         }
     }
@@ -85,7 +83,10 @@ pub(super) fn arithmetic(op: Arithmetic, a: Expr, b: Expr, limit: u8) -> Result<
     }
     let Some(ty) = exact_type(op, da, db, limit) else {
         let message = format!("{} and {} could give more than {limit} digits", a.ty, b.ty);
-        return Err((message, Some("CAST a side to a decimal with fewer digits, or to float64 (DOUBLE PRECISION)".into())));
+        return Err((
+            message,
+            Some("CAST a side to a decimal with fewer digits, or to float64 (DOUBLE PRECISION)".into()),
+        ));
     };
     Ok(make(ty, nullable, Node::Arithmetic(op, Box::new(a), Box::new(b))))
 }
@@ -152,8 +153,9 @@ pub(super) fn unify(branches: Vec<Expr>, limit: u8) -> Result<Vec<Expr>, Refused
     for branch in branches.iter().filter(|branch| !branch.is_null_literal()) {
         common = Some(match common {
             None => branch.ty,
-            Some(ty) => join(ty, branch.ty, limit)
-                .ok_or_else(|| (format!("the branches are {ty} and {}, which have no type in common", branch.ty), None))?,
+            Some(ty) => join(ty, branch.ty, limit).ok_or_else(|| {
+                (format!("the branches are {ty} and {}, which have no type in common", branch.ty), None)
+            })?,
         });
     }
     let ty = common.unwrap_or(Type::Bool);
@@ -184,7 +186,10 @@ pub(super) fn cast(mut expr: Expr, ty: Type) -> Result<Expr, Refused> {
         return timestamp(expr);
     }
     if expr.ty != ty && !(expr.ty.is_numeric() && ty.is_numeric()) {
-        return Err((format!("{} cannot be cast to {ty}", expr.ty), Some("numbers can be cast to number types".into())));
+        return Err((
+            format!("{} cannot be cast to {ty}", expr.ty),
+            Some("numbers can be cast to number types".into()),
+        ));
     }
     if let (Node::Divide(..), Type::Decimal { .. }) = (&expr.node, ty) {
         // The quotient leaves as the decimal itself, rounded once.

@@ -35,9 +35,9 @@ fn tumble(scope: &RowScope<'_>, ast: &Ast, function: &Function) -> Outcome<Windo
     }
     if let Some(zone) = third.and_then(literal::text) {
         let third = third.expect("just read");
-        return Calendar::new(size_length.months, size_length.nanos, &zone).map(WindowRule::Calendar).map_err(|error| {
-            SqlError { span: place::of(scope.sql, third), message: error.0, help: None }
-        });
+        return Calendar::new(size_length.months, size_length.nanos, &zone)
+            .map(WindowRule::Calendar)
+            .map_err(|error| SqlError { span: place::of(scope.sql, third), message: error.0, help: None });
     }
     if size_length.months > 0 {
         let help = "name a zone: tumble(ts, INTERVAL '1 month', 'UTC')";

@@ -1,7 +1,7 @@
 //! Final rows and refused events as text: NDJSON, or CSV of one pipeline.
 //!
-//! Decimals are JSON strings with all digits of their scale, doubles Rust's shortest text that reads back to the same
-//! bits, infinities and NaN strings, times RFC 3339 in UTC.
+//! Decimals are JSON strings with all digits of their scale; doubles the shortest text that reads back to the same bits
+//! (of two such the nearer, of two as near the even one); infinities and NaN strings; times RFC 3339 in UTC.
 
 use slackwater_core::fold::Final;
 use slackwater_core::machine::{Quarantined, Why};
@@ -227,7 +227,8 @@ fn plain(value: Value<'_>, ty: Type, out: &mut String) {
         Value::I64(v) => write!(out, "{v}"),
         Value::U64(v) => write!(out, "{v}"),
         Value::F64(x) if x.is_infinite() => write!(out, "{}", if x > 0.0 { "inf" } else { "-inf" }),
-        Value::F64(x) => write!(out, "{x:?}"),
+        Value::F64(x) if x.is_nan() => write!(out, "NaN"),
+        Value::F64(x) => write!(out, "{}", zmij::Buffer::new().format_finite(x)),
         Value::Decimal(mantissa) => decimal::write(out, mantissa, scale),
         Value::Wide(mantissa) => decimal::write_wide(out, &mantissa, scale),
         Value::Text(text) => {

@@ -37,9 +37,11 @@ pub(super) fn check(args: &ConfigArgs) -> Exit {
 pub(super) fn schema(args: &ConfigArgs) -> Exit {
     match load(&args.config) {
         Err(exit) => exit,
-        Ok(config) => {
-            print(&if args.json { format!("{:#}\n", config::schema_json(&config)) } else { config::schema_text(&config) })
-        }
+        Ok(config) => print(&if args.json {
+            format!("{:#}\n", config::schema_json(&config))
+        } else {
+            config::schema_text(&config)
+        }),
     }
 }
 

@@ -97,9 +97,7 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
         events.iter().for_each(|event| render::quarantined(plan, event, &mut text));
         Ok(file.write(text.as_bytes())?)
     };
-    let folded = watched(args, &gauge, total, || {
-        engine::fold(plan, &formats, feeds, arrangement, &gauge, put_aside)
-    })?;
+    let folded = watched(args, &gauge, total, || engine::fold(plan, &formats, feeds, arrangement, &gauge, put_aside))?;
     write(plan, shape, &folded, out)?;
     if let Some(aside) = aside {
         aside.finish()?;
@@ -167,7 +165,8 @@ fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileFeed>, Stop> {
         let source = usize::from(pipeline.source);
         if !fed[source] {
             let name = &config.sources[source].name;
-            let text = format!("pipeline `{}` reads `{name}`, which has no input: add --input {name}=PATH", pipeline.name);
+            let text =
+                format!("pipeline `{}` reads `{name}`, which has no input: add --input {name}=PATH", pipeline.name);
             return Err(Stop::Usage(text));
         }
     }

@@ -1,0 +1,3 @@
+//! The engine against the oracle, and the laws that it must obey.
+
+mod permutation;
