@@ -46,7 +46,12 @@ pub fn draw(rng: &mut Rng, name: &str, number: usize, source: &Source, turn: usi
         pipeline.columns.push((format!("c{place}"), ex));
     }
     let group = Place::Group(source, &pipeline);
-    let extra = ("extra".to_string(), typed(rng, group, Want::Any, 3));
+    // A group-by column alone would only be another name for it.
+    let extra = match typed(rng, group, Want::Any, 3) {
+        Ex::Key(_) => Ex::Call(Box::new(call(rng, row, Function::CountRows))),
+        other => other,
+    };
+    let extra = ("extra".to_string(), extra);
     let ratio = (rng.chance(50)).then(|| ("ratio".to_string(), ratio(rng, row)));
     let having = rng.chance(30).then(|| condition(rng, group, 2));
     pipeline.columns.push(extra);

@@ -15,11 +15,12 @@ pub fn of_decimal(mantissa: &BigInt, scale: u32) -> BigRational {
     BigRational::new(mantissa.clone(), BigInt::from(10).pow(scale))
 }
 
-/// The double nearest to a rational, ties to even, infinite beyond the range. A zero has no sign.
+/// The double nearest to a rational, ties to even, infinite beyond the range. What is below zero and too small for a
+/// double is -0, as IEEE 754 rounds it; zero itself has no sign.
 pub fn to_f64(x: &BigRational) -> f64 {
     let (num, den) = (x.numer().magnitude(), x.denom().magnitude());
     let size = nearest(num, den);
-    if x.is_negative() { 0.0 - size } else { size }
+    if x.is_negative() { -size } else { size }
 }
 
 /// num / den as a double, digit by binary digit.

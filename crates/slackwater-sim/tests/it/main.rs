@@ -1,3 +1,4 @@
 //! The engine against the oracle, and the laws that it must obey.
 
 mod permutation;
+mod dump;
