@@ -10,6 +10,7 @@ use crate::input::{Batch, Decoded, Entry, Input, Position};
 use crate::judge::{Judge, Known, Verdict};
 use crate::memory::Memory;
 use crate::plan::Plan;
+use crate::planted::{self, Bug};
 use crate::poison::Refusal;
 use crate::row::Op;
 use crate::watermark::Watermarks;
@@ -166,30 +167,34 @@ pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &
             let next = number..batch.entries().len().min(number + AHEAD);
             memory.prepare(judge.needs(&batch.entries()[next], shard.number, shard.of));
         }
-        let known = match &entry.decoded {
+        let found = match &entry.decoded {
             Decoded::Row(head) if crate::judge::shard_of(head.identity, shard.of) == shard.number => {
-                memory.known(plan, batch, entry, head)
+                Some((head, memory.look_up(plan, batch, entry, head)))
             }
             // What has no identity belongs to the first shard.
             Decoded::Refused(_) if shard.number == 0 => None,
             _ => continue,
         };
-        let verdict = judge.step(plan, batch, entry, known.as_ref());
-        match (verdict, &entry.decoded) {
-            (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) => {
+        let known = found.as_ref().and_then(|(_, found)| found.known.as_ref());
+        let verdict = judge.step(plan, batch, entry, known);
+        match (verdict, &found) {
+            (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
                 let cause = match verdict {
                     Verdict::Replaces(change) => Cause::from(change),
                     _ => Cause::Late,
                 };
-                if let Some(known) = &known {
+                if let Some(known) = &found.known {
                     replace(plan, memory, known, (batch, cause), &mut router, &mut quarantined);
                 }
                 if head.op == Op::Assert {
                     router.plus(plan, batch, entry, cause);
                 }
-                memory.put(batch, entry, head, known.as_ref());
+                memory.put(batch, entry, head, found);
             }
             (Verdict::Refused(refusal), _) => quarantined.push(set_aside(batch, entry, Why::Refused(refusal))),
+            (Verdict::Duplicate, Some((head, _))) if planted::is(Bug::DuplicateCounted) && head.op == Op::Assert => {
+                router.plus(plan, batch, entry, Cause::Late);
+            }
             (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
             _ => {}
         }

@@ -4,6 +4,7 @@
 //! the same questions, and nothing else changes.
 
 use crate::codec::{Reader, put_varint};
+use crate::dense::{Dense, Seat};
 use crate::input::{Batch, Entry, Head, IdentityBytes, Position};
 use crate::judge::Known;
 use crate::limits::FACT_CHUNK;
@@ -21,7 +22,9 @@ const RETRACTED: u8 = 2;
 /// Identities and facts of one judge shard.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// Places by identity; numeric ids that lie close together have an index of their own.
     index: Table,
+    dense: Dense,
     chunks: Vec<Chunk>,
     parts: Vec<Arc<str>>,
     scratch: (IdentityBytes, IdentityBytes),
@@ -32,6 +35,14 @@ struct Chunk {
     bytes: Vec<u8>,
     /// Smallest and largest event time of the contents within.
     times: (i64, i64),
+}
+
+/// What a look-up found, and where its answer stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// The winner, if there is one.
+    pub known: Option<Known>,
+    seat: Seat,
 }
 
 /// A winning content with where it came from.
@@ -67,8 +78,26 @@ impl Memory {
 
     /// What is known of the identity of a row.
     #[inline]
-    pub fn known(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Option<Known> {
-        let Memory { index, chunks, parts, scratch: (mine, theirs) } = self;
+    pub fn look_up(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Found {
+        let row = Row::new(&plan.sources[usize::from(batch.source)].schema, batch.bytes(entry));
+        let seat = row.numeric_id().map_or(Seat::Nowhere, |id| {
+            self.dense.seat(id, |scope| {
+                scope.extend_from_slice(&batch.source.to_le_bytes());
+                row.put_origin(scope);
+            })
+        });
+        let known = match seat {
+            Seat::Slot(page, slot) => {
+                let place = self.dense.get(page, slot);
+                place.map(|place| read(&self.chunks, &self.parts, place).known)
+            }
+            Seat::Nowhere => self.find(plan, batch, entry, head),
+        };
+        Found { known, seat }
+    }
+
+    fn find(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Option<Known> {
+        let Memory { index, chunks, parts, scratch: (mine, theirs), .. } = self;
         let mut found = None;
         let schema = &plan.sources[usize::from(batch.source)].schema;
         index.find(head.identity, |place| {
@@ -88,16 +117,17 @@ impl Memory {
         found
     }
 
-    /// Makes an event the winner of its identity, in the place of `old` if there was one.
-    pub fn put(&mut self, batch: &Batch, entry: &Entry, head: &Head, old: Option<&Known>) {
+    /// Makes an event the winner of its identity, in the place of what [`Memory::look_up`] just found for it.
+    pub fn put(&mut self, batch: &Batch, entry: &Entry, head: &Head, found: &Found) {
         let place = self.append(batch, entry, head);
-        match old {
-            None => self.index.insert(head.identity, place),
-            Some(old) => {
-                self.index.replace(head.identity, old.place, place);
-                let (chunk, at) = locate(old.place);
-                self.chunks[chunk].bytes[at] &= !LIVE;
-            }
+        match (found.seat, &found.known) {
+            (Seat::Slot(page, slot), _) => self.dense.set(page, slot, place),
+            (Seat::Nowhere, None) => self.index.insert(head.identity, place),
+            (Seat::Nowhere, Some(old)) => self.index.replace(head.identity, old.place, place),
+        }
+        if let Some(old) = &found.known {
+            let (chunk, at) = locate(old.place);
+            self.chunks[chunk].bytes[at] &= !LIVE;
         }
     }
 

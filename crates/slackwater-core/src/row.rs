@@ -111,6 +111,18 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The event id as a number, where it is one unsigned integer.
+    #[inline]
+    pub fn numeric_id(&self) -> Option<u64> {
+        match &self.schema.roles().identity {
+            IdentityRule::Fields(fields) => match self.get(*fields.first()?) {
+                Value::U64(id) if fields.len() == 1 => Some(id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Appends the origin, ordered likewise; nothing where the source is its own origin.
     #[inline]
     pub fn put_origin(&self, out: &mut Vec<u8>) {

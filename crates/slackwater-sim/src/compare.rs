@@ -6,6 +6,7 @@ use num_bigint::BigInt;
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::Final;
 use slackwater_core::judge;
+use slackwater_core::machine::{Quarantined, Why};
 use slackwater_core::plan::Plan;
 use slackwater_core::value::{Type, Value};
 
@@ -94,6 +95,29 @@ pub fn counts(found: &[judge::Counts], wanted: &[Counts]) -> Result<(), String> 
         };
         if mine != *wanted || !found.balances() {
             return Err(format!("source {source}:\n  engine {found:?}\n  oracle {wanted:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every event that counts in no result was set aside: by reason, and each conflict's loser.
+pub fn set_aside(found: &[judge::Counts], aside: &[Quarantined]) -> Result<(), String> {
+    for (source, counts) in found.iter().enumerate() {
+        let mine = || aside.iter().filter(|event| usize::from(event.source) == source);
+        let conflicts = mine().filter(|event| event.why == Why::Conflict).count() as u64;
+        if conflicts != counts.conflicts {
+            return Err(format!("source {source}: {conflicts} losers are set aside, {} were counted", counts.conflicts));
+        }
+        for (reason, count) in &counts.quarantined {
+            let refused =
+                mine().filter(|event| matches!(event.why, Why::Refused(refusal) if refusal.reason as u8 == *reason));
+            let refused = refused.count() as u64;
+            if refused != *count {
+                return Err(format!("source {source}: {refused} of reason {reason} are set aside, {count} were counted"));
+            }
+        }
+        if mine().count() as u64 != counts.conflicts + counts.refused() {
+            return Err(format!("source {source}: more was set aside than counted"));
         }
     }
     Ok(())

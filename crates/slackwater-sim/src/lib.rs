@@ -10,5 +10,6 @@ pub mod effort;
 pub mod engine;
 pub mod oracle;
 pub mod rng;
+pub mod trial;
 pub mod typing;
 pub mod world;

@@ -13,6 +13,7 @@ pub use finish::finish;
 use crate::codec::{CodecError, Reader, put_signed, put_varint};
 use crate::number::{FloatSum, I384};
 use crate::plan::{Accumulate, Expr, State};
+use crate::planted::{self, Bug};
 use crate::value::{Scalar, Type, Value};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -211,6 +212,7 @@ pub fn accumulate<'a>(
         }
         (Accumulate::Sum(x), Accumulator::Exact(sum)) => add_exact(sum, sign, x, row),
         (Accumulate::Sum(x), Accumulator::Float(sum)) => match (row.value(x), sign) {
+            (Value::F64(x), Sign::Plus) if planted::is(Bug::FloatSumInArrivalOrder) => planted::add_rounded(sum, x),
             (Value::F64(x), Sign::Plus) => sum.add(x),
             (Value::F64(x), Sign::Minus) => sum.sub(x),
             _ => {}

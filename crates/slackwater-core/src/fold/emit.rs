@@ -7,6 +7,7 @@ use crate::codec::{Reader, put_bytes};
 use crate::delta::Cause;
 use crate::plan::expr::Faults;
 use crate::plan::{Pipeline, Plan};
+use crate::planted::{self, Bug};
 use crate::value::{Scalar, Value};
 use crate::window::Window;
 use alloc::vec::Vec;
@@ -141,6 +142,9 @@ impl Fold {
 impl Final {
     /// Output order: pipeline, window start, key.
     pub fn order(&self, other: &Final) -> core::cmp::Ordering {
+        if planted::is(Bug::MapOrderInOutput) {
+            return core::cmp::Ordering::Equal;
+        }
         let keys = || {
             let pairs = self.key.iter().zip(&other.key);
             pairs.map(|(a, b)| a.value().order(&b.value())).find(|order| order.is_ne())

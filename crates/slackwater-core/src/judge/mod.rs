@@ -13,6 +13,7 @@ pub use vet::vet;
 use crate::codec::{CodecError, Reader, put_varint};
 use crate::input::{Batch, Decoded, Entry, Head};
 use crate::plan::Plan;
+use crate::planted::{self, Bug};
 use crate::poison::{Reason, Refusal};
 use crate::row::{Op, Row};
 use alloc::collections::BTreeMap;
@@ -256,11 +257,13 @@ pub fn weigh(head: &Head, decoder: u32, known: Option<&Known>) -> Verdict {
     let Some(known) = known else { return Verdict::New };
     let rank = (head.version, decoder, head.op).cmp(&(known.version, known.decoder, known.op));
     match rank {
+        Ordering::Less if planted::is(Bug::OlderVersionWins) => Verdict::Replaces(Change::Correction),
         Ordering::Less => Verdict::Superseded,
         Ordering::Greater if head.op == Op::Retract => Verdict::Replaces(Change::Retraction),
         Ordering::Greater if head.version == known.version => Verdict::Replaces(Change::Decoder),
         Ordering::Greater => Verdict::Replaces(Change::Correction),
         Ordering::Equal if head.op == Op::Retract || head.digest == known.digest => Verdict::Duplicate,
+        Ordering::Equal if planted::is(Bug::ConflictByArrival) => Verdict::ConflictLost,
         Ordering::Equal if head.digest < known.digest => Verdict::Replaces(Change::Conflict),
         Ordering::Equal => Verdict::ConflictLost,
     }

@@ -88,11 +88,16 @@ fn key(rng: &mut Rng, source: &Source) -> Vec<(String, Ex)> {
             (format!("k{number}"), typed(rng, Place::Row(source), Want::Any, 2))
         };
         // A constant, or a plain field under another name, is no group-by expression of its own.
-        if (plain || !matches!(ex, Ex::Field(_))) && has_field(&ex) && key.iter().all(|(other, _)| *other != name) {
+        if (plain || !matches!(ex, Ex::Field(_))) && has_field(&ex) && key.iter().all(|(other, known)| *other != name && !same(known, &ex)) {
             key.push((name, ex));
         }
     }
     key
+}
+
+/// Whether two expressions are written alike.
+fn same(a: &Ex, b: &Ex) -> bool {
+    format!("{a:?}") == format!("{b:?}")
 }
 
 /// Whether an expression depends on the row, so that nothing computes it beforehand.

@@ -140,6 +140,8 @@ fn csv(rng: &mut Rng, source: &Source, event: &Event) -> Vec<u8> {
             Some(Token::Json(text)) => panic!("{text} is no cell"),
             None => (*rng.pick(&["", "other", "1,5", "\"q\""])).to_string(),
         };
+        // Behind the limit every line end ends the record.
+        let text = if whole == Some(Reason::TooLarge) { text.replace('\n', " ") } else { text };
         let quoted = text.contains([',', '"', '\n', '\r']) || rng.chance(15);
         let mut cell = if quoted { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }.into_bytes();
         if column.is_none() && !marked {

@@ -1,4 +1,5 @@
 //! The engine against the oracle, and the laws that it must obey.
 
+mod laws;
+mod oracle;
 mod permutation;
-mod dump;

@@ -1,45 +1,68 @@
-//! Order changes nothing.
+//! Order, threads, batches and shards change nothing.
 
-use slackwater_sim::adversary::{self, Size};
-use slackwater_sim::{compare, effort, engine};
+use slackwater_sim::adversary::Size;
+use slackwater_sim::effort;
+use slackwater_sim::rng::Rng;
+use slackwater_sim::trial::{Arranged, Outcome, Trial, guarded};
+use std::collections::BTreeMap;
+
+const TEST: &str = "any_order_in_any_arrangement_gives_one_root";
+/// Full figure of orders.
+const ORDERS: usize = 1_000;
+/// Orders that run in every arrangement.
+const IN_FULL: usize = 30;
+/// Orders of one world, before the next is drawn.
+const ORDERS_OF_A_WORLD: usize = 50;
 
 #[test]
-fn first() {
-    let size = Size { sources: 2, pipelines: 3, events: 60, positions: true };
-    let mut bad = 0;
-    for seed in effort::seeds("first", 20000) {
-        let outcome = std::panic::catch_unwind(|| {
-            let world = adversary::draw(seed, size);
-            let compiled = engine::compile(&world.stage);
-            let spelled = engine::spell(&world);
-            let order: Vec<usize> = (0..world.events.len()).collect();
-            let cut = compiled.cut(&spelled, &order, 37);
-            let truth = engine::truth_of(&world, &order, &cut.stood, 1);
-            let (folded, _) = compiled.fold(cut.chunks, 1, 1);
-            let same = engine::refusals(&world, &compiled, &spelled)
-                .and_then(|()| compare::counts(folded.seen.counts(), &truth.counts))
-                .and_then(|()| compare::rows(&compiled.config.plan, &folded.finals, &truth));
-            if let Err(e) = same {
-                println!(
-                    "{seed}: {}\n{}",
-                    e.lines().map(|l| l.chars().take(1500).collect::<String>()).collect::<Vec<_>>().join("\n"),
-                    effort::again(seed, "it", "first")
-                );
-                return true;
+fn any_order_in_any_arrangement_gives_one_root() {
+    let all = Arranged::all();
+    let (orders, in_full) = (effort::share(ORDERS), effort::share(IN_FULL));
+    let mut runs: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut folded = 0;
+    for world in 0..orders.div_ceil(ORDERS_OF_A_WORLD) {
+        let seed = effort::asked_seed().unwrap_or(1_000 + world as u64);
+        let size = Size { sources: 2, pipelines: 3, events: 400, positions: false };
+        let trial = Trial::draw(seed, size);
+        let mut rng = Rng::new(seed);
+        let mut first: Option<Outcome> = None;
+        for number in world * ORDERS_OF_A_WORLD..orders.min((world + 1) * ORDERS_OF_A_WORLD) {
+            let mut order = trial.order();
+            rng.shuffle(&mut order);
+            // Those that run in every arrangement are spread over the worlds.
+            let full = number % orders.div_ceil(in_full) == 0;
+            let one = number % all.len();
+            for (place, arranged) in all.iter().enumerate().filter(|(place, _)| full || *place == one) {
+                let outcome = guarded(seed, "it", TEST, || {
+                    let outcome = trial.check(&order, *arranged)?;
+                    let first = first.get_or_insert(outcome.clone());
+                    let same = format!("order {number}, {arranged:?}: {outcome:?}, and {first:?} before");
+                    if outcome == *first { Ok(outcome) } else { Err(same) }
+                });
+                outcome.unwrap_or_else(|text| panic!("{text}"));
+                *runs.entry(place).or_default() += 1;
+                folded += 1;
             }
-            false
-        });
-        match outcome {
-            Ok(false) => {}
-            Ok(true) => bad += 1,
-            Err(_) => {
-                println!("PANIC {seed}");
-                bad += 1
-            }
-        }
-        if bad > 4 {
-            break;
         }
     }
-    assert_eq!(bad, 0);
+    let least = runs.values().min().copied().unwrap_or(0);
+    assert!(runs.len() == all.len() && least >= effort::share(ORDERS / 20), "every arrangement runs many orders: {runs:?}");
+    effort::print(&format!("permutations orders={orders} arrangements={} runs={folded} roots=1 mismatch=0", all.len()));
+}
+
+#[test]
+fn batches_of_thousands_give_the_same_root() {
+    let size = Size { sources: 1, pipelines: 2, events: 9_000, positions: false };
+    let seed = effort::asked_seed().unwrap_or(77);
+    let trial = Trial::draw(seed, size);
+    let mut rng = Rng::new(seed);
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for arranged in Arranged::all().into_iter().filter(|arranged| arranged.batch > 1) {
+        let mut order = trial.order();
+        rng.shuffle(&mut order);
+        let checked = guarded(seed, "it", "batches_of_thousands_give_the_same_root", || trial.check(&order, arranged));
+        outcomes.push(checked.unwrap_or_else(|text| panic!("{text}")));
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes.len(), 1, "one outcome: {outcomes:?}");
 }

@@ -56,7 +56,7 @@ impl Scope for WindowScope<'_> {
         let field = self.rows.column(qualifier, name);
         let same = |key: &KeyColumn| match &field {
             Ok(field) => key.expr == *field,
-            Err(_) => key.name == name.value,
+            Err(_) => qualifier.is_none() && key.name == name.value,
         };
         if let Some(index) = self.key.iter().position(same) {
             return Ok(self.key_input(index));
@@ -121,11 +121,14 @@ impl Scope for WindowScope<'_> {
     }
 
     fn recast(&mut self, expr: &Expr, ty: Type) -> Option<Expr> {
-        let (Node::Input(index), Type::Decimal { .. }) = (&expr.node, ty) else { return None };
+        let Node::Input(index) = &expr.node else { return None };
         let result = self.results.get(index.checked_sub(self.key.len())?)?;
-        // Only what leaves as a quotient or a root was going to be rounded.
-        match result.finish {
-            Finish::Mean { .. } | Finish::Variance { .. } | Finish::Weighted { .. } => {
+        // Only what leaves as a quotient or a root was going to be rounded, and only to a double: what a CAST has
+        // rounded before is rounded again.
+        match (&result.finish, ty) {
+            (Finish::Mean { .. } | Finish::Variance { .. } | Finish::Weighted { .. }, Type::Decimal { .. })
+                if result.ty == Type::Float64 =>
+            {
                 let finish = result.finish.clone();
                 Some(self.result(ty, true, finish))
             }

@@ -1,7 +1,8 @@
 //! Scalar expressions, over a row or over aggregates: what differs between the two is the scope.
 
 use super::typing::{self, Refused, make};
-use super::{Outcome, SqlError, literal, place};
+use super::place::Piece;
+use super::{Outcome, SqlError, extent, literal, place};
 use slackwater_core::limits;
 use slackwater_core::plan::Expr;
 use slackwater_core::plan::expr::{Arithmetic, Comparison, Node};
@@ -9,7 +10,7 @@ use slackwater_core::schema::Schema;
 use slackwater_core::value::Type;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, DataType, ExactNumberInfo, Expr as Ast, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Spanned, TimezoneInfo, UnaryOperator,
+    FunctionArguments, Ident, TimezoneInfo, UnaryOperator,
 };
 use std::ops::Range;
 
@@ -90,7 +91,7 @@ impl Scope for RowScope<'_> {
     }
 }
 
-const SCALARS: [&str; 4] = ["abs", "sqrt", "coalesce", "nullif"];
+pub(super) const SCALARS: [&str; 4] = ["abs", "sqrt", "coalesce", "nullif"];
 
 pub(super) fn unknown_function(name: &str, span: Range<usize>) -> SqlError {
     let known: Vec<&str> =
@@ -120,6 +121,21 @@ pub(super) fn compile(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
     if let Some(expr) = scope.whole(ast) {
         return Ok(expr);
     }
+    let expr = form(scope, ast)?;
+    bounded(scope, ast, &expr, 1)?;
+    Ok(expr)
+}
+
+/// Refuses an expression that is too large so many times over.
+fn bounded(scope: &impl Scope, ast: &Ast, expr: &Expr, times: usize) -> Outcome<()> {
+    if extent::is_too_large(expr, times) {
+        let message = format!("this expression is too large: it has more than {} parts", limits::EXPR_NODES);
+        return refuse(scope, ast, &message, Some("split it into several columns or pipelines"));
+    }
+    Ok(())
+}
+
+fn form(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
     match ast {
         Ast::Nested(inner) => compile(scope, inner),
         Ast::Identifier(name) => scope.column(None, name),
@@ -146,13 +162,13 @@ pub(super) fn compile(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
         }
         Ast::InList { expr, list, negated } => {
             let x = compile(scope, expr)?;
-            let mut any: Option<Expr> = None;
+            bounded(scope, ast, &x, list.len())?;
+            let mut equals = Vec::new();
             for item in list {
                 let item = compile(scope, item)?;
-                let equal = at(scope, ast, typing::compare(Comparison::Equal, x.clone(), item))?;
-                any = Some(any.map_or(equal.clone(), |any| either(any, equal)));
+                equals.push(at(scope, ast, typing::compare(Comparison::Equal, x.clone(), item))?);
             }
-            let Some(any) = any else { return refuse(scope, ast, "IN needs at least one value", None) };
+            let Some(any) = any(equals) else { return refuse(scope, ast, "IN needs at least one value", None) };
             Ok(if *negated { not(any) } else { any })
         }
         Ast::Case { operand, conditions, else_result, .. } => {
@@ -182,13 +198,13 @@ pub(super) fn compile(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
     }
 }
 
-pub(super) fn refuse<T>(scope: &impl Scope, ast: &impl Spanned, message: &str, help: Option<&str>) -> Outcome<T> {
+pub(super) fn refuse<T>(scope: &impl Scope, ast: &impl Piece, message: &str, help: Option<&str>) -> Outcome<T> {
     let span = place::of(scope.sql(), ast);
     Err(SqlError { span, message: message.to_string(), help: help.map(str::to_string) })
 }
 
 /// A refusal, put where it belongs.
-pub(super) fn at<T>(scope: &impl Scope, ast: &impl Spanned, outcome: Result<T, Refused>) -> Outcome<T> {
+pub(super) fn at<T>(scope: &impl Scope, ast: &impl Piece, outcome: Result<T, Refused>) -> Outcome<T> {
     outcome.map_err(|(message, help)| SqlError { span: place::of(scope.sql(), ast), message, help })
 }
 
@@ -215,6 +231,15 @@ fn both(a: Expr, b: Expr) -> Expr {
 fn either(a: Expr, b: Expr) -> Expr {
     let nullable = a.nullable || b.nullable;
     make(Type::Bool, nullable, Node::Or(Box::new(a), Box::new(b)))
+}
+
+/// Any of the conditions, halved again and again: a long list is no deep expression.
+fn any(mut conditions: Vec<Expr>) -> Option<Expr> {
+    if conditions.len() < 2 {
+        return conditions.pop();
+    }
+    let second = conditions.split_off(conditions.len() / 2);
+    Some(either(any(conditions)?, any(second)?))
 }
 
 /// Whether a condition is true (or false), null being neither.
@@ -297,6 +322,9 @@ fn case(
     otherwise: Option<&Ast>,
 ) -> Outcome<Expr> {
     let operand = operand.map(|operand| compile(scope, operand)).transpose()?;
+    if let Some(operand) = &operand {
+        bounded(scope, ast, operand, conditions.len())?;
+    }
     let (mut tests, mut values) = (Vec::new(), Vec::new());
     for branch in conditions {
         tests.push(match &operand {
@@ -353,8 +381,13 @@ fn call(scope: &mut impl Scope, ast: &Ast, function: &Function) -> Outcome<Expr>
     if !SCALARS.contains(&name.as_str()) {
         return scope.call(&name, function, span);
     }
-    if function.filter.is_some() || function.over.is_some() || !function.within_group.is_empty() {
-        return refuse(scope, ast, &format!("{name}() takes arguments only: no FILTER, no OVER"), None);
+    let plain = match &function.args {
+        FunctionArguments::List(list) => list.duplicate_treatment.is_none() && list.clauses.is_empty(),
+        _ => true,
+    };
+    let more = function.filter.is_some() || function.over.is_some() || function.null_treatment.is_some();
+    if more || !plain || !function.within_group.is_empty() {
+        return refuse(scope, ast, &format!("{name}() takes arguments only: no DISTINCT, FILTER or OVER"), None);
     }
     let mut values = Vec::new();
     for argument in arguments(scope, function)? {

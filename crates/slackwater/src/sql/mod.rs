@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod expression;
+mod extent;
 mod interval;
 mod literal;
 mod place;
@@ -19,6 +20,7 @@ use slackwater_core::value::Type;
 use sqlparser::ast::{SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, Tokenizer};
 use std::ops::Range;
 
 /// Names that every output row has, so that no column may be called so.
@@ -64,7 +66,8 @@ pub fn compile_pipeline(name: &str, sql: &str, sources: &[Source]) -> Outcome<Pi
         let message = format!("the SELECT has {} bytes; at most {} are allowed", sql.len(), limits::SQL_BYTES);
         return Err(SqlError { span: 0..sql.len().min(1), message, help: None });
     }
-    let mut statements = parser(sql)?.parse_statements().map_err(|error| syntax(sql, error))?;
+    let mut parser = parser(sql)?;
+    let mut statements = parser.parse_statements().map_err(|error| syntax(sql, &parser, error))?;
     let whole = 0..sql.trim_end().len();
     let refuse = |message: &str| {
         let help = Some("write one SELECT ... FROM source GROUP BY ..., tumble(ts, INTERVAL '1 minute')".to_string());
@@ -86,9 +89,9 @@ pub fn compile_pipeline(name: &str, sql: &str, sources: &[Source]) -> Outcome<Pi
 /// Compiles a `require` guard: a condition over one row.
 pub fn compile_guard(text: &str, source: &str, schema: &Schema) -> Outcome<Expr> {
     let mut parser = parser(text)?;
-    let parsed = parser.parse_expr().map_err(|error| syntax(text, error))?;
+    let parsed = parser.parse_expr().map_err(|error| syntax(text, &parser, error))?;
     let rest = parser.peek_token();
-    if rest.token != sqlparser::tokenizer::Token::EOF {
+    if rest.token != Token::EOF {
         let span = place::range(text, rest.span);
         let message = "a guard is one condition, and more text follows it".to_string();
         return Err(SqlError { span, message, help: Some("join conditions with AND, or list them apart".into()) });
@@ -108,17 +111,21 @@ pub fn compile_guard(text: &str, source: &str, schema: &Schema) -> Outcome<Expr>
 
 fn parser(sql: &str) -> Outcome<Parser<'static>> {
     let parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(limits::EXPR_DEPTH);
-    parser.try_with_sql(sql).map_err(|error| syntax(sql, error))
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location();
+    let tokens = tokens.map_err(|error| syntax(sql, &parser, error.into()))?;
+    extent::chains(sql, &tokens)?;
+    Ok(parser.with_tokens_with_locations(tokens))
 }
 
-fn syntax(sql: &str, error: ParserError) -> SqlError {
-    let (text, help) = match error {
-        ParserError::TokenizerError(text) | ParserError::ParserError(text) => (text, None),
+fn syntax(sql: &str, parser: &Parser<'_>, error: ParserError) -> SqlError {
+    let text = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
         ParserError::RecursionLimitExceeded => {
-            let help = format!("at most {} levels are allowed", limits::EXPR_DEPTH);
-            ("the expression is nested too deeply".to_string(), Some(help))
+            let span = place::range(sql, parser.get_current_token().span);
+            let help = Some(format!("at most {} levels are allowed", limits::EXPR_DEPTH));
+            return SqlError { span, message: "the expression is nested too deeply".to_string(), help };
         }
     };
     let (message, span) = place::split_location(sql, &text);
-    SqlError { span, message: format!("this is not SQL: {message}"), help }
+    SqlError { span, message: format!("this is not SQL: {message}"), help: None }
 }

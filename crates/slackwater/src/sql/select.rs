@@ -6,16 +6,21 @@ use super::{Outcome, RESERVED, SqlError, place, windows};
 use slackwater_core::plan::expr::Node;
 use slackwater_core::plan::{Column, KeyColumn, Pipeline, Source};
 use slackwater_core::window::WindowRule;
-use sqlparser::ast::{Expr as Ast, GroupByExpr, Ident, Query, Select, SelectItem, TableFactor};
+use sqlparser::ast::{Expr as Ast, GroupByExpr, Ident, LimitClause, Query, Select, SelectItem, TableFactor};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::tokenizer::{Token, Tokenizer};
 use std::ops::Range;
 
 /// Refuses what stands around a SELECT.
 pub(super) fn refuse_around(sql: &str, query: &Query) -> Outcome<()> {
     let rows = "rows come out by pipeline, window start and key; `query` can sort and cut them";
-    let clauses: [(bool, &str, &str); 6] = [
+    let only_offset = matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit: None, .. }));
+    let clauses: [(bool, &str, &str); 8] = [
         (query.with.is_some(), "WITH", "make the inner query a pipeline of its own"),
         (query.order_by.is_some(), "ORDER BY", rows),
-        (query.limit_clause.is_some() || query.fetch.is_some(), "LIMIT", rows),
+        (query.limit_clause.is_some() && !only_offset, "LIMIT", rows),
+        (only_offset, "OFFSET", rows),
+        (query.fetch.is_some(), "FETCH", rows),
         (!query.locks.is_empty() || query.for_clause.is_some(), "FOR", "leave it out"),
         (query.settings.is_some() || query.format_clause.is_some(), "SETTINGS", "leave it out"),
         (!query.pipe_operators.is_empty(), "|>", "leave it out"),
@@ -33,18 +38,19 @@ fn refuse_clauses(sql: &str, clauses: &[(bool, &str, &str)]) -> Outcome<()> {
     Ok(())
 }
 
-/// Where a keyword stands, outside of quotes; the whole text if it is not found.
+/// Where a keyword stands, outside of parentheses, quotes and comments; the whole text if it is not found.
 fn word(sql: &str, keyword: &str) -> Range<usize> {
     let first = keyword.split(' ').next().unwrap_or(keyword);
-    let upper = sql.to_ascii_uppercase();
-    let is_word = |at: usize| {
-        let free = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-        let quoted = upper[..at].matches('\'').count() % 2 == 1;
-        !quoted && free(upper[..at].chars().next_back()) && free(upper[at + first.len()..].chars().next())
-    };
-    let found =
-        upper.match_indices(first).map(|(at, _)| at).find(|at| !first.starts_with(char::is_alphabetic) || is_word(*at));
-    found.map_or(0..sql.trim_end().len(), |at| at..at + first.len())
+    let mut depth = 0;
+    for token in Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap_or_default() {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            other if depth == 0 && other.to_string().eq_ignore_ascii_case(first) => return place::range(sql, token.span),
+            _ => {}
+        }
+    }
+    0..sql.trim_end().len()
 }
 
 /// Compiles a SELECT.
@@ -98,6 +104,14 @@ fn source(sql: &str, select: &Select, sources: &[Source]) -> Outcome<(usize, Vec
     let TableFactor::Table { name, alias, .. } = table else {
         return fail(place::of(sql, table), "a pipeline reads a source by its name".into());
     };
+    // Put together again from these two, it is the same: nothing else was said.
+    let bare = alias.as_ref().map_or(name.to_string(), |alias| {
+        let word = if alias.explicit { "AS " } else { "" };
+        format!("{name} {word}{}", alias.name)
+    });
+    if table.to_string() != bare {
+        return fail(place::of(sql, table), "a source has a name, and at most an alias".into());
+    }
     let wanted = name.to_string().trim_matches('"').to_string();
     let Some(index) = known.iter().position(|source| *source == wanted) else {
         let near = nearest(&wanted, &known).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
@@ -130,6 +144,9 @@ fn group_by<'a>(rows: &mut RowScope<'_>, select: &'a Select) -> Outcome<(WindowR
     match window {
         Some(window) => Ok((window, groups)),
         None => {
+            if let Some(error) = windows::misspelt(rows, &groups) {
+                return Err(error);
+            }
             let end = rows.sql.trim_end().len();
             let span = if items.is_empty() { end.saturating_sub(1)..end } else { place::of(rows.sql, &items[0]) };
             let message = "GROUP BY has no window, so no row would ever be final".to_string();

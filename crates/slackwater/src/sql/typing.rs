@@ -191,8 +191,8 @@ pub(super) fn cast(mut expr: Expr, ty: Type) -> Result<Expr, Refused> {
             Some("numbers can be cast to number types".into()),
         ));
     }
-    if let (Node::Divide(..), Type::Decimal { .. }) = (&expr.node, ty) {
-        // The quotient leaves as the decimal itself, rounded once.
+    if let (Node::Divide(..), Type::Float64, Type::Decimal { .. }) = (&expr.node, expr.ty, ty) {
+        // The quotient leaves as the decimal itself, rounded once; one that a CAST has rounded is rounded again.
         expr.ty = ty;
         return Ok(expr);
     }

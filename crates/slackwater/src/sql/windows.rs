@@ -1,6 +1,6 @@
 //! Windows in GROUP BY.
 
-use super::expression::{RowScope, Scope, arguments, refuse};
+use super::expression::{RowScope, SCALARS, Scope, arguments, refuse, unknown_function};
 use super::{Outcome, SqlError, interval, literal, place};
 use interval::Length;
 use slackwater_core::window::{Calendar, WindowRule};
@@ -9,13 +9,30 @@ use sqlparser::ast::{Expr as Ast, Function};
 /// Functions that make windows.
 pub(super) const NAMES: [&str; 1] = ["tumble"];
 
+/// Windows that have their names and are not made yet.
+const LATER: [&str; 6] = ["hop", "session", "tick_bar", "volume_bar", "value_bar", "break_when"];
+
 /// The window that a GROUP BY item makes, if it is one.
 pub(super) fn compile(scope: &RowScope<'_>, ast: &Ast) -> Option<Outcome<WindowRule>> {
     let Ast::Function(function) = ast else { return None };
     match function.name.to_string().to_lowercase().as_str() {
         "tumble" => Some(tumble(scope, ast, function)),
+        name if LATER.contains(&name) => {
+            let message = format!("the window {name}() is not known yet");
+            Some(refuse(scope, ast, &message, Some("write tumble(ts, INTERVAL '1 minute')")))
+        }
         _ => None,
     }
+}
+
+/// Of the other items of GROUP BY, a call that may have been meant as the window.
+pub(super) fn misspelt(scope: &RowScope<'_>, groups: &[&Ast]) -> Option<SqlError> {
+    groups.iter().find_map(|group| {
+        let Ast::Function(function) = group else { return None };
+        let name = function.name.to_string().to_lowercase();
+        let known = SCALARS.contains(&name.as_str()) || super::aggregates::NAMES.contains(&name.as_str());
+        (!known).then(|| unknown_function(&name, place::of(scope.sql, *group)))
+    })
 }
 
 fn tumble(scope: &RowScope<'_>, ast: &Ast, function: &Function) -> Outcome<WindowRule> {

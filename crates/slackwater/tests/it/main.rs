@@ -3,3 +3,4 @@
 mod config;
 mod decode;
 mod files;
+mod sql;

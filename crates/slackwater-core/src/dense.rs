@@ -1,0 +1,78 @@
+//! An index for numeric ids that lie close together: an array per run of 256 ids, four bytes an id.
+//!
+//! Ids that are counted up, as exchanges and databases do, come in about their own order, so look-ups stay in one or two
+//! lines of cache. Where ids turn out to be sparse no new page is made, and [`crate::memory`] keeps them in its table.
+
+use crate::table::Table;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Ids in a page.
+const PAGE: usize = 256;
+/// Pages that may be made before their use is looked at.
+const TRIAL: usize = 256;
+/// Ids that a page must hold on average to be worth its room: a table entry takes about three times that of an id here.
+const WORTH: usize = 24;
+
+/// Maps (scope, id) to a number; the scope is whatever ids are unique within.
+#[derive(Debug, Default)]
+pub(crate) struct Dense {
+    pages: Table,
+    /// Scope bytes of each page, with the page's place in it behind them.
+    owners: Vec<Box<[u8]>>,
+    /// Number + 1 for each id of each page; zero is none.
+    slots: Vec<Box<[u32; PAGE]>>,
+    used: usize,
+    /// Set once and for ever: an id without a page never gets one, so it is always looked for in the same place.
+    sparse: bool,
+    scratch: Vec<u8>,
+}
+
+/// Where an id is, or would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// In this page at this slot, which may be empty.
+    Slot(usize, usize),
+    /// In no page.
+    Nowhere,
+}
+
+impl Dense {
+    /// Where an id of a scope stands; `scope` appends the scope's bytes. A page is made for it if ids are dense so far.
+    #[inline]
+    pub fn seat(&mut self, id: u64, scope: impl FnOnce(&mut Vec<u8>)) -> Seat {
+        self.scratch.clear();
+        scope(&mut self.scratch);
+        self.scratch.extend_from_slice(&(id / PAGE as u64).to_le_bytes());
+        let hash = xxhash_rust::xxh3::xxh3_64(&self.scratch);
+        let within = (id % PAGE as u64) as usize;
+        let owner = |page: u32| *self.owners[page as usize] == *self.scratch;
+        if let Some(page) = self.pages.find(hash, owner) {
+            return Seat::Slot(page as usize, within);
+        }
+        let pages = self.owners.len();
+        self.sparse |= pages >= TRIAL && self.used < pages * WORTH;
+        if self.sparse {
+            return Seat::Nowhere;
+        }
+        self.pages.insert(hash, pages as u32);
+        self.owners.push(self.scratch.as_slice().into());
+        self.slots.push(Box::new([0; PAGE]));
+        Seat::Slot(pages, within)
+    }
+
+    /// The number under a slot.
+    #[inline]
+    pub fn get(&self, page: usize, slot: usize) -> Option<u32> {
+        self.slots[page][slot].checked_sub(1)
+    }
+
+    /// Puts a number under a slot.
+    #[inline]
+    pub fn set(&mut self, page: usize, slot: usize, number: u32) {
+        assert!(number < u32::MAX, "a dense index holds numbers below 2^32 - 1");
+        let slot = &mut self.slots[page][slot];
+        self.used += usize::from(*slot == 0);
+        *slot = number + 1;
+    }
+}

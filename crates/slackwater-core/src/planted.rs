@@ -1,0 +1,66 @@
+//! Deliberate defects that the simulator switches on, one at a time, to see whether its checks would notice.
+//!
+//! Without the feature `planted` the switch is a constant and the defects are not compiled in.
+
+use crate::number::FloatSum;
+
+/// A defect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Bug {
+    /// Float sums are rounded after every term.
+    FloatSumInArrivalOrder = 1,
+    /// Rows come out in the order in which their keys were first seen.
+    MapOrderInOutput,
+    /// A fact exactly at a window's end falls into that window.
+    WindowEdge,
+    /// An older version replaces a newer one.
+    OlderVersionWins,
+    /// The same event again is added again.
+    DuplicateCounted,
+    /// Between contents of one version the first one stays.
+    ConflictByArrival,
+}
+
+impl Bug {
+    /// Every defect.
+    pub const ALL: [Bug; 6] = [
+        Bug::FloatSumInArrivalOrder,
+        Bug::MapOrderInOutput,
+        Bug::WindowEdge,
+        Bug::OlderVersionWins,
+        Bug::DuplicateCounted,
+        Bug::ConflictByArrival,
+    ];
+}
+
+#[cfg(feature = "planted")]
+static PLANTED: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0);
+
+/// Switches one defect on, in this whole process, and the one before off; none: all are off.
+#[cfg(feature = "planted")]
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.store(bug.map_or(0, |bug| bug as u8), core::sync::atomic::Ordering::SeqCst);
+}
+
+/// Whether this defect is switched on.
+#[cfg(feature = "planted")]
+#[inline]
+pub fn is(bug: Bug) -> bool {
+    PLANTED.load(core::sync::atomic::Ordering::Relaxed) == bug as u8
+}
+
+/// Whether this defect is switched on: never.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub const fn is(_: Bug) -> bool {
+    false
+}
+
+/// The defect [`Bug::FloatSumInArrivalOrder`]: the sum so far and a term, rounded at once.
+#[cold]
+pub(crate) fn add_rounded(sum: &mut FloatSum, x: f64) {
+    let rounded = sum.to_f64() + x;
+    *sum = FloatSum::new();
+    sum.add(rounded);
+}

@@ -1,0 +1,122 @@
+//! One world against the oracle, in one arrangement or in many: the checks that every run makes.
+
+use crate::adversary::{self, Size, World};
+use crate::engine::{self, Compiled, Spelled};
+use crate::oracle::Truth;
+use crate::rng::Rng;
+use crate::world::Identity;
+use crate::{compare, effort};
+
+/// How the engine is arranged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arranged {
+    /// Threads.
+    pub threads: usize,
+    /// Most events of a batch.
+    pub batch: usize,
+    /// Judge shards, and as many fold shards.
+    pub shards: usize,
+}
+
+impl Arranged {
+    /// Threads {1, 2} × batches {1, 37, 8192} × shards {1, 2, 7}.
+    pub fn all() -> Vec<Arranged> {
+        let mut all = Vec::new();
+        for threads in [1, 2] {
+            for batch in [1, 37, 8192] {
+                all.extend([1, 2, 7].map(|shards| Arranged { threads, batch, shards }));
+            }
+        }
+        all
+    }
+}
+
+/// What must be the same whatever the order and the arrangement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Digest over the rows in output order.
+    pub root: [u8; 32],
+    /// How many there are.
+    pub rows: usize,
+    /// Nulls that arithmetic made.
+    pub faults: i64,
+}
+
+/// A world, compiled and spelled.
+pub struct Trial {
+    /// The world.
+    pub world: World,
+    /// Its stage as the engine sees it.
+    pub compiled: Compiled,
+    /// Its events as bytes.
+    pub spelled: Spelled,
+    truth: Option<Truth>,
+}
+
+impl Trial {
+    /// Draws, compiles and spells a world.
+    pub fn draw(seed: u64, size: Size) -> Trial {
+        let world = adversary::draw(seed, size);
+        let (compiled, spelled) = (engine::compile(&world.stage), engine::spell(&world));
+        let stands = world.stage.sources.iter().any(|source| source.identity == Identity::Position);
+        let mut trial = Trial { world, compiled, spelled, truth: None };
+        if !stands {
+            let order = trial.order();
+            let cut = trial.compiled.cut(&trial.spelled, &order, 1);
+            trial.truth = Some(engine::truth_of(&trial.world, &order, &cut.stood));
+        }
+        trial
+    }
+
+    /// The events in the order in which they come.
+    pub fn order(&self) -> Vec<usize> {
+        (0..self.world.events.len()).collect()
+    }
+
+    /// Folds the events in an order and compares everything with the truth.
+    ///
+    /// # Errors
+    /// What differs first.
+    pub fn check(&self, order: &[usize], arranged: Arranged) -> Result<Outcome, String> {
+        let cut = self.compiled.cut(&self.spelled, order, arranged.batch);
+        // Where its place is an event's identity, another order is another set of events.
+        let truth = match &self.truth {
+            Some(truth) => truth.clone(),
+            None => engine::truth_of(&self.world, order, &cut.stood),
+        };
+        let (folded, aside) = self.compiled.fold(cut.chunks, arranged.threads, arranged.shards);
+        compare::counts(folded.seen.counts(), &truth.counts)?;
+        compare::set_aside(folded.seen.counts(), &aside)?;
+        compare::rows(&self.compiled.config.plan, &folded.finals, &truth)?;
+        Ok(Outcome { root: engine::root(&folded), rows: folded.finals.len(), faults: folded.faults })
+    }
+}
+
+/// What one seed must show: every refusal is the one that was asked for, and some order in some arrangement gives the
+/// oracle's rows.
+///
+/// # Errors
+/// What differs first.
+pub fn against_oracle(seed: u64, size: Size) -> Result<Trial, String> {
+    let trial = Trial::draw(seed, size);
+    engine::refusals(&trial.world, &trial.compiled, &trial.spelled)?;
+    let mut rng = Rng::new(seed ^ 0xa11);
+    let arranged = *rng.pick(&Arranged::all());
+    trial.check(&trial.order(), arranged)?;
+    Ok(trial)
+}
+
+/// Runs a check of one seed; a panic is a failure like any other, and every failure says how to see it again.
+pub fn guarded<T>(seed: u64, binary: &str, test: &str, check: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+    let failed = match outcome {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(text)) => text,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+            format!("panic: {text}")
+        }
+    };
+    Err(format!("seed {seed}: {failed}\n{}", effort::again(seed, binary, test)))
+}

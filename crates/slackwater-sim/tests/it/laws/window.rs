@@ -1,0 +1,100 @@
+//! Every time has exactly one window, which holds it and lies where the rule puts it.
+
+use super::law;
+use proptest::prelude::*;
+use slackwater_core::window::{Calendar, Window, WindowRule};
+use slackwater_sim::oracle::window;
+use slackwater_sim::world::Windows;
+use std::sync::OnceLock;
+
+const HOUR: i64 = 3_600_000_000_000;
+
+const ZONES: [&str; 9] = [
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Asia/Kathmandu",
+    "Asia/Gaza",
+    "America/St_Johns",
+    "Pacific/Apia",
+    "Australia/Lord_Howe",
+    "UTC",
+];
+
+/// Rules of a calendar, each made once.
+fn calendars() -> &'static [(Windows, WindowRule)] {
+    static ALL: OnceLock<Vec<(Windows, WindowRule)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all = Vec::new();
+        for zone in ZONES {
+            let name = || zone.to_string();
+            let rule = |months, nanos| WindowRule::Calendar(Calendar::new(months, nanos, zone).expect("a calendar"));
+            for days in [1, 2, 7, 30, 365] {
+                all.push((Windows::Days(days, name()), rule(0, days * 24 * HOUR)));
+            }
+            for months in [1, 2, 3, 12, 5] {
+                all.push((Windows::Months(months, name()), rule(months, 0)));
+            }
+            for size in [HOUR, 4 * HOUR, 12 * HOUR, HOUR / 4, 864_000_000_000] {
+                all.push((Windows::Parts(size, name()), rule(0, size)));
+            }
+        }
+        all
+    })
+}
+
+fn times() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        any::<i64>(),
+        // The ends of what i64 nanoseconds hold.
+        (0i64..200_000_000_000_000).prop_map(|behind| i64::MAX - behind),
+        (0i64..200_000_000_000_000).prop_map(|ahead| i64::MIN + ahead),
+        // The years in which most zones changed their clocks, by the quarter of an hour and a nanosecond beside it.
+        (-2_000_000i64..3_000_000, -1i64..=1).prop_map(|(quarter, beside)| quarter * (HOUR / 4) + beside),
+        // Both changes of 2025 in Berlin, to the second.
+        (-90_000i64..90_000).prop_map(|second| (1_743_296_400 + second) * 1_000_000_000),
+        (-90_000i64..90_000).prop_map(|second| (1_761_440_400 + second) * 1_000_000_000),
+    ]
+}
+
+fn rules() -> impl Strategy<Value = (Windows, WindowRule)> {
+    let sizes = prop_oneof![1i64..100, any::<i64>().prop_map(|size| size.checked_abs().unwrap_or(1).max(1)), Just(i64::MAX), Just(60_000_000_000)];
+    let fixed = (sizes, prop_oneof![Just(0i64), -100i64..100, any::<i64>()]);
+    prop_oneof![
+        fixed.prop_map(|(size, offset)| (Windows::Fixed { size, offset }, WindowRule::Tumble { size, offset })),
+        (0..calendars().len()).prop_map(|number| calendars()[number].clone()),
+    ]
+}
+
+#[test]
+fn every_time_has_exactly_one_window_in_its_place() {
+    law("every_time_has_exactly_one_window_in_its_place", (rules(), times()), |((windows, rule), time)| {
+        let found = rule.assign(time);
+        prop_assert_eq!((found.start, found.end), window::of(&windows, time), "the oracle's");
+        prop_assert!(found.contains(time) && found.start < found.end);
+        if let WindowRule::Tumble { size, offset } = rule {
+            prop_assert_eq!(found.end - found.start, i128::from(size));
+            prop_assert_eq!((found.start - i128::from(offset)).rem_euclid(size.into()), 0, "aligned");
+        }
+        same_at(&rule, found, found.start)?;
+        same_at(&rule, found, found.end - 1)?;
+        // Half-open: the end belongs to the next, the nanosecond before the start to the one before.
+        beside(&rule, found.end, |next| next.start == found.end)?;
+        beside(&rule, found.start - 1, |before| before.end == found.start)
+    });
+}
+
+fn same_at(rule: &WindowRule, window: Window, at: i128) -> Result<(), TestCaseError> {
+    if let Ok(at) = i64::try_from(at) {
+        prop_assert_eq!(rule.assign(at), window, "one window for all that it holds: {}", at);
+    }
+    Ok(())
+}
+
+fn beside(rule: &WindowRule, at: i128, touches: impl Fn(Window) -> bool) -> Result<(), TestCaseError> {
+    if let Ok(at) = i64::try_from(at) {
+        let window = rule.assign(at);
+        prop_assert!(touches(window), "windows touch and do not overlap: {:?} at {}", window, at);
+    }
+    Ok(())
+}
