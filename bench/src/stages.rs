@@ -1,9 +1,8 @@
 //! One stage of the work on one file, timed in a process of its own.
 
-use slackwater::connect::files::input::FileChunks;
+use slackwater::connect::files::input::{FileChunks, InputError};
 use slackwater::decode::{Chunk, Decoder};
 use slackwater::face::config::{self, Config};
-use slackwater::runtime::Feed;
 use slackwater::runtime::engine::{self, Arrangement};
 use slackwater::runtime::gauge::Gauge;
 use slackwater_core::judge::Judge;
@@ -16,20 +15,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-
-struct FileFeed(FileChunks);
-
-impl Feed for FileFeed {
-    type Error = io::Error;
-
-    fn next(&mut self) -> io::Result<Option<Chunk>> {
-        self.0.next_chunk().map_err(io::Error::other)
-    }
-
-    fn read(&self) -> u64 {
-        self.0.bytes_read()
-    }
-}
 
 /// Runs a stage and prints: events, wall seconds, CPU seconds, peak MiB.
 pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
@@ -54,14 +39,14 @@ fn lines(chunk: &Chunk) -> u64 {
     chunk.bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-fn open(config: &Config, file: &Path) -> io::Result<FileFeed> {
+fn open(config: &Config, file: &Path) -> io::Result<FileChunks> {
     let schema = &config.plan.sources[0].schema;
-    FileChunks::open(0, config.sources[0].format, file, schema).map(FileFeed).map_err(io::Error::other)
+    FileChunks::open(0, config.sources[0].format, file, schema).map_err(io::Error::other)
 }
 
 fn chunks(config: &Config, file: &Path) -> io::Result<impl Iterator<Item = io::Result<Chunk>>> {
     let mut feed = open(config, file)?;
-    Ok(std::iter::from_fn(move || feed.next().transpose()))
+    Ok(std::iter::from_fn(move || feed.next_chunk().map_err(io::Error::other).transpose()))
 }
 
 fn decode(config: &Config, file: &Path) -> io::Result<u64> {
@@ -89,7 +74,7 @@ fn fold(config: &Config, file: &Path, threads: usize) -> io::Result<u64> {
     let feeds = vec![open(config, file)?];
     let gauge = Gauge::default();
     let arrangement = Arrangement::of_threads(threads);
-    let folded = engine::fold(&config.plan, &formats, feeds, arrangement, &gauge, |_| Ok(()))?;
+    let folded = engine::fold(&config.plan, &formats, feeds, arrangement, &gauge, |_| Ok::<(), InputError>(())).map_err(io::Error::other)?;
     assert!(folded.seen.counts()[0].balances() && !folded.finals.is_empty());
     Ok(folded.seen.counts()[0].received)
 }

@@ -21,7 +21,7 @@ pub(crate) struct Dense {
     /// Scope bytes of each page, with the page's place in it behind them.
     owners: Vec<Box<[u8]>>,
     /// Number + 1 for each id of each page; zero is none.
-    slots: Vec<Box<[u32; PAGE]>>,
+    slots: Vec<[u32; PAGE]>,
     used: usize,
     /// Set once and for ever: an id without a page never gets one, so it is always looked for in the same place.
     sparse: bool,
@@ -57,7 +57,7 @@ impl Dense {
         }
         self.pages.insert(hash, pages as u32);
         self.owners.push(self.scratch.as_slice().into());
-        self.slots.push(Box::new([0; PAGE]));
+        self.slots.push([0; PAGE]);
         Seat::Slot(pages, within)
     }
 

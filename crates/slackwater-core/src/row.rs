@@ -200,10 +200,11 @@ impl<'a> Row<'a> {
                     return false;
                 }
                 end = next;
-            } else if null && raw.iter().any(|byte| *byte != 0) {
-                return false;
-            } else if !null && !in_range(row.get(index), field.ty, raw) {
-                return false;
+            } else {
+                let sound = if null { raw.iter().all(|byte| *byte == 0) } else { in_range(row.get(index), field.ty, raw) };
+                if !sound {
+                    return false;
+                }
             }
         }
         let bits = (0..schema.fields().len()).filter_map(|i| schema.slot(i)?.null_bit).count();

@@ -111,7 +111,7 @@ impl Compiled {
         let mut aside = Vec::new();
         let put_aside = |events: &[Quarantined]| {
             aside.extend_from_slice(events);
-            Ok(())
+            Ok::<(), std::convert::Infallible>(())
         };
         let arrangement = Arrangement { threads, shards };
         let folded = engine::fold(&self.config.plan, &formats, feeds, arrangement, &Gauge::default(), put_aside);

@@ -160,6 +160,8 @@ pub struct Source {
     pub require: Vec<Ex>,
     /// Nanoseconds by which the watermark stays behind.
     pub lag: i64,
+    /// Whether the watermark follows the ticks.
+    pub wall_clock: bool,
     /// The columns of a CSV file: a declared field, or one that none declares.
     pub columns: Vec<Option<usize>>,
 }

@@ -106,7 +106,7 @@ fn a_module_name_occurs_once_in_a_crate() {
     assert_none("a module name occurs once in a crate", twice);
     let vague = ["utils", "util", "common", "types", "helpers", "misc"];
     let named = sources()
-        .iter()
+        .into_iter()
         .filter(|s| vague.iter().any(|v| s.path.ends_with(&format!("/{v}.rs")) || s.path.contains(&format!("/{v}/"))));
     assert_none("no vague rooms", named.map(|s| s.path.clone()).collect());
 }
@@ -263,4 +263,60 @@ fn every_promise_names_a_test_that_exists() {
     }
     assert!(named > 20, "the promises name their tests");
     assert_none("a promise names a test that does not exist", missing);
+}
+
+/// `deny.toml` lists the licences; this holds every dependency, of every platform, against the list.
+#[test]
+fn dependencies_have_allowed_licences_and_come_from_the_registry() {
+    let deny = fs::read_to_string(root().join("deny.toml")).expect("deny.toml");
+    let list = &deny[deny.find("allow = [").expect("a list of licences")..];
+    let allowed: BTreeSet<&str> = list[..list.find(']').expect("its end")].split('"').skip(1).step_by(2).collect();
+    assert!(allowed.contains("MIT") && allowed.contains("Apache-2.0"));
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+    let asked = ["metadata", "--format-version", "1", "--locked"];
+    let output = std::process::Command::new(cargo).args(asked).current_dir(root()).output().expect("cargo metadata");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let (mut offences, mut foreign) = (Vec::new(), 0);
+    for package in packages.iter().filter(|package| !package["source"].is_null()) {
+        foreign += 1;
+        let (name, source) = (&package["name"], package["source"].as_str().unwrap_or(""));
+        let licence = package["license"].as_str().unwrap_or("none");
+        if !is_allowed(licence, &allowed) {
+            offences.push(format!("{name}: {licence}"));
+        }
+        if !source.starts_with("registry+") {
+            offences.push(format!("{name} comes from {source}"));
+        }
+    }
+    assert!(foreign > 20, "dependencies were found");
+    assert!(foreign <= 350, "{foreign} dependencies are more than 350");
+    assert_none("licences and sources as in deny.toml", offences);
+}
+
+/// Whether an SPDX expression can be met with these licences. The old form `MIT/Apache-2.0` means OR.
+fn is_allowed(expression: &str, allowed: &BTreeSet<&str>) -> bool {
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let mut words = spaced.split_whitespace().peekable();
+    alternatives(&mut words, allowed)
+}
+
+fn alternatives<'a>(words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>, allowed: &BTreeSet<&str>) -> bool {
+    let (mut any, mut all) = (false, true);
+    while let Some(word) = words.next() {
+        match word {
+            "(" => all &= alternatives(words, allowed),
+            ")" => break,
+            "OR" => {
+                any |= all;
+                all = true;
+            }
+            "AND" => {}
+            // An exception only adds permissions.
+            "WITH" => drop(words.next()),
+            licence => all &= allowed.contains(licence),
+        }
+    }
+    any || all
 }

@@ -82,6 +82,7 @@ pub fn draw(rng: &mut Rng, number: usize, positions: bool) -> Source {
         max_time: None,
         require: Vec::new(),
         lag: *rng.pick(&[0, 5_000_000_000, 90_000_000_000]),
+        wall_clock: rng.chance(15),
         columns: Vec::new(),
     };
     guard(rng, &mut source, origin_ty);

@@ -56,6 +56,9 @@ fn put_source(out: &mut String, source: &Source) -> std::fmt::Result {
         writeln!(out, "origins = [{}]", texts.join(", "))?;
     }
     writeln!(out, "lag = \"{}ns\"", source.lag)?;
+    if source.wall_clock {
+        writeln!(out, "watermark = \"wall_clock\"")?;
+    }
     if let Some(most) = source.max_future {
         writeln!(out, "max_future = \"{most}ns\"")?;
     }

@@ -9,14 +9,14 @@ const WORLDS: usize = 12_000;
 
 /// What a full run must have injected at the least.
 const FLOORS: [(&str, usize); 9] = [
-    ("duplicate", 70_000),
-    ("correction", 40_000),
-    ("correction_moves_time", 12_000),
-    ("correction_moves_key", 12_000),
-    ("retraction", 15_000),
-    ("retraction_first", 5_000),
-    ("revival", 2_000),
-    ("conflict", 25_000),
+    ("duplicate", 80_000),
+    ("correction", 70_000),
+    ("correction_moves_time", 25_000),
+    ("correction_moves_key", 25_000),
+    ("retraction", 30_000),
+    ("retraction_first", 12_000),
+    ("revival", 7_000),
+    ("conflict", 40_000),
     ("poison", 40_000),
 ];
 

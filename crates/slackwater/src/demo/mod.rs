@@ -5,10 +5,8 @@ mod truth;
 
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::render::{self, hex};
-use crate::decode::Chunk;
 use crate::face::cli::{DemoOptions, Exit, Summary};
 use crate::face::config::{self, Config};
-use crate::runtime::Feed;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::engine::{self, Arrangement, Folded};
 use crate::runtime::gauge::Gauge;
@@ -61,20 +59,6 @@ pub fn run(options: DemoOptions) -> Exit {
     }
 }
 
-struct FileFeed(FileChunks);
-
-impl Feed for FileFeed {
-    type Error = InputError;
-
-    fn next(&mut self) -> Result<Option<Chunk>, InputError> {
-        self.0.next_chunk()
-    }
-
-    fn read(&self) -> u64 {
-        self.0.bytes_read()
-    }
-}
-
 fn play(options: &DemoOptions) -> Result<Exit, String> {
     let config = config::load(CONFIG, "demo.toml").map_err(|errors| errors.render(false))?;
     let temporary = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
@@ -100,7 +84,7 @@ fn play(options: &DemoOptions) -> Result<Exit, String> {
 /// Folds the file as `slackwater fold` does; gives the refused events as text too.
 fn fold(config: &Config, events: &Path, threads: usize) -> Result<(Folded, String), InputError> {
     let format = config.sources[0].format;
-    let feed = FileFeed(FileChunks::open(0, format, events, &config.plan.sources[0].schema)?);
+    let feed = FileChunks::open(0, format, events, &config.plan.sources[0].schema)?;
     let mut refused = String::new();
     let folded = engine::fold(
         &config.plan,
@@ -110,7 +94,7 @@ fn fold(config: &Config, events: &Path, threads: usize) -> Result<(Folded, Strin
         &Gauge::default(),
         |events| {
             events.iter().for_each(|event| render::quarantined(&config.plan, event, &mut refused));
-            Ok(())
+            Ok::<(), InputError>(())
         },
     )?;
     Ok((folded, refused))

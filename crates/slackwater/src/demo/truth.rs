@@ -23,20 +23,22 @@ pub(super) struct Bar {
 /// Bars by start of the minute, in microseconds, and symbol.
 pub(super) type Bars = BTreeMap<(u64, &'static str), Bar>;
 
+/// A trade with its place in canonical order: event time, event id, origin.
+type Placed<'a> = (u64, u64, &'a str, Trade);
+
 /// Recomputes every bar.
 pub(super) fn bars(trades: &BTreeMap<(&'static str, u64), Option<Trade>>) -> Bars {
-    let mut windows: BTreeMap<(u64, &'static str), Vec<(u64, u64, &str, Trade)>> = BTreeMap::new();
+    let mut windows: BTreeMap<(u64, &'static str), Vec<Placed<'_>>> = BTreeMap::new();
     for ((venue, id), trade) in trades {
         if let Some(trade) = trade {
             let minute = trade.ts / MINUTE_US * MINUTE_US;
-            // Canonical order: event time, event id, origin.
             windows.entry((minute, SYMBOLS[trade.symbol])).or_default().push((trade.ts, *id, venue, *trade));
         }
     }
     windows.into_iter().map(|(window, trades)| (window, bar(trades))).collect()
 }
 
-fn bar(mut trades: Vec<(u64, u64, &str, Trade)>) -> Bar {
+fn bar(mut trades: Vec<Placed<'_>>) -> Bar {
     trades.sort_by_key(|(ts, id, venue, _)| (*ts, *id, *venue));
     let prices: Vec<u128> = trades.iter().map(|(.., trade)| u128::from(trade.price)).collect();
     let sizes: Vec<u128> = trades.iter().map(|(.., trade)| u128::from(trade.size)).collect();

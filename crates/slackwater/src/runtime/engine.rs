@@ -49,14 +49,14 @@ pub struct Folded {
 
 /// Folds everything that the feeds give. `formats` are those of the plan's sources; `aside` takes refused events and
 /// losers of conflicts, in the order in which they were read.
-pub fn fold<F: Feed>(
+pub fn fold<F: Feed, E: From<F::Error> + Send>(
     plan: &Plan,
     formats: &[Format],
     mut feeds: Vec<F>,
     arrangement: Arrangement,
     gauge: &Gauge,
-    aside: impl FnMut(&[Quarantined]) -> Result<(), F::Error> + Send,
-) -> Result<Folded, F::Error> {
+    aside: impl FnMut(&[Quarantined]) -> Result<(), E> + Send,
+) -> Result<Folded, E> {
     let (threads, shards) = (arrangement.threads.max(1), arrangement.shards.max(1));
     let mut judges: Vec<Judge> = (0..shards).map(|_| Judge::new(plan)).collect();
     let mut memories: Vec<Memory> = (0..shards).map(|_| Memory::new()).collect();
@@ -66,7 +66,7 @@ pub fn fold<F: Feed>(
     let (batch_out, batch_in) = grid(threads, shards);
     let (delta_out, delta_in) = grid(shards, shards);
     let (aside_out, aside_in) = grid(shards, 1);
-    let mut parts: Vec<Box<dyn Part<F::Error> + '_>> = Vec::new();
+    let mut parts: Vec<Box<dyn Part<E> + '_>> = Vec::new();
     for out in chunk_out {
         parts.push(Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)));
     }
@@ -90,8 +90,11 @@ pub fn fold<F: Feed>(
     Ok(end(plan, &judges, &memories, folds, threads))
 }
 
+/// The sending ends of each writer, and the receiving ends of each reader.
+type Grid<T> = (Vec<Vec<Sender<T>>>, Vec<Vec<Receiver<T>>>);
+
 /// One queue from every writer to every reader: the sending ends by writer, the receiving ends by reader.
-fn grid<T>(writers: usize, readers: usize) -> (Vec<Vec<Sender<T>>>, Vec<Vec<Receiver<T>>>) {
+fn grid<T>(writers: usize, readers: usize) -> Grid<T> {
     let mut receivers: Vec<Vec<Receiver<T>>> = (0..readers).map(|_| Vec::new()).collect();
     let mut senders = Vec::new();
     for _ in 0..writers {

@@ -36,8 +36,8 @@ impl<'a, F> Reader<'a, F> {
     }
 }
 
-impl<F: Feed> Part<F::Error> for Reader<'_, F> {
-    fn poll(&mut self) -> Result<Progress, F::Error> {
+impl<F: Feed, E: From<F::Error>> Part<E> for Reader<'_, F> {
+    fn poll(&mut self) -> Result<Progress, E> {
         let Some(feed) = self.feeds.front_mut() else { return Ok(Progress::Done) };
         let out = &self.out[self.turn];
         if !out.has_room() {

@@ -111,9 +111,12 @@ pub(super) fn unknown_function(name: &str, span: Range<usize>) -> SqlError {
 
 /// The known name that is most like this one, if any is.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let likeness = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), other);
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) > 0.75).then_some(*best)
+    let name = name.to_lowercase();
+    let slips = |other: &str| strsim::damerau_levenshtein(&name, &other.to_lowercase());
+    let most = |other: &str| 1.max(name.chars().count().min(other.chars().count()) / 3);
+    let slip = known.iter().filter(|other| slips(other) <= most(other)).min_by_key(|other| slips(other));
+    // Else the beginning of one, if it says enough.
+    slip.or_else(|| known.iter().find(|other| name.len() > 2 && other.starts_with(&name))).copied()
 }
 
 /// Types and compiles an expression.

@@ -111,7 +111,12 @@ impl<'a> Words<'a> {
                 let end = ty.map_or(from.end, |(_, word)| self.closing(word.end).unwrap_or(word.end));
                 from.start..end
             }
-            Ast::Cast { expr, .. } => {
+            Ast::Cast { expr, .. }
+            | Ast::Extract { expr, .. }
+            | Ast::Ceil { expr, .. }
+            | Ast::Floor { expr, .. }
+            | Ast::Substring { expr, .. }
+            | Ast::Trim { expr, .. } => {
                 let inner = self.expression(expr);
                 self.enclosing(inner.clone()).map_or(inner, |(around, before)| before.unwrap_or(around.start)..around.end)
             }

@@ -8,6 +8,7 @@ use slackwater_core::plan::{Expr, Pipeline, State};
 use slackwater_core::row::{Op, Row};
 use slackwater_core::value::Value;
 use slackwater_sim::rng::Rng;
+use std::collections::BTreeSet;
 
 /// A row as accumulators see it.
 struct Seen<'a> {
@@ -36,13 +37,13 @@ impl<'a> Contribution<'a> for Seen<'a> {
     }
 }
 
-/// The rows with content, each with its place.
+/// The rows with content, each with its place, one of each identity: a fold is given facts.
 fn rows<'a>(drawn: &Drawn, batches: &'a [Batch]) -> Vec<(Row<'a>, (&'a str, u64))> {
     let schema = &drawn.plan().sources[0].schema;
-    let mut rows = Vec::new();
+    let (mut rows, mut met) = (Vec::new(), BTreeSet::new());
     for batch in batches {
         for entry in batch.entries() {
-            if matches!(&entry.decoded, Decoded::Row(head) if head.op == Op::Assert) {
+            if matches!(&entry.decoded, Decoded::Row(head) if head.op == Op::Assert && met.insert(head.identity)) {
                 rows.push((Row::new(schema, batch.bytes(entry)), (&*batch.part, entry.position.offset)));
             }
         }

@@ -39,6 +39,7 @@ fn summing() -> &'static (Stage, Compiled) {
             max_time: None,
             require: Vec::new(),
             lag: 0,
+            wall_clock: false,
             columns: Vec::new(),
         };
         let sum = |name: &str, field, function| {

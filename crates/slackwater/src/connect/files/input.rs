@@ -3,6 +3,7 @@
 use super::{Packing, STANDARD_STREAM};
 use crate::decode::csv::{Header, HeaderError};
 use crate::decode::{Chunk, Format, frame};
+use crate::runtime::Feed;
 use flate2::bufread::MultiGzDecoder;
 use slackwater_core::limits;
 use slackwater_core::schema::Schema;
@@ -92,6 +93,18 @@ pub struct FileChunks {
     offset: u64,
     line: u64,
     ended: bool,
+}
+
+impl Feed for FileChunks {
+    type Error = InputError;
+
+    fn next(&mut self) -> Result<Option<Chunk>, InputError> {
+        self.next_chunk()
+    }
+
+    fn read(&self) -> u64 {
+        self.bytes_read()
+    }
 }
 
 impl FileChunks {

@@ -5,10 +5,8 @@ use super::{Exit, FoldArgs, check, threads};
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
 use crate::connect::files::render::{self, Shape};
-use crate::decode::Chunk;
 use crate::decode::spelling::nearest;
 use crate::face::config::Config;
-use crate::runtime::Feed;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::engine::{self, Arrangement, Folded};
 use crate::runtime::gauge::Gauge;
@@ -53,20 +51,6 @@ impl Stop {
     }
 }
 
-struct FileFeed(FileChunks);
-
-impl Feed for FileFeed {
-    type Error = Stop;
-
-    fn next(&mut self) -> Result<Option<Chunk>, Stop> {
-        Ok(self.0.next_chunk()?)
-    }
-
-    fn read(&self) -> u64 {
-        self.0.bytes_read()
-    }
-}
-
 pub(super) fn run(args: &FoldArgs) -> Exit {
     let mut config = match check::load(&args.config) {
         Ok(config) => config,
@@ -83,7 +67,7 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     let plan = &config.plan;
     let shape = shape(plan, &args.out)?;
     let feeds = open(args, config)?;
-    let total = feeds.iter().map(|feed| feed.0.bytes_total()).sum::<Option<u64>>();
+    let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
     // Both are made before anything is read: a place that cannot be written to is found out at once.
     let out = OutputFile::create(Path::new(&args.out))?;
     let mut aside = args.quarantine.as_ref().map(|path| OutputFile::create(Path::new(path))).transpose()?;
@@ -91,7 +75,7 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     let arrangement = Arrangement::of_threads(threads(args.threads));
     let (gauge, watch) = (Gauge::default(), Stopwatch::start());
     let mut text = String::new();
-    let put_aside = |events: &[Quarantined]| {
+    let put_aside = |events: &[Quarantined]| -> Result<(), Stop> {
         let Some(file) = &mut aside else { return Ok(()) };
         text.clear();
         events.iter().for_each(|event| render::quarantined(plan, event, &mut text));
@@ -141,7 +125,7 @@ fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
 }
 
 /// Opens every input. A pipeline whose source has none would be silently empty, so that is an error.
-fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileFeed>, Stop> {
+fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileChunks>, Stop> {
     let names = || config.sources.iter().map(|source| source.name.as_str());
     let (mut feeds, mut fed, mut standard) = (Vec::new(), vec![false; config.sources.len()], false);
     for input in &args.inputs {
@@ -158,7 +142,7 @@ fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileFeed>, Stop> {
             return Err(Stop::Usage("--input: standard input can be read once only".into()));
         }
         let schema = &config.plan.sources[index].schema;
-        feeds.push(FileFeed(FileChunks::open(index as u16, config.sources[index].format, Path::new(path), schema)?));
+        feeds.push(FileChunks::open(index as u16, config.sources[index].format, Path::new(path), schema)?);
         fed[index] = true;
     }
     for pipeline in &config.plan.pipelines {

@@ -100,7 +100,7 @@ fn fold(sql: &str, events: &[&str]) -> (Plan, Folded) {
     let arrangement = Arrangement { threads: 1, shards: 2 };
     let folded = engine::fold(&plan, &formats, vec![Bytes(chunks)], arrangement, &Gauge::default(), |refused| {
         assert!(refused.is_empty(), "the events of a test are sound: {refused:?}");
-        Ok(())
+        Ok::<(), std::convert::Infallible>(())
     });
     let folded = folded.expect("bytes can be read");
     (plan, folded)

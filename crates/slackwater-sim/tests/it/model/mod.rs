@@ -1,0 +1,170 @@
+//! The core machine against a naive engine: any sequence of batches, ticks, decisions, and of writing the state down
+//! and reading it back, gives the same rows, generations and causes.
+
+mod reference;
+
+use super::laws::{Pooled, Run, pool};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use reference::{Given, Tick, last_tick};
+use slackwater_core::fold::Final;
+use slackwater_core::input::{Batch, Decision, Input};
+use slackwater_core::machine::Machine;
+use slackwater_sim::adversary::{self, World};
+use slackwater_sim::oracle::content::Stood;
+use slackwater_sim::oracle::{Fact, counts};
+use slackwater_sim::rng::Rng;
+use slackwater_sim::world::{Datum, Event};
+use slackwater_sim::{compare, effort, engine};
+use std::cell::Cell;
+
+/// Full figure of sequences.
+const SEQUENCES: usize = 4_000;
+/// Events that a sequence chooses from, again and again.
+const EVENTS: usize = 24;
+/// Least share of a full run that each kind of command has.
+const FLOOR: usize = 3_000;
+const TEST: &str = "the_machine_does_what_a_naive_engine_does";
+
+/// What is done to the machine.
+#[derive(Clone, Debug)]
+enum Command {
+    /// Events come, by number, decoded by this version.
+    Ingest(Vec<usize>, u32),
+    /// A tick, so many seconds behind the time of an event.
+    Tick(usize, i64),
+    /// The state is written down and read back.
+    Recode,
+    /// The input has ended.
+    End,
+}
+
+fn commands() -> impl Strategy<Value = Vec<Command>> {
+    let events = prop::collection::vec(0..EVENTS, 1..7);
+    let command = prop_oneof![
+        8 => (events, prop::bool::weighted(0.15)).prop_map(|(events, newer)| Command::Ingest(events, 1 + u32::from(newer))),
+        4 => (0..EVENTS, -100i64..200).prop_map(|(event, seconds)| Command::Tick(event, seconds)),
+        2 => Just(Command::Recode),
+        1 => Just(Command::End),
+    ];
+    prop::collection::vec(command, 1..14)
+}
+
+/// Events of one stage, decoded one by one.
+struct Played<'a> {
+    pooled: &'static Pooled,
+    events: &'a [Event],
+    batches: Vec<Batch>,
+    run: Run,
+    log: Vec<(usize, u32)>,
+    ticks: Vec<Tick>,
+    ended: bool,
+    stood: Stood,
+}
+
+impl Played<'_> {
+    fn log(&self) -> Vec<Fact<'_>> {
+        let fact = |(number, decoder): &(usize, u32)| Fact {
+            event: &self.events[*number],
+            stood: &self.stood,
+            decoder: *decoder,
+        };
+        self.log.iter().map(fact).collect()
+    }
+
+    fn play(&mut self, command: &Command) -> Result<(), TestCaseError> {
+        let plan = self.run.plan;
+        match command {
+            Command::Ingest(events, decoder) => {
+                let mut batch = Batch::new(0, *decoder, self.batches[0].part.clone());
+                for number in events {
+                    let mut one = self.batches[*number].clone();
+                    one.decoder = *decoder;
+                    batch.push_from(&one, &one.entries()[0].clone());
+                    self.log.push((*number, *decoder));
+                }
+                let effects = self.run.step(&Input::Events(batch));
+                prop_assert!(effects.finals.is_empty(), "rows come at ticks only");
+                let wanted = counts(&self.pooled.stage, &self.log());
+                compare::counts(self.run.machine.seen(plan).counts(), &wanted).map_err(TestCaseError::fail)?;
+            }
+            Command::Tick(event, seconds) => {
+                let source = &self.pooled.stage.sources[0];
+                let Datum::Time(time) = self.events[*event].values[source.event_time] else { unreachable!("a time") };
+                let at = time.saturating_add(seconds * 1_000_000_000);
+                self.ticks.push(Tick { events: self.log.len(), at, ended: self.ended });
+                let found = self.run.step(&Input::Tick { at }).finals;
+                let found: Vec<Given> = found.iter().map(given).collect();
+                let wanted = last_tick(&self.pooled.stage, &self.log(), &self.ticks);
+                prop_assert_eq!(found, wanted);
+            }
+            Command::Recode => {
+                let bytes = self.run.machine.encode(plan, &self.run.memories);
+                let (judges, folds) = (self.run.memories.len(), self.run.machine.folds().len());
+                let back = Machine::decode(plan, judges, folds, &bytes);
+                self.run.machine = back.map_err(|error| TestCaseError::fail(error.to_string()))?;
+                prop_assert_eq!(self.run.machine.encode(plan, &self.run.memories), bytes);
+            }
+            Command::End => {
+                self.run.step(&Input::Decision(Decision::EndOfInput));
+                self.ended = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row of the machine in the model's terms.
+fn given(found: &Final) -> Given {
+    let row = compare::row(found);
+    let place = (row.pipeline, row.window, row.key);
+    let values = (!found.removed).then_some(row.values);
+    Given { place, generation: found.generation, cause: found.cause, values }
+}
+
+#[test]
+fn the_machine_does_what_a_naive_engine_does() {
+    let seed = effort::asked_seed().unwrap_or(1);
+    let sequences = effort::share(SEQUENCES);
+    let config =
+        Config { cases: sequences as u32, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let transitions = [const { Cell::new(0usize) }; 4];
+    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands());
+    let outcome = runner.run(&strategy, |(stage, seed, judges, folds, commands)| {
+        let pooled = &pool()[stage];
+        let (events, injected) = adversary::events(&mut Rng::new(seed), &pooled.stage, EVENTS);
+        let world = World { seed, stage: pooled.stage.clone(), events, injected };
+        let order: Vec<usize> = (0..EVENTS).collect();
+        let batches = pooled.compiled.decode(&pooled.compiled.cut(&engine::spell(&world), &order, 1).chunks);
+        let run = Run::new(&pooled.compiled.config.plan, judges, folds);
+        let stood = Stood { part: "file".into(), offset: 0 };
+        let (log, ticks, ended) = (Vec::new(), Vec::new(), false);
+        let mut played = Played { pooled, events: &world.events, batches, run, log, ticks, ended, stood };
+        // Everything that came shows at the end.
+        let end = [Command::End, Command::Tick(0, 0)];
+        for command in commands.iter().chain(&end) {
+            played.play(command)?;
+            let kind = match command {
+                Command::Ingest(..) => 0,
+                Command::Tick(..) => 1,
+                Command::Recode => 2,
+                Command::End => 3,
+            };
+            transitions[kind].set(transitions[kind].get() + 1);
+        }
+        Ok(())
+    });
+    if let Err(failed) = outcome {
+        panic!("{failed}\n{}", effort::again(seed, "it", TEST));
+    }
+    let counts = transitions.each_ref().map(Cell::get);
+    assert!(counts.iter().all(|count| *count >= effort::share(FLOOR)), "every command was given often: {counts:?}");
+    let total: usize = counts.iter().sum();
+    effort::print(&format!(
+        "model sequences={sequences} transitions={total} ingest={} tick={} recode={} end={} mismatch=0",
+        counts[0], counts[1], counts[2], counts[3]
+    ));
+}
