@@ -3,10 +3,11 @@
 //! Everything that can influence a result is an input. A journal keeps these bytes, live traffic makes them, replay
 //! reads them back; the core cannot tell which.
 
+use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
 use crate::judge::vet;
 use crate::poison::{Reason, Refusal};
-use crate::row::{Finished, Op, Row, RowBuilder, digest};
+use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::schema::Schema;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -145,12 +146,13 @@ impl Batch {
             Ok(finished) => finished,
             Err(refusal) => return self.push_refused(position, refusal, raw),
         };
-        let head = self.push_row(&source.schema, &mut builder.ids, start, position, finished);
         let row = Row::new(&source.schema, &self.bytes[start..]);
-        if let Err(refusal) = vet(source, row, &head, finished.arrival) {
-            self.entries.pop();
-            self.bytes.truncate(start);
-            self.push_refused(position, refusal, raw);
+        match vet(source, row, finished.op, finished.arrival) {
+            Ok(()) => self.push_row(&source.schema, &mut builder.ids, start, position, finished),
+            Err(refusal) => {
+                self.bytes.truncate(start);
+                self.push_refused(position, refusal, raw);
+            }
         }
     }
 
@@ -162,7 +164,7 @@ impl Batch {
         start: usize,
         position: Position,
         finished: Finished,
-    ) -> Head {
+    ) {
         let row = Row::new(schema, &self.bytes[start..]);
         let Finished { op, arrival, sequence } = finished;
         let time = if op == Op::Retract { 0 } else { row.event_time() };
@@ -170,7 +172,6 @@ impl Batch {
         let head = Head { op, version: row.version(), time, digest: digest(row.content()), identity };
         let (start, end) = (start as u32, self.end());
         self.entries.push(Entry { position, arrival, sequence, decoded: Decoded::Row(head), start, end });
-        head
     }
 
     /// Where the bytes end. A batch is a piece of a file of a few hundred KiB, so 32 bits hold it by far.
@@ -205,30 +206,6 @@ impl Batch {
         let start = self.end();
         self.bytes.extend_from_slice(other.bytes(entry));
         self.entries.push(Entry { start, end: self.end(), ..entry.clone() });
-    }
-}
-
-/// The bytes of an identity: (source, origin, id), no two identities alike.
-#[derive(Default, Debug)]
-pub struct IdentityBytes {
-    bytes: Vec<u8>,
-}
-
-impl IdentityBytes {
-    /// The bytes of the identity of a row at `place`.
-    #[inline]
-    pub fn of(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> &[u8] {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&source.to_be_bytes());
-        row.put_origin(&mut self.bytes);
-        row.put_id(place, &mut self.bytes);
-        &self.bytes
-    }
-
-    /// Their hash.
-    #[inline]
-    pub fn hash(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> u64 {
-        xxhash_rust::xxh3::xxh3_64(self.of(row, source, place))
     }
 }
 

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod aggregate;
+pub mod builder;
 pub mod codec;
 pub mod delta;
 mod dense;

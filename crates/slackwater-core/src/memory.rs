@@ -5,11 +5,11 @@
 
 use crate::codec::{Reader, put_varint};
 use crate::dense::{Dense, Seat};
-use crate::input::{Batch, Entry, Head, IdentityBytes, Position};
+use crate::input::{Batch, Entry, Head, Position};
 use crate::judge::Known;
 use crate::limits::FACT_CHUNK;
 use crate::plan::Plan;
-use crate::row::{Op, Row};
+use crate::row::{IdentityBytes, Op, Row};
 use crate::table::Table;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -5,12 +5,8 @@
 //! of its bytes), then the texts one behind the other. A null's bytes are zero. Equal content is equal bytes, and
 //! the content digest is xxh3-128 over exactly these bytes.
 
-use crate::input::IdentityBytes;
-use crate::plan::Source;
-use crate::poison::{Reason, Refusal};
 use crate::schema::{IdentityRule, Schema, Slot};
 use crate::value::{Type, Value};
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// What an event does to the fact of its identity.
@@ -201,7 +197,8 @@ impl<'a> Row<'a> {
                 }
                 end = next;
             } else {
-                let sound = if null { raw.iter().all(|byte| *byte == 0) } else { in_range(row.get(index), field.ty, raw) };
+                let sound =
+                    if null { raw.iter().all(|byte| *byte == 0) } else { in_range(row.get(index), field.ty, raw) };
                 if !sound {
                     return false;
                 }
@@ -270,244 +267,26 @@ pub fn put_ordered(value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Collects the fields of one event, in any order, and gives the row's content, or the reason why there is none.
-///
-/// It is kept and reused: after [`RowBuilder::begin`] nothing of the event before remains.
-#[derive(Debug)]
-pub struct RowBuilder<'s> {
-    source: &'s Source,
-    schema: &'s Schema,
-    fixed: Vec<u8>,
-    seen: Vec<bool>,
-    missing: usize,
-    texts: Vec<(u32, u32)>,
-    text: Vec<u8>,
-    arrival: Option<i64>,
-    sequence: Option<u64>,
-    errors: Vec<Refusal>,
-    pub(crate) ids: IdentityBytes,
+/// The bytes of an identity: (source, origin, id), no two identities alike.
+#[derive(Default, Debug)]
+pub struct IdentityBytes {
+    bytes: Vec<u8>,
 }
 
-/// What [`RowBuilder::finish`] gives beside the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Content or retraction.
-    pub op: Op,
-    /// The event's own arrival time, if it has one.
-    pub arrival: Option<i64>,
-    /// The origin's own number of the event, if it has one.
-    pub sequence: Option<u64>,
-}
-
-impl<'s> RowBuilder<'s> {
-    /// A builder for rows of `source`.
-    pub fn new(source: &'s Source) -> Self {
-        let schema = &source.schema;
-        RowBuilder {
-            source,
-            schema,
-            fixed: vec![0; schema.fixed_len()],
-            seen: vec![false; schema.fields().len()],
-            missing: schema.fields().len(),
-            texts: vec![(0, 0); schema.text_count()],
-            text: Vec::new(),
-            arrival: None,
-            sequence: None,
-            errors: Vec::new(),
-            ids: IdentityBytes::default(),
-        }
-    }
-
-    /// The source.
-    pub fn source(&self) -> &'s Source {
-        self.source
-    }
-
-    /// The schema.
-    pub fn schema(&self) -> &'s Schema {
-        self.schema
-    }
-
-    /// Starts the next event.
+impl IdentityBytes {
+    /// The bytes of the identity of a row at `place`.
     #[inline]
-    pub fn begin(&mut self) {
-        self.fixed.fill(0);
-        self.seen.fill(false);
-        self.missing = self.seen.len();
-        self.texts.fill((0, 0));
-        self.text.clear();
-        (self.arrival, self.sequence) = (None, None);
-        self.errors.clear();
+    pub fn of(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> &[u8] {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&source.to_be_bytes());
+        row.put_origin(&mut self.bytes);
+        row.put_id(place, &mut self.bytes);
+        &self.bytes
     }
 
-    /// Notes that a value of `field` stands here. False, and the event refused, if one stood before.
-    /// Every `set_*`, and [`RowBuilder::null`] and [`RowBuilder::refuse`], must be led by it.
+    /// Their hash.
     #[inline]
-    pub fn see(&mut self, field: usize) -> bool {
-        if self.seen[field] {
-            self.errors.push(Refusal::field(Reason::DuplicateField, field));
-            return false;
-        }
-        self.seen[field] = true;
-        self.missing -= 1;
-        true
-    }
-
-    /// The field is null.
-    #[inline]
-    pub fn null(&mut self, field: usize) {
-        let declared = &self.schema.fields()[field];
-        if !declared.nullable {
-            self.errors.push(Refusal::field(Reason::MissingField, field));
-        } else if let Some(bit) = self.schema.slot(field).and_then(|slot| slot.null_bit) {
-            self.fixed[usize::from(bit / 8)] |= 1 << (bit % 8);
-        }
-    }
-
-    /// The field's value cannot be taken. A retraction forgives it outside its identity and version.
-    pub fn refuse(&mut self, field: usize, reason: Reason) {
-        self.errors.push(Refusal::field(reason, field));
-    }
-
-    /// An unsigned integer, for a `u64` field.
-    #[inline]
-    pub fn set_u64(&mut self, field: usize, value: u64) {
-        if self.schema.roles().sequence == Some(field) {
-            self.sequence = Some(value);
-        }
-        self.put(field, value.to_le_bytes());
-    }
-
-    /// A signed integer, for an `i64` field.
-    #[inline]
-    pub fn set_i64(&mut self, field: usize, value: i64) {
-        self.put(field, value.to_le_bytes());
-    }
-
-    /// Nanoseconds since the epoch, for a timestamp field.
-    #[inline]
-    pub fn set_time(&mut self, field: usize, nanos: i64) {
-        if self.schema.roles().arrival == Some(field) {
-            self.arrival = Some(nanos);
-        }
-        self.put(field, nanos.to_le_bytes());
-    }
-
-    /// A double; NaN and infinities refuse the event, and -0 becomes +0.
-    #[inline]
-    pub fn set_f64(&mut self, field: usize, value: f64) {
-        if value.is_finite() {
-            self.put(field, (value + 0.0).to_le_bytes());
-        } else {
-            self.refuse(field, Reason::NotFinite);
-        }
-    }
-
-    /// A truth value.
-    #[inline]
-    pub fn set_bool(&mut self, field: usize, value: bool) {
-        self.put(field, [u8::from(value)]);
-    }
-
-    /// A decimal's mantissa at the field's own scale; the caller has checked its digits.
-    #[inline]
-    pub fn set_decimal(&mut self, field: usize, mantissa: i128) {
-        match self.schema.slot(field) {
-            Some(slot) if slot.width == 8 => match i64::try_from(mantissa) {
-                Ok(narrow) => self.put(field, narrow.to_le_bytes()),
-                Err(_) => self.refuse(field, Reason::Range),
-            },
-            _ => self.put(field, mantissa.to_le_bytes()),
-        }
-    }
-
-    /// A text, which the caller has found to be UTF-8; a NUL in it refuses the event.
-    #[inline]
-    pub fn set_text(&mut self, field: usize, text: &[u8]) {
-        if text.contains(&0) {
-            return self.refuse(field, Reason::NulByte);
-        }
-        let Some(slot) = self.schema.slot(field) else { return };
-        let start = self.text.len() as u32;
-        self.text.extend_from_slice(text);
-        self.texts[usize::from(slot.text)] = (start, self.text.len() as u32);
-    }
-
-    #[inline]
-    fn put<const N: usize>(&mut self, field: usize, bytes: [u8; N]) {
-        if let Some(slot) = self.schema.slot(field) {
-            let at = slot.offset as usize;
-            self.fixed[at..at + N].copy_from_slice(&bytes);
-        }
-    }
-
-    /// Ends the event and appends its content to `out`; `out` is unchanged when it is refused.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Finished, Refusal> {
-        if self.missing > 0 {
-            for field in 0..self.seen.len() {
-                if !self.seen[field] {
-                    self.null(field);
-                }
-            }
-        }
-        let op = self.op();
-        if op == Some(Op::Retract) {
-            self.keep_identity();
-        }
-        if let Some(first) = self.errors.iter().min_by_key(|e| (e.reason != Reason::DuplicateField, e.field)) {
-            return Err(*first);
-        }
-        let Some(op) = op else {
-            return Err(Refusal { reason: Reason::UnknownOp, field: self.schema.roles().op.map(|f| f as u16) });
-        };
-        self.append(out);
-        Ok(Finished { op, arrival: self.arrival, sequence: self.sequence })
-    }
-
-    fn append(&mut self, out: &mut Vec<u8>) {
-        let mut end = 0u32;
-        for text in 0..self.texts.len() {
-            let (from, to) = self.texts[text];
-            end += to - from;
-            let at = self.schema.text_slot(text as u16).offset as usize;
-            self.fixed[at..at + 4].copy_from_slice(&end.to_le_bytes());
-        }
-        out.extend_from_slice(&self.fixed);
-        for (from, to) in &self.texts {
-            out.extend_from_slice(&self.text[*from as usize..*to as usize]);
-        }
-    }
-
-    /// None where the op is a text of no meaning. A refused op field counts as content: its error stands anyway.
-    fn op(&self) -> Option<Op> {
-        let Some(field) = self.schema.roles().op else { return Some(Op::Assert) };
-        let slot = self.schema.slot(field)?;
-        let null = slot.null_bit.is_some_and(|bit| self.fixed[usize::from(bit / 8)] >> (bit % 8) & 1 == 1);
-        if null || self.errors.iter().any(|e| e.field == Some(field as u16)) {
-            return Some(Op::Assert);
-        }
-        let (from, to) = self.texts[usize::from(slot.text)];
-        Op::parse(Value::Text(&self.text[from as usize..to as usize]))
-    }
-
-    /// A retraction is its identity and version; all else in it is ignored, errors of value included.
-    fn keep_identity(&mut self) {
-        let schema = self.schema;
-        let roles = schema.roles();
-        let identity: &[usize] = if let IdentityRule::Fields(ids) = &roles.identity { ids } else { &[] };
-        let kept =
-            |field: usize| identity.contains(&field) || [roles.origin, roles.version, roles.op].contains(&Some(field));
-        self.errors.retain(|e| e.reason == Reason::DuplicateField || e.field.is_some_and(|f| kept(usize::from(f))));
-        for field in (0..schema.fields().len()).filter(|field| !kept(*field)) {
-            let Some(slot) = schema.slot(field) else { continue };
-            let at = slot.offset as usize;
-            self.fixed[at..at + usize::from(slot.width)].fill(0);
-            if let Some(bit) = slot.null_bit {
-                self.fixed[usize::from(bit / 8)] &= !(1 << (bit % 8));
-            }
-            if schema.fields()[field].ty == Type::Text {
-                self.texts[usize::from(slot.text)] = (0, 0);
-            }
-        }
+    pub fn hash(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.of(row, source, place))
     }
 }

@@ -106,14 +106,19 @@ pub fn set_aside(found: &[judge::Counts], aside: &[Quarantined]) -> Result<(), S
         let mine = || aside.iter().filter(|event| usize::from(event.source) == source);
         let conflicts = mine().filter(|event| event.why == Why::Conflict).count() as u64;
         if conflicts != counts.conflicts {
-            return Err(format!("source {source}: {conflicts} losers are set aside, {} were counted", counts.conflicts));
+            return Err(format!(
+                "source {source}: {conflicts} losers are set aside, {} were counted",
+                counts.conflicts
+            ));
         }
         for (reason, count) in &counts.quarantined {
             let refused =
                 mine().filter(|event| matches!(event.why, Why::Refused(refusal) if refusal.reason as u8 == *reason));
             let refused = refused.count() as u64;
             if refused != *count {
-                return Err(format!("source {source}: {refused} of reason {reason} are set aside, {count} were counted"));
+                return Err(format!(
+                    "source {source}: {refused} of reason {reason} are set aside, {count} were counted"
+                ));
             }
         }
         if mine().count() as u64 != counts.conflicts + counts.refused() {

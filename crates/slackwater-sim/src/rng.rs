@@ -21,13 +21,13 @@ impl Rng {
 
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (u128::from(self.bits()) * n as u128 >> 64) as usize
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
     /// A number of `low..=high`.
     pub fn within(&mut self, low: i64, high: i64) -> i64 {
         let span = (i128::from(high) - i128::from(low) + 1) as u128;
-        (i128::from(low) + (u128::from(self.bits()) * span >> 64) as i128) as i64
+        (i128::from(low) + ((u128::from(self.bits()) * span) >> 64) as i128) as i64
     }
 
     /// True in so many of a hundred cases.

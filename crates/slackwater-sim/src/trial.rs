@@ -6,6 +6,7 @@ use crate::oracle::Truth;
 use crate::rng::Rng;
 use crate::world::Identity;
 use crate::{compare, effort};
+use slackwater::runtime::engine::Folded;
 
 /// How the engine is arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,12 @@ pub struct Outcome {
     pub rows: usize,
     /// Nulls that arithmetic made.
     pub faults: i64,
+}
+
+impl Outcome {
+    fn of(folded: &Folded) -> Outcome {
+        Outcome { root: engine::root(folded), rows: folded.finals.len(), faults: folded.faults }
+    }
 }
 
 /// A world, compiled and spelled.
@@ -88,7 +95,13 @@ impl Trial {
         compare::counts(folded.seen.counts(), &truth.counts)?;
         compare::set_aside(folded.seen.counts(), &aside)?;
         compare::rows(&self.compiled.config.plan, &folded.finals, &truth)?;
-        Ok(Outcome { root: engine::root(&folded), rows: folded.finals.len(), faults: folded.faults })
+        Ok(Outcome::of(&folded))
+    }
+
+    /// Folds the events in an order and asks nobody.
+    pub fn fold(&self, order: &[usize], arranged: Arranged) -> Outcome {
+        let cut = self.compiled.cut(&self.spelled, order, arranged.batch);
+        Outcome::of(&self.compiled.fold(cut.chunks, arranged.threads, arranged.shards).0)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a source demands of every event: a pure verdict over the row, the plan and the recorded arrival.
 
-use crate::input::Head;
 use crate::plan::Source;
 use crate::plan::expr::Faults;
 use crate::poison::{Reason, Refusal};
@@ -9,25 +8,25 @@ use crate::value::Value;
 
 /// Refuses a row that its source does not allow. A retraction is only its identity, so only its origin is asked for.
 #[inline]
-pub fn vet(source: &Source, row: Row<'_>, head: &Head, arrival: Option<i64>) -> Result<(), Refusal> {
+pub fn vet(source: &Source, row: Row<'_>, op: Op, arrival: Option<i64>) -> Result<(), Refusal> {
     if let Some(allowed) = &source.origins
         && !allowed.iter().any(|name| is_origin(row, name, source))
     {
         let field = source.schema.roles().origin.map(|field| field as u16);
         return Err(Refusal { reason: Reason::UnknownOrigin, field });
     }
-    if head.op == Op::Retract {
+    if op == Op::Retract {
         return Ok(());
     }
-    let time = source.schema.roles().event_time;
-    let ahead = |arrival: i64, most: i64| i128::from(head.time) - i128::from(arrival) > i128::from(most);
+    let (field, time) = (source.schema.roles().event_time, row.event_time());
+    let ahead = |arrival: i64, most: i64| i128::from(time) - i128::from(arrival) > i128::from(most);
     if let (Some(arrival), Some(most)) = (arrival, source.max_future)
         && ahead(arrival, most)
     {
-        return Err(Refusal::field(Reason::Future, time));
+        return Err(Refusal::field(Reason::Future, field));
     }
-    if source.min_time.is_some_and(|min| head.time < min) || source.max_time.is_some_and(|max| head.time > max) {
-        return Err(Refusal::field(Reason::TimeBounds, time));
+    if source.min_time.is_some_and(|min| time < min) || source.max_time.is_some_and(|max| time > max) {
+        return Err(Refusal::field(Reason::TimeBounds, field));
     }
     let mut faults: Faults = 0;
     for (index, guard) in source.require.iter().enumerate() {

@@ -88,7 +88,10 @@ fn key(rng: &mut Rng, source: &Source) -> Vec<(String, Ex)> {
             (format!("k{number}"), typed(rng, Place::Row(source), Want::Any, 2))
         };
         // A constant, or a plain field under another name, is no group-by expression of its own.
-        if (plain || !matches!(ex, Ex::Field(_))) && has_field(&ex) && key.iter().all(|(other, known)| *other != name && !same(known, &ex)) {
+        if (plain || !matches!(ex, Ex::Field(_)))
+            && has_field(&ex)
+            && key.iter().all(|(other, known)| *other != name && !same(known, &ex))
+        {
             key.push((name, ex));
         }
     }
@@ -208,7 +211,7 @@ pub fn condition(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
 /// An expression that may stand where it is wanted, and that no compiler computes beforehand.
 fn typed(rng: &mut Rng, place: Place<'_>, want: Want, depth: usize) -> Ex {
     loop {
-        let ex = if want == Want::Bool { boolean(rng, place, depth) } else { number(rng, place, want, depth) };
+        let ex = if want == Want::Bool { boolean(rng, place, depth) } else { number(rng, place, depth) };
         if place.ty(&ex).is_some_and(|ty| want.fits(ty)) && has_field(&ex) {
             return ex;
         }
@@ -237,11 +240,11 @@ fn constant(rng: &mut Rng) -> Ex {
     }
 }
 
-fn number(rng: &mut Rng, place: Place<'_>, want: Want, depth: usize) -> Ex {
+fn number(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
     if depth == 0 || rng.chance(30) {
         return leaf(rng, place);
     }
-    let sub = |rng: &mut Rng| Box::new(number(rng, place, want, depth - 1));
+    let sub = |rng: &mut Rng| Box::new(number(rng, place, depth - 1));
     match rng.below(9) {
         0..3 => {
             let (a, op) = (sub(rng), arithmetic(rng));
@@ -269,13 +272,13 @@ fn number(rng: &mut Rng, place: Place<'_>, want: Want, depth: usize) -> Ex {
 
 fn boolean(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
     let compare = |rng: &mut Rng| {
-        let a = number(rng, place, Want::Any, depth.min(1));
+        let a = number(rng, place, depth.min(1));
         let b = match place.ty(&a) {
             Some(Ty::Text) => Ex::Text((*rng.pick(&["a", "b", "日本", "it's", ""])).to_string()),
             Some(Ty::Time) => Ex::Time(1_743_296_400_000_000_000 + rng.within(-3, 3) * SECOND),
             Some(Ty::Bool) => Ex::Bool(rng.chance(50)),
             _ if rng.chance(60) => constant(rng),
-            _ => number(rng, place, Want::Number, depth.min(1)),
+            _ => number(rng, place, depth.min(1)),
         };
         (a, b)
     };

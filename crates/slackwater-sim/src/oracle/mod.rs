@@ -119,9 +119,12 @@ pub fn outranks(source: &Source, a: &Fact<'_>, b: &Fact<'_>) -> Ordering {
     rank(a).cmp(&rank(b)).then_with(digests)
 }
 
+/// An identity, with everything accepted of it.
+type Known<'a> = (Vec<Datum>, Vec<Fact<'a>>);
+
 /// The accepted events of each source, by identity.
-fn identities<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<(Vec<Datum>, Vec<Fact<'a>>)>> {
-    let mut all: Vec<BTreeMap<String, (Vec<Datum>, Vec<Fact<'a>>)>> = vec![BTreeMap::new(); stage.sources.len()];
+fn identities<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<Known<'a>>> {
+    let mut all: Vec<BTreeMap<String, Known<'a>>> = vec![BTreeMap::new(); stage.sources.len()];
     for fact in facts {
         let source = &stage.sources[fact.event.source];
         if refusal(source, fact.event).is_none() {
@@ -133,9 +136,12 @@ fn identities<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<(Vec<Datum>, Vec
     all.into_iter().map(|source| source.into_values().collect()).collect()
 }
 
-/// The winner of every identity, retractions included, by source and identity.
-pub fn winners<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<(Vec<Datum>, Fact<'a>)>> {
-    let pick = |source: &Source, (identity, facts): (Vec<Datum>, Vec<Fact<'a>>)| {
+/// By source: every identity with its winner, retractions included.
+pub type Winners<'a> = Vec<Vec<(Vec<Datum>, Fact<'a>)>>;
+
+/// The winner of every identity.
+pub fn winners<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Winners<'a> {
+    let pick = |source: &Source, (identity, facts): Known<'a>| {
         // Of equal ranks any will do: their contents are the same.
         let best = facts.into_iter().max_by(|a, b| outranks(source, a, b)).expect("an identity has an event");
         (identity, best)
@@ -163,10 +169,10 @@ pub fn counts(stage: &Stage, facts: &[Fact<'_>]) -> Vec<Counts> {
 }
 
 /// A window of a pipeline's key: the index of the pipeline, window, key.
-pub type Place3 = (usize, (i128, i128), Vec<Datum>);
+pub type Spot = (usize, (i128, i128), Vec<Datum>);
 
 /// Where a fact counts in a pipeline, if it does.
-pub fn lands(stage: &Stage, number: usize, event: &Event) -> Option<Place3> {
+pub fn lands(stage: &Stage, number: usize, event: &Event) -> Option<Spot> {
     let pipeline = &stage.pipelines[number];
     let source = &stage.sources[pipeline.source];
     if event.source != pipeline.source || source.retracts(event) != Some(false) {
@@ -182,19 +188,19 @@ pub fn lands(stage: &Stage, number: usize, event: &Event) -> Option<Place3> {
 }
 
 /// Output order: pipeline, window start, key.
-pub fn output_order(a: &Place3, b: &Place3) -> Ordering {
+pub fn output_order(a: &Spot, b: &Spot) -> Ordering {
     let keys = || a.2.iter().zip(&b.2).map(|(a, b)| order(a, b)).find(|order| order.is_ne());
     (a.0, a.1.0).cmp(&(b.0, b.1.0)).then_with(|| keys().unwrap_or(Ordering::Equal))
 }
 
 /// The rows of the winners, in output order.
-pub fn rows(stage: &Stage, winners: &[Vec<(Vec<Datum>, Fact<'_>)>]) -> Vec<Row> {
+pub fn rows(stage: &Stage, winners: &Winners<'_>) -> Vec<Row> {
     windows(stage, winners).iter().filter_map(|(place, facts)| row(stage, place, facts)).collect()
 }
 
 /// The windows that hold facts, in output order, with their facts in canonical order.
-pub fn windows<'a>(stage: &Stage, winners: &[Vec<(Vec<Datum>, Fact<'a>)>]) -> Vec<(Place3, Vec<Fact<'a>>)> {
-    let mut all: Vec<(Place3, Fact<'a>)> = Vec::new();
+pub fn windows<'a>(stage: &Stage, winners: &Winners<'a>) -> Vec<(Spot, Vec<Fact<'a>>)> {
+    let mut all: Vec<(Spot, Fact<'a>)> = Vec::new();
     for number in 0..stage.pipelines.len() {
         let facts = &winners[stage.pipelines[number].source];
         all.extend(facts.iter().filter_map(|(_, fact)| Some((lands(stage, number, fact.event)?, *fact))));
@@ -203,7 +209,7 @@ pub fn windows<'a>(stage: &Stage, winners: &[Vec<(Vec<Datum>, Fact<'a>)>]) -> Ve
         let source = &stage.sources[x.event.source];
         output_order(a, b).then_with(|| canonical(source, (x.event, x.stood), (y.event, y.stood)))
     });
-    let mut windows: Vec<(Place3, Vec<Fact<'a>>)> = Vec::new();
+    let mut windows: Vec<(Spot, Vec<Fact<'a>>)> = Vec::new();
     for (place, fact) in all {
         match windows.last_mut() {
             Some((last, facts)) if *last == place => facts.push(fact),
@@ -214,7 +220,7 @@ pub fn windows<'a>(stage: &Stage, winners: &[Vec<(Vec<Datum>, Fact<'a>)>]) -> Ve
 }
 
 /// The row of a window, if HAVING lets it be.
-pub fn row(stage: &Stage, place: &Place3, facts: &[Fact<'_>]) -> Option<Row> {
+pub fn row(stage: &Stage, place: &Spot, facts: &[Fact<'_>]) -> Option<Row> {
     let pipeline: &Pipeline = &stage.pipelines[place.0];
     let source = &stage.sources[pipeline.source];
     let scopes: Vec<Scope<'_>> = facts

@@ -46,7 +46,10 @@ fn any_order_in_any_arrangement_gives_one_root() {
         }
     }
     let least = runs.values().min().copied().unwrap_or(0);
-    assert!(runs.len() == all.len() && least >= effort::share(ORDERS / 20), "every arrangement runs many orders: {runs:?}");
+    assert!(
+        runs.len() == all.len() && least >= effort::share(ORDERS / 20),
+        "every arrangement runs many orders: {runs:?}"
+    );
     effort::print(&format!("permutations orders={orders} arrangements={} runs={folded} roots=1 mismatch=0", all.len()));
 }
 

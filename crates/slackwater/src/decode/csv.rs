@@ -8,7 +8,7 @@ use super::spelling::nearest;
 use super::text::set_number;
 use memchr::memchr;
 use slackwater_core::poison::{Reason, Refusal};
-use slackwater_core::row::RowBuilder;
+use slackwater_core::builder::RowBuilder;
 use slackwater_core::schema::Schema;
 use slackwater_core::value::Type;
 use thiserror::Error;

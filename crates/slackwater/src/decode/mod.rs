@@ -7,7 +7,7 @@ use slackwater_core::input::{Batch, Position};
 use slackwater_core::limits;
 use slackwater_core::plan::Source;
 use slackwater_core::poison::{Reason, Refusal};
-use slackwater_core::row::RowBuilder;
+use slackwater_core::builder::RowBuilder;
 use std::sync::Arc;
 
 pub mod csv;

@@ -3,7 +3,7 @@
 use memchr::memchr;
 use slackwater_core::number::decimal::{self, DecimalError};
 use slackwater_core::poison::Reason;
-use slackwater_core::row::RowBuilder;
+use slackwater_core::builder::RowBuilder;
 use slackwater_core::time::{self, TimeError};
 use slackwater_core::value::Type;
 

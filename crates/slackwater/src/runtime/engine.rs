@@ -18,6 +18,9 @@ use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_core::watermark::Watermarks;
 
+/// Shards beyond this cost more in looking than they save in judging.
+const MOST_SHARDS: usize = 16;
+
 /// How to arrange the work. No choice here changes a result.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrangement {
@@ -28,9 +31,9 @@ pub struct Arrangement {
 }
 
 impl Arrangement {
-    /// One shard of each kind per thread.
+    /// One shard of each kind per thread, up to a number: every judge shard looks at every event.
     pub fn of_threads(threads: usize) -> Self {
-        Arrangement { threads, shards: threads }
+        Arrangement { threads, shards: threads.min(MOST_SHARDS) }
     }
 }
 

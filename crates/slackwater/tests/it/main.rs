@@ -1,6 +1,11 @@
 //! Tests of the program's rooms, through their public faces.
 
+mod cli;
 mod config;
 mod decode;
+mod demo;
 mod files;
+mod fold;
+mod program;
+mod real;
 mod sql;

@@ -40,19 +40,13 @@ fn inputs_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
         let bytes = encoded(&input);
         let back = Input::decode(&bytes, &schemas);
         prop_assert_eq!(back.as_ref(), Ok(&input));
-        damaged(&mut drawn.rng, &bytes, |bytes| {
-            Input::decode(bytes, &schemas).ok().map(|input| encoded(&input))
-        })?;
+        damaged(&mut drawn.rng, &bytes, |bytes| Input::decode(bytes, &schemas).ok().map(|input| encoded(&input)))?;
     }
     Ok(())
 }
 
 /// Damaged bytes are refused, or are the one encoding of something else.
-fn damaged(
-    rng: &mut Rng,
-    bytes: &[u8],
-    recode: impl Fn(&[u8]) -> Option<Vec<u8>>,
-) -> Result<(), TestCaseError> {
+fn damaged(rng: &mut Rng, bytes: &[u8], recode: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<(), TestCaseError> {
     for _ in 0..3 {
         let mut damaged = bytes.to_vec();
         match rng.below(3) {
@@ -124,7 +118,10 @@ fn values_come_back(rng: &mut Rng) -> Result<(), TestCaseError> {
         (Value::U64(rng.bits()), Type::U64),
         (Value::F64(f64::from_bits(rng.bits())), Type::Float64),
         (Value::Decimal(mantissa), Type::Decimal { precision: 38, scale: 4 }),
-        (Value::Wide(slackwater_core::number::I384::product(mantissa, mantissa)), Type::Decimal { precision: 76, scale: 4 }),
+        (
+            Value::Wide(slackwater_core::number::I384::product(mantissa, mantissa)),
+            Type::Decimal { precision: 76, scale: 4 },
+        ),
         (Value::Text("日本".as_bytes()), Type::Text),
         (Value::Time(rng.bits() as i64), Type::Timestamp),
     ];

@@ -4,9 +4,9 @@ use super::{Run, cases, law};
 use proptest::prelude::*;
 use slackwater_core::input::Input;
 use slackwater_core::machine::Why;
+use slackwater_sim::compare;
 use slackwater_sim::oracle::content::Stood;
 use slackwater_sim::oracle::{Fact, counts};
-use slackwater_sim::compare;
 
 #[test]
 fn every_event_is_accounted_for_after_every_step() {

@@ -72,11 +72,7 @@ fn bytes(accumulator: &Accumulator) -> Vec<u8> {
 }
 
 /// A case's rows dealt out to so many parts.
-fn parts<'a>(
-    rng: &mut Rng,
-    rows: &[(Row<'a>, (&'a str, u64))],
-    count: usize,
-) -> Vec<Vec<(Row<'a>, (&'a str, u64))>> {
+fn parts<'a>(rng: &mut Rng, rows: &[(Row<'a>, (&'a str, u64))], count: usize) -> Vec<Vec<(Row<'a>, (&'a str, u64))>> {
     let mut parts = vec![Vec::new(); count];
     rows.iter().for_each(|row| parts[rng.below(count)].push(*row));
     parts

@@ -20,8 +20,8 @@ use slackwater_sim::effort;
 use slackwater_sim::engine::{self, Compiled, Spelled};
 use slackwater_sim::rng::Rng;
 use slackwater_sim::world::Stage;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Full figure of cases of every law.
 const CASES: usize = 10_000;
@@ -35,7 +35,8 @@ static CASES_RUN: AtomicUsize = AtomicUsize::new(0);
 pub fn law<S: Strategy>(test: &str, strategy: S, check: impl Fn(S::Value) -> TestCaseResult) {
     let seed = effort::asked_seed().unwrap_or(1);
     let cases = effort::share(CASES);
-    let config = Config { cases: cases as u32, failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() };
+    let config =
+        Config { cases: cases as u32, failure_persistence: None, max_shrink_iters: 3_000, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));

@@ -18,8 +18,13 @@ fn summing() -> &'static (Stage, Compiled) {
     static SUMMING: OnceLock<(Stage, Compiled)> = OnceLock::new();
     SUMMING.get_or_init(|| {
         let field = |name: &str, ty| Field { name: name.into(), ty, unit: Unit::Ns, nullable: true };
-        let mut fields =
-            vec![field("ts", Ty::Time), field("d", Ty::Decimal(38, 18)), field("n", Ty::U64), field("i", Ty::I64), field("f", Ty::F64)];
+        let mut fields = vec![
+            field("ts", Ty::Time),
+            field("d", Ty::Decimal(38, 18)),
+            field("n", Ty::U64),
+            field("i", Ty::I64),
+            field("f", Ty::F64),
+        ];
         fields[0].nullable = false;
         let source = Source {
             name: "s".into(),
@@ -43,7 +48,8 @@ fn summing() -> &'static (Stage, Compiled) {
             columns: Vec::new(),
         };
         let sum = |name: &str, field, function| {
-            let arguments = if function == Function::SumProduct { vec![Ex::Field(field); 2] } else { vec![Ex::Field(field)] };
+            let arguments =
+                if function == Function::SumProduct { vec![Ex::Field(field); 2] } else { vec![Ex::Field(field)] };
             (name.to_string(), Ex::Call(Box::new(Call { function, arguments, filter: None })))
         };
         let pipeline = Pipeline {
@@ -102,7 +108,8 @@ fn sums_are_those_of_big_integers_and_nothing_wraps() {
     law(test, (terms(), any::<u64>()), |(terms, seed)| {
         let (_, compiled) = summing();
         let lines = |terms: &[Term]| {
-            let line = |(d, n, i, f): &Term| format!("{{\"ts\":0,\"d\":\"{d}e-18\",\"n\":{n},\"i\":{i},\"f\":{f:e}}}\n");
+            let line =
+                |(d, n, i, f): &Term| format!("{{\"ts\":0,\"d\":\"{d}e-18\",\"n\":{n},\"i\":{i},\"f\":{f:e}}}\n");
             terms.iter().map(line).collect::<String>()
         };
         let wanted = [
@@ -119,7 +126,8 @@ fn sums_are_those_of_big_integers_and_nothing_wraps() {
             let row = fold(&compiled.config.plan, compiled, lines(terms).into_bytes())?;
             prop_assert_eq!(&row, &wanted);
         }
-        let beyond = ["\"n\":18446744073709551616", "\"i\":-9223372036854775809", "\"d\":100000000000000000000", "\"f\":1e309"];
+        let beyond =
+            ["\"n\":18446744073709551616", "\"i\":-9223372036854775809", "\"d\":100000000000000000000", "\"f\":1e309"];
         let one = *Rng::new(seed).pick(&beyond);
         let batch = compiled.decoder(0).decode(&chunk(format!("{{\"ts\":0,{one}}}\n").into_bytes()));
         let refused = matches!(&batch.entries()[0].decoded, slackwater_core::input::Decoded::Refused(r) if r.reason == Reason::Range);

@@ -18,11 +18,8 @@ fn the_same_bytes_get_the_same_verdict_anywhere() {
     law("the_same_bytes_get_the_same_verdict_anywhere", cases(24), |case| {
         let mut drawn = case.draw();
         let compiled = &drawn.pooled.compiled;
-        let alone: Vec<_> = drawn
-            .batches(&drawn.in_order(), 1)
-            .iter()
-            .map(|batch| verdict(batch, &batch.entries()[0]))
-            .collect();
+        let alone: Vec<_> =
+            drawn.batches(&drawn.in_order(), 1).iter().map(|batch| verdict(batch, &batch.entries()[0])).collect();
         prop_assert_eq!(alone.len(), drawn.world.events.len());
         let mut order = drawn.in_order();
         drawn.rng.shuffle(&mut order);

@@ -58,7 +58,12 @@ fn times() -> impl Strategy<Value = i64> {
 }
 
 fn rules() -> impl Strategy<Value = (Windows, WindowRule)> {
-    let sizes = prop_oneof![1i64..100, any::<i64>().prop_map(|size| size.checked_abs().unwrap_or(1).max(1)), Just(i64::MAX), Just(60_000_000_000)];
+    let sizes = prop_oneof![
+        1i64..100,
+        any::<i64>().prop_map(|size| size.checked_abs().unwrap_or(1).max(1)),
+        Just(i64::MAX),
+        Just(60_000_000_000)
+    ];
     let fixed = (sizes, prop_oneof![Just(0i64), -100i64..100, any::<i64>()]);
     prop_oneof![
         fixed.prop_map(|(size, offset)| (Windows::Fixed { size, offset }, WindowRule::Tumble { size, offset })),

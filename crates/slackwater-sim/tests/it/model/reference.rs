@@ -3,7 +3,7 @@
 
 use slackwater_core::delta::Cause;
 use slackwater_sim::oracle::content::{identity, version};
-use slackwater_sim::oracle::{Fact, Place3, lands, output_order, outranks, refusal, row, windows, winners};
+use slackwater_sim::oracle::{Fact, Spot, Winners, lands, output_order, outranks, refusal, row, windows, winners};
 use slackwater_sim::world::{Datum, Stage};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -12,14 +12,18 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Given {
     /// Pipeline, window, key.
-    pub place: Place3,
+    pub place: Spot,
     /// Counted from 1.
     pub generation: u64,
-    /// Why.
-    pub cause: Cause,
+    /// Why; none where it is left open.
+    pub cause: Option<Cause>,
     /// The columns; none of a row that is removed.
     pub values: Option<Vec<Datum>>,
 }
+
+/// Whether causes are compared even where an identity changed more than once between two ticks. The design nets such
+/// changes; a machine that does not gives the cause of every single one.
+const NETTED: bool = false;
 
 /// A tick: how many events came before it, its time, and whether the input had ended.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +48,14 @@ impl Settled {
 
 /// What the last of the ticks must give.
 pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> {
-    let mut sealed: Vec<(Place3, u64, Option<Vec<Datum>>)> = Vec::new();
+    let mut sealed: Vec<(Spot, u64, Option<Vec<Datum>>)> = Vec::new();
     let mut settled = vec![Settled { watermark: None, ended: false }; stage.pipelines.len()];
-    let (mut given, mut before) = (Vec::new(), Vec::new());
+    let (mut given, mut before, mut ticked) = (Vec::new(), Vec::new(), 0);
     for tick in ticks {
         given.clear();
         let log = &log[..tick.events];
+        let several = changed_again(stage, log, ticked);
+        ticked = tick.events;
         let was = settled.clone();
         for (number, settled) in settled.iter_mut().enumerate() {
             let now = watermark(stage, stage.pipelines[number].source, log, tick.at);
@@ -57,14 +63,15 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
         }
         let winners = winners(stage, log);
         let windows = windows(stage, &winners);
-        let mut places: Vec<Place3> = windows.iter().map(|(place, _)| place.clone()).collect();
+        let mut places: Vec<Spot> = windows.iter().map(|(place, _)| place.clone()).collect();
         places.extend(sealed.iter().map(|(place, ..)| place.clone()));
         places.sort_by(output_order);
         places.dedup();
         for place in places {
             let facts = windows.iter().find(|(other, _)| *other == place).map(|(_, facts)| facts);
             let values = facts.and_then(|facts| row(stage, &place, facts)).map(|row| row.values);
-            let change = || net_cause(stage, &place, &before, &winners);
+            let open = !NETTED && several.iter().any(|fact| lands(stage, place.0, fact.event).as_ref() == Some(&place));
+            let change = || (!open).then(|| net_cause(stage, &place, &before, &winners));
             match sealed.iter_mut().find(|(other, ..)| *other == place) {
                 Some((_, _, known)) if *known == values => {}
                 Some((_, generation, known)) => {
@@ -74,7 +81,7 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
                 }
                 None if facts.is_some() && settled[place.0].covers(place.1.1) => {
                     if values.is_some() {
-                        let cause = if was[place.0].covers(place.1.1) { change() } else { Cause::Seal };
+                        let cause = if was[place.0].covers(place.1.1) { change() } else { Some(Cause::Seal) };
                         given.push(Given { generation: 1, cause, values: values.clone(), place: place.clone() });
                     }
                     sealed.push((place, u64::from(values.is_some()), values));
@@ -85,6 +92,34 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
         before = winners;
     }
     given
+}
+
+/// The contents, from the last tick's on, of identities that changed more than once since so many events.
+fn changed_again<'a>(stage: &Stage, log: &[Fact<'a>], ticked: usize) -> Vec<Fact<'a>> {
+    let mut histories: BTreeMap<String, Vec<Fact<'a>>> = BTreeMap::new();
+    for (place, fact) in log.iter().enumerate() {
+        let source = &stage.sources[fact.event.source];
+        if refusal(source, fact.event).is_some() {
+            continue;
+        }
+        let who = format!("{}{:?}", fact.event.source, identity(source, fact.event, fact.stood));
+        let history = histories.entry(who).or_default();
+        if history.last().is_none_or(|best| outranks(source, fact, best) == Ordering::Greater) {
+            if place < ticked {
+                history.clear();
+            }
+            history.push(*fact);
+        }
+    }
+    let news = |history: &Vec<Fact<'a>>| {
+        let old = history.first().is_some_and(|first| log[..ticked].iter().any(|fact| same_event(fact, first)));
+        history.len() - usize::from(old)
+    };
+    histories.into_values().filter(|history| news(history) > 1).flatten().collect()
+}
+
+fn same_event(a: &Fact<'_>, b: &Fact<'_>) -> bool {
+    std::ptr::eq(a.event, b.event) && a.decoder == b.decoder
 }
 
 /// The least of the origins' watermarks: what each has reached through what was accepted when it came, less the lag.
@@ -116,10 +151,8 @@ fn watermark(stage: &Stage, number: usize, log: &[Fact<'_>], at: i64) -> Option<
     frontiers.values().map(|reached| reached.saturating_sub(source.lag)).min()
 }
 
-type Winners<'a> = Vec<Vec<(Vec<Datum>, Fact<'a>)>>;
-
 /// The first cause that applies, of the net changes of the identities that a row gained or lost between two ticks.
-fn net_cause(stage: &Stage, place: &Place3, before: &Winners<'_>, now: &Winners<'_>) -> Cause {
+fn net_cause(stage: &Stage, place: &Spot, before: &Winners<'_>, now: &Winners<'_>) -> Cause {
     let source = stage.pipelines[place.0].source;
     let old = |who: &[Datum]| {
         let known = before.get(source).into_iter().flatten();

@@ -11,9 +11,8 @@ mod vast;
 
 use slackwater::connect::files::input::{FileChunks, InputError};
 use slackwater::connect::files::render;
-use slackwater::decode::{Chunk, Format};
+use slackwater::decode::Format;
 use slackwater::face::config;
-use slackwater::runtime::Feed;
 use slackwater::runtime::engine::{self, Arrangement, Folded};
 use slackwater::runtime::gauge::Gauge;
 use slackwater::sql::{SqlError, compile_guard, compile_pipeline};
@@ -57,20 +56,6 @@ at = "timestamp_ns"
 bid = "decimal(18,4)"
 "#;
 
-struct Bytes(FileChunks);
-
-impl Feed for Bytes {
-    type Error = InputError;
-
-    fn next(&mut self) -> Result<Option<Chunk>, InputError> {
-        self.0.next_chunk()
-    }
-
-    fn read(&self) -> u64 {
-        self.0.bytes_read()
-    }
-}
-
 /// The plan of the sources, with one pipeline on top.
 fn plan(sql: &str) -> Result<Plan, SqlError> {
     // A configuration has at least one pipeline, which is then replaced.
@@ -98,7 +83,7 @@ fn fold(sql: &str, events: &[&str]) -> (Plan, Folded) {
     let chunks = FileChunks::from_reader(0, Format::Json, "events", schema, bytes, 64).expect("bytes can be read");
     let formats = [Format::Json, Format::Json];
     let arrangement = Arrangement { threads: 1, shards: 2 };
-    let folded = engine::fold(&plan, &formats, vec![Bytes(chunks)], arrangement, &Gauge::default(), |refused| {
+    let folded: Result<Folded, InputError> = engine::fold(&plan, &formats, vec![chunks], arrangement, &Gauge::default(), |refused| {
         assert!(refused.is_empty(), "the events of a test are sound: {refused:?}");
         Ok::<(), std::convert::Infallible>(())
     });

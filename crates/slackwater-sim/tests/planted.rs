@@ -1,0 +1,77 @@
+//! The checks, checked: each defect planted in the engine must be found by what finds defects every day.
+//!
+//! A process of its own, because a planted defect is in the whole process.
+
+use slackwater_core::planted::{Bug, plant};
+use slackwater_sim::adversary::Size;
+use slackwater_sim::effort;
+use slackwater_sim::rng::Rng;
+use slackwater_sim::trial::{Arranged, Outcome, Trial, against_oracle, guarded};
+
+/// Most worlds that a check may need to find a defect.
+const WORLDS: usize = 2_000;
+/// Worlds that must pass without one.
+const SOUND: usize = 1_000;
+const SIZE: Size = Size { sources: 2, pipelines: 3, events: 60, positions: false };
+const TEST: &str = "every_planted_bug_is_caught";
+
+/// The oracle's check of one world.
+fn oracle(seed: u64) -> Result<(), String> {
+    guarded(seed, "planted", TEST, || against_oracle(seed, SIZE)).map(drop)
+}
+
+/// The permutation check of one world: three orders must give one outcome. It asks no oracle.
+fn permutation(seed: u64) -> Result<(), String> {
+    guarded(seed, "planted", TEST, || {
+        let trial = Trial::draw(seed, SIZE);
+        let mut rng = Rng::new(seed);
+        let mut first: Option<Outcome> = None;
+        for _ in 0..3 {
+            let mut order = trial.order();
+            rng.shuffle(&mut order);
+            let outcome = trial.fold(&order, *rng.pick(&Arranged::all()));
+            let known = first.get_or_insert(outcome.clone());
+            if outcome != *known {
+                return Err(format!("{outcome:?}, and {known:?} in another order"));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The first world in which a check fails, if one does.
+fn caught(check: fn(u64) -> Result<(), String>) -> Option<usize> {
+    (0..WORLDS).find(|seed| check(*seed as u64).is_err())
+}
+
+#[test]
+fn every_planted_bug_is_caught() {
+    // A caught panic is a find like any other and need not be told.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut found = Vec::new();
+    for bug in Bug::ALL {
+        plant(Some(bug));
+        let worlds = [caught(oracle), caught(permutation)];
+        plant(None);
+        effort::print(&format!(
+            "planted {bug:?}: oracle at world {:?}, permutation at world {:?}",
+            worlds[0], worlds[1]
+        ));
+        found.push((bug, worlds));
+    }
+    let _ = std::panic::take_hook();
+    let missed: Vec<Bug> =
+        found.iter().filter(|(_, worlds)| worlds.iter().all(Option::is_none)).map(|(bug, _)| *bug).collect();
+    assert!(missed.is_empty(), "no check found {missed:?} in {WORLDS} worlds");
+    // What shows in the order of events must be found by the check of orders, too.
+    for bug in [Bug::FloatSumInArrivalOrder, Bug::MapOrderInOutput, Bug::OlderVersionWins, Bug::ConflictByArrival] {
+        let by_order = found.iter().any(|(planted, worlds)| *planted == bug && worlds[1].is_some());
+        assert!(by_order, "{bug:?} was not found by changing the order");
+    }
+    for seed in 0..effort::share(SOUND) as u64 {
+        for outcome in [oracle(seed), permutation(seed)] {
+            outcome.unwrap_or_else(|text| panic!("without a bug: {text}"));
+        }
+    }
+    effort::print(&format!("planted_caught={}/{}", found.len(), Bug::ALL.len()));
+}

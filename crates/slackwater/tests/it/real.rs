@@ -1,0 +1,175 @@
+//! Real events against what independent tools agree on, bit for bit. The data is no part of the repository: without it
+//! these tests say that they are skipped.
+
+use crate::program::{Place, text};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Columns that are the same in every truth file, without the ones over decimals and the percentiles.
+const DOUBLES: &str = "open,high,low,close,first_id,last_id,count,sum_price,sum_size,mean,var_pop,var_samp,stddev,sum_pv,vwap,mean_q,vwap_q,stddev_q,sum_pv_rp,vwap_rp,distinct_attr";
+
+/// The folder of the data, if it is there.
+fn data() -> Option<PathBuf> {
+    let folder = match std::env::var_os("SLACKWATER_DATA") {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+    };
+    if folder.join("truth").is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: there are no real events in {}; set SLACKWATER_DATA to a folder that has them", folder.display());
+    None
+}
+
+/// A configuration with these types, and one pipeline over windows of this size.
+fn config(price: &str, size: &str, window: &str, columns: &str) -> String {
+    format!(
+        r#"
+[source.trades]
+kind = "files"
+format = "csv"
+identity = "event_id"
+event_time = "ts"
+origin = "source"
+[source.trades.fields]
+source = "string"
+event_id = "string"
+symbol = "string"
+ts = "timestamp_us"
+price = "{price}"
+size = "{size}"
+venue = "string?"
+
+[pipeline.bars]
+sql = '''
+SELECT symbol AS key, {columns}
+FROM trades GROUP BY key, tumble(ts, INTERVAL '{window}')
+'''
+"#
+    )
+}
+
+const OVER_DOUBLES: &str = "first(price) AS open, max(price) AS high, min(price) AS low, last(price) AS close,
+    first(event_id) AS first_id, last(event_id) AS last_id, count(*) AS count, sum(price) AS sum_price, sum(size) AS sum_size,
+    avg(price) AS mean, var_pop(price) AS var_pop, var_samp(price) AS var_samp, stddev_pop(price) AS stddev,
+    sum_product(price, size) AS sum_pv, wavg(price, size) AS vwap, sum(price) / count(*) AS mean_q,
+    sum_product(price, size) / sum(size) AS vwap_q, sqrt(var_pop(price)) AS stddev_q,
+    sum(price * size) AS sum_pv_rp, sum(price * size) / sum(size) AS vwap_rp, count(DISTINCT venue) AS distinct_attr";
+
+/// Compares an output with a truth file; without python3 there is nobody to do it.
+fn agrees(data: &Path, truth: &str, output: &Path, columns: &str) -> bool {
+    let mut compare = Command::new("python3");
+    compare.arg(data.join("compare.py")).arg(data.join(format!("truth/{truth}.csv.gz"))).arg(output);
+    let output = match compare.args(["--keys", "key,window_start", "--cols", columns]).output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: python3 cannot be started ({error}), and it does the comparing");
+            return false;
+        }
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("RESULT agrees"), "{truth}:\n{said}");
+    true
+}
+
+/// Folds a file of real events with both schemas and compares all columns but the percentiles.
+fn compare(events: &str, truth: &str, window: &str, price: &str, size: &str) {
+    let Some(data) = data() else { return };
+    let header = unpacked(&data.join(format!("truth/{truth}.csv.gz")));
+    let header = String::from_utf8_lossy(&header[..header.iter().position(|byte| *byte == b'\n').unwrap_or(0)]).into_owned();
+    let known: Vec<&str> = header.trim_end().split(',').collect();
+    let place = Place::with(&config("float64", "float64", window, OVER_DOUBLES));
+    let input = format!("trades={}", text(&data.join(events)));
+    let folded = place.fold(&[&input], &[]);
+    assert_eq!(folded.summary["quarantined"], 0);
+    let wanted: Vec<&str> = DOUBLES.split(',').filter(|column| known.contains(column)).collect();
+    if !agrees(&data, truth, &place.path("out.ndjson"), &wanted.join(",")) {
+        return;
+    }
+    let decimals: Vec<(&str, &str)> = vec![
+        ("sum_price_dec", "sum(price)"),
+        ("sum_size_dec", "sum(size)"),
+        ("sum_pv_dec", "sum_product(price, size)"),
+        ("mean_dec", "avg(price)"),
+        ("var_pop_dec", "var_pop(price)"),
+        ("vwap_dec", "wavg(price, size)"),
+    ];
+    let decimals: Vec<_> = decimals.into_iter().filter(|(name, _)| known.contains(name)).collect();
+    let columns: Vec<String> = decimals.iter().map(|(name, sql)| format!("{sql} AS {name}")).collect();
+    let place = Place::with(&config(price, size, window, &columns.join(", ")));
+    assert_eq!(place.fold(&[&input], &[]).summary["quarantined"], 0);
+    let names: Vec<&str> = decimals.iter().map(|(name, _)| *name).collect();
+    assert!(agrees(&data, truth, &place.path("out.ndjson"), &names.join(",")));
+    let compared = [&wanted[..], &names[..], &["key", "window_start"]].concat();
+    let left: Vec<&&str> = known.iter().filter(|column| !compared.contains(column)).collect();
+    let percentile = |column: &str| column.starts_with('p') && column[1..].starts_with(|c: char| c.is_ascii_digit());
+    let bounds = ["window_end"];
+    assert!(left.iter().all(|column| percentile(column) || bounds.contains(column)), "not compared: {left:?}");
+}
+
+fn unpacked(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let packed = std::fs::File::open(path).expect("the file is there");
+    flate2::read::MultiGzDecoder::new(packed).read_to_end(&mut bytes).expect("it is sound");
+    bytes
+}
+
+#[test]
+fn one_minute_bars_of_a_share_agree_with_the_truth() {
+    compare("bac_trades.csv.gz", "tumbling_bac_1m", "1 minute", "decimal(18,8)", "decimal(18,8)");
+}
+
+#[test]
+fn one_hour_windows_of_sensors_agree_with_the_truth() {
+    compare("nab.csv.gz", "tumbling_nab_1h", "1 hour", "decimal(38,18)", "decimal(38,18)");
+}
+
+#[test]
+fn one_second_bars_of_a_coin_agree_with_the_truth() {
+    compare("btc_trades.csv.gz", "tumbling_btc_1s", "1 second", "decimal(18,2)", "decimal(38,21)");
+}
+
+#[test]
+fn a_week_of_a_share_gives_the_same_bytes_however_it_is_fed() {
+    let Some(data) = data() else { return };
+    let bytes = unpacked(&data.join("bac_trades.csv.gz"));
+    let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let header = lines.remove(0);
+    let place = Place::with(&config("decimal(18,8)", "float64", "1 minute", &format!("{OVER_DOUBLES}, sum(price) AS exact")));
+    let write = |name: &str, lines: &mut dyn Iterator<Item = &&[u8]>| {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(place.path(name)).expect("a file"));
+        for line in [&header].into_iter().chain(lines) {
+            file.write_all(line).and_then(|()| file.write_all(b"\n")).expect("room");
+        }
+    };
+    write("as_it_is.csv", &mut lines.iter());
+    write("reversed.csv", &mut lines.iter().rev());
+    write("odd.csv", &mut lines.iter().skip(1).step_by(2));
+    write("even.csv", &mut lines.iter().step_by(2));
+    // A stride without a common factor goes through all of them in an order like none that was recorded.
+    let count = lines.len();
+    let stride = (count / 2..).find(|stride| gcd(*stride, count) == 1).expect("there is one");
+    write("shuffled.csv", &mut (0..count).map(|at| &lines[at * stride % count]));
+    let fold = |inputs: &[&str], threads: &str| {
+        let inputs: Vec<String> = inputs.iter().map(|name| format!("trades={name}")).collect();
+        let folded = place.fold(&inputs.iter().map(String::as_str).collect::<Vec<_>>(), &["--threads", threads]);
+        assert_eq!(folded.summary["facts"], count as u64);
+        folded.bytes
+    };
+    let expected = fold(&["as_it_is.csv"], "1");
+    assert!(expected.lines().count() > 1_900);
+    for (inputs, threads) in [
+        (&["as_it_is.csv"][..], "2"),
+        (&["reversed.csv"], "2"),
+        (&["shuffled.csv"], "1"),
+        (&["as_it_is.csv", "shuffled.csv"], "2"),
+        (&["odd.csv", "even.csv"], "2"),
+    ] {
+        assert!(fold(inputs, threads) == expected, "{inputs:?} on {threads} threads differ");
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
