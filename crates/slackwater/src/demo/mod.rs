@@ -5,7 +5,7 @@ mod truth;
 
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::render::{self, hex};
-use crate::face::cli::{DemoOptions, Exit, Summary};
+use crate::face::cli::{DemoOptions, Exit, Summary, tell};
 use crate::face::config::{self, Config};
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::engine::{self, Arrangement, Folded};
@@ -53,7 +53,7 @@ pub fn run(options: DemoOptions) -> Exit {
     match play(&options) {
         Ok(exit) => exit,
         Err(message) => {
-            eprintln!("error: {message}");
+            tell(&format!("error: {message}\n"));
             Exit::Output
         }
     }

@@ -1,19 +1,19 @@
 //! `slackwater config`, and how every command loads its configuration.
 
-use super::{ConfigArgs, Exit};
+use super::{ConfigArgs, Exit, tell};
 use crate::face::config::{self, Config};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 
 /// Reads and checks a configuration; says on standard error what is wrong with it.
 pub(super) fn load(path: &Path) -> Result<Config, Exit> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        eprintln!("error: {name}: the configuration cannot be read: {error}; name a TOML file with -c FILE");
+        tell(&format!("error: {name}: the configuration cannot be read: {error}; name a TOML file with -c FILE\n"));
         Exit::Config
     })?;
     config::load(&text, &name).map_err(|errors| {
-        eprintln!("{}", errors.render(std::io::stderr().is_terminal()));
+        tell(&format!("{}\n", errors.render(std::io::stderr().is_terminal())));
         Exit::Config
     })
 }
@@ -45,10 +45,14 @@ pub(super) fn schema(args: &ConfigArgs) -> Exit {
     }
 }
 
-/// Writes to standard output; a closed pipe is an exit code and no panic.
+/// Writes to standard output; a closed pipe is an exit code, and wants no more words.
 fn print(text: &str) -> Exit {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Exit::Done,
-        Err(_) => Exit::Output,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Output,
+        Err(error) => {
+            tell(&format!("error: standard output: {error}; write elsewhere, or free some space\n"));
+            Exit::Output
+        }
     }
 }

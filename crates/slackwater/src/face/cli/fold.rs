@@ -1,7 +1,7 @@
 //! `slackwater fold`: finite files in, final rows out.
 
 use super::summary::Summary;
-use super::{Exit, FoldArgs, check, threads};
+use super::{Exit, FoldArgs, check, tell, threads};
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
 use crate::connect::files::render::{self, Shape};
@@ -46,7 +46,7 @@ impl Stop {
             Stop::Output(OutputError::Closed { .. }) => return Exit::Output,
             Stop::Output(error) => (Exit::Output, error.to_string()),
         };
-        eprintln!("error: {text}");
+        tell(&format!("error: {text}\n"));
         exit
     }
 }
@@ -66,6 +66,7 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     choose(&mut config.plan, &args.pipelines)?;
     let plan = &config.plan;
     let shape = shape(plan, &args.out)?;
+    apart(&args.out, args.quarantine.as_deref())?;
     let feeds = open(args, config)?;
     let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
     // Both are made before anything is read: a place that cannot be written to is found out at once.
@@ -82,12 +83,13 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
         Ok(file.write(text.as_bytes())?)
     };
     let folded = watched(args, &gauge, total, || engine::fold(plan, &formats, feeds, arrangement, &gauge, put_aside))?;
-    write(plan, shape, &folded, out)?;
+    // A result whose refused events could not be kept would not be accounted for.
     if let Some(aside) = aside {
         aside.finish()?;
     }
+    write(plan, shape, &folded, out)?;
     let summary = Summary::new(plan, &folded, watch.elapsed());
-    eprint!("{}", if args.json { summary.json() } else { summary.text() });
+    tell(&if args.json { summary.json() } else { summary.text() });
     Ok(())
 }
 
@@ -122,6 +124,22 @@ fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
         return Err(Stop::Usage(text));
     }
     Ok(shape)
+}
+
+/// Refuses one place for both outputs: each would overwrite the other.
+fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
+    let place = |path: &str| {
+        let path = Path::new(path);
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
+        path.canonicalize().unwrap_or(folder.join(path.file_name().unwrap_or_default()))
+    };
+    match quarantine {
+        Some(quarantine) if place(quarantine) == place(out) => {
+            Err(Stop::Usage(format!("--quarantine {quarantine}: this is the output too; name another file")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens every input. A pipeline whose source has none would be silently empty, so that is an error.

@@ -9,6 +9,7 @@ pub use exit::Exit;
 pub use summary::Summary;
 
 use clap::{Args, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Exact windowed aggregates of event streams: the same bits whatever the order of arrival.
@@ -132,6 +133,11 @@ pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
             json: args.json,
         }),
     }
+}
+
+/// Says something on standard error. If nobody listens, it is not said, and nothing else changes.
+pub fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// The asked number of threads, or one per core.

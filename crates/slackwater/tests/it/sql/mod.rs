@@ -85,7 +85,7 @@ fn fold(sql: &str, events: &[&str]) -> (Plan, Folded) {
     let arrangement = Arrangement { threads: 1, shards: 2 };
     let folded: Result<Folded, InputError> = engine::fold(&plan, &formats, vec![chunks], arrangement, &Gauge::default(), |refused| {
         assert!(refused.is_empty(), "the events of a test are sound: {refused:?}");
-        Ok::<(), std::convert::Infallible>(())
+        Ok(())
     });
     let folded = folded.expect("bytes can be read");
     (plan, folded)
