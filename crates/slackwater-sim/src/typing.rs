@@ -44,6 +44,7 @@ impl<'a> Place<'a> {
                 let ty = self.ty(a).filter(|ty| ty.is_number())?;
                 Some(ty.exact().map_or(ty, |(precision, scale)| Ty::Decimal(precision, scale)))
             }
+            (Ex::Root(a), _) => self.ty(a).filter(|ty| ty.is_number()).map(|_| Ty::F64),
             (Ex::Arith(op, a, b), _) => self.arithmetic(*op, self.ty(a)?, self.ty(b)?),
             (Ex::Compare(_, a, b), _) => comparable(self.ty(a)?, self.ty(b)?),
             (Ex::And(a, b) | Ex::Or(a, b), _) => (self.is_bool(a) && self.is_bool(b)).then_some(Ty::Bool),

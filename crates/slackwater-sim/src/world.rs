@@ -269,6 +269,8 @@ pub enum Ex {
     Negate(Box<Ex>),
     /// abs(a)
     Abs(Box<Ex>),
+    /// sqrt(a)
+    Root(Box<Ex>),
     /// a + b and its like
     Arith(Op, Box<Ex>, Box<Ex>),
     /// a < b and its like

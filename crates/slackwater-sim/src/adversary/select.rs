@@ -107,7 +107,7 @@ fn same(a: &Ex, b: &Ex) -> bool {
 fn has_field(ex: &Ex) -> bool {
     match ex {
         Ex::Field(_) | Ex::Key(_) | Ex::Call(_) => true,
-        Ex::Negate(a) | Ex::Abs(a) | Ex::Not(a) | Ex::IsNull(a, _) | Ex::Cast(a, _) => has_field(a),
+        Ex::Negate(a) | Ex::Abs(a) | Ex::Root(a) | Ex::Not(a) | Ex::IsNull(a, _) | Ex::Cast(a, _) => has_field(a),
         Ex::Arith(_, a, b) | Ex::Compare(_, a, b) | Ex::And(a, b) | Ex::Or(a, b) | Ex::NullIf(a, b) => {
             has_field(a) || has_field(b)
         }
@@ -245,7 +245,7 @@ fn number(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
         return leaf(rng, place);
     }
     let sub = |rng: &mut Rng| Box::new(number(rng, place, depth - 1));
-    match rng.below(9) {
+    match rng.below(10) {
         0..3 => {
             let (a, op) = (sub(rng), arithmetic(rng));
             let b = if rng.chance(40) { Box::new(constant(rng)) } else { sub(rng) };
@@ -265,6 +265,7 @@ fn number(rng: &mut Rng, place: Place<'_>, depth: usize) -> Ex {
             };
             Ex::Case(vec![(boolean(rng, place, depth - 1), *sub(rng))], otherwise)
         }
+        8 => Ex::Root(sub(rng)),
         7 => Ex::Coalesce(vec![*sub(rng), if rng.chance(50) { constant(rng) } else { *sub(rng) }]),
         _ => Ex::NullIf(sub(rng), if rng.chance(50) { Box::new(constant(rng)) } else { sub(rng) }),
     }

@@ -47,21 +47,7 @@ pub fn draw(rng: &mut Rng, number: usize, positions: bool) -> Source {
     let op = (version.is_some() && rng.chance(75)).then(|| add("op", Ty::Text, Unit::Ns, op_null));
     let sequence = rng.chance(35).then(|| add("seq", Ty::U64, Unit::Ns, true));
     let arrival = rng.chance(35).then(|| add("recv", Ty::Time, Unit::Us, true));
-    for (name, ty) in [
-        ("sym", Ty::Text),
-        ("px", *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(10, 2), Ty::Decimal(24, 6)])),
-        ("qty", *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(9, 0), Ty::Decimal(6, 6)])),
-        ("big", Ty::Decimal(38, 18)),
-        ("f", Ty::F64),
-        ("g", Ty::F64),
-        ("n", Ty::U64),
-        ("i", Ty::I64),
-        ("ok", Ty::Bool),
-        ("at", Ty::Time),
-    ] {
-        let nullable = rng.chance(45);
-        add(name, ty, *rng.pick(&units), nullable);
-    }
+    fields.extend(contents(rng, &units));
     let by_sequence = sequence.is_some() && rng.chance(60);
     let format = if rng.chance(65) { Format::Json } else { Format::Csv };
     let mut source = Source {
@@ -90,6 +76,24 @@ pub fn draw(rng: &mut Rng, number: usize, positions: bool) -> Source {
     source.columns.extend([None, None]);
     rng.shuffle(&mut source.columns);
     source
+}
+
+/// What an event says beside who it is: every source has these.
+fn contents(rng: &mut Rng, units: &[Unit]) -> Vec<Field> {
+    let types = [
+        ("sym", Ty::Text),
+        ("px", *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(10, 2), Ty::Decimal(24, 6)])),
+        ("qty", *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(9, 0), Ty::Decimal(6, 6)])),
+        ("big", Ty::Decimal(38, 18)),
+        ("f", Ty::F64),
+        ("g", Ty::F64),
+        ("n", Ty::U64),
+        ("i", Ty::I64),
+        ("ok", Ty::Bool),
+        ("at", Ty::Time),
+    ];
+    let mut field = |name: &str, ty| Field { name: name.into(), ty, nullable: rng.chance(45), unit: *rng.pick(units) };
+    types.map(|(name, ty)| field(name, ty)).into()
 }
 
 /// What a source refuses.

@@ -157,6 +157,7 @@ impl Names<'_> {
             Ex::Bool(false) => "FALSE".into(),
             Ex::Null => "NULL".into(),
             Ex::Negate(a) => format!("(- {})", t(a)),
+            Ex::Root(a) => format!("sqrt({})", t(a)),
             Ex::Abs(a) => format!("abs({})", t(a)),
             Ex::Arith(op, a, b) => format!("({} {} {})", t(a), sign(*op), t(b)),
             Ex::Compare(cmp, a, b) => format!("({} {} {})", t(a), comparison(*cmp), t(b)),

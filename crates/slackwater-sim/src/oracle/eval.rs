@@ -70,6 +70,7 @@ impl Scope<'_> {
                 Val::F64(x) => Val::F64(x.abs()),
                 _ => Val::Null,
             },
+            Ex::Root(a) => root(&self.eval(a)),
             Ex::Arith(op, a, b) => arithmetic(*op, self.eval(a), self.eval(b)),
             Ex::Compare(cmp, a, b) => truth(compare(*cmp, &self.eval(a), &self.eval(b))),
             Ex::And(a, b) => truth(and(self.truth(a), self.truth(b))),
@@ -172,6 +173,18 @@ pub fn as_f64(value: &Val) -> Option<f64> {
         Val::F64(x) => Some(*x),
         _ => None,
     }
+}
+
+/// The root of a number, rounded once; null of one below zero.
+fn root(value: &Val) -> Val {
+    let exact = match value {
+        Val::Exact(mantissa, scale) => exact::of_decimal(mantissa, *scale),
+        Val::F64(x) if *x < 0.0 => return Val::Null,
+        Val::F64(x) if !x.is_finite() => return double(*x),
+        Val::F64(x) => exact::of_f64(*x),
+        _ => return Val::Null,
+    };
+    if exact.is_negative() { Val::Null } else { Val::F64(exact::sqrt_to_f64(&exact)) }
 }
 
 fn arithmetic(op: Op, a: Val, b: Val) -> Val {

@@ -1,7 +1,7 @@
 //! Scalar expressions, over a row or over aggregates: what differs between the two is the scope.
 
-use super::typing::{self, Refused, make};
 use super::place::Piece;
+use super::typing::{self, Refused, make};
 use super::{Outcome, SqlError, extent, literal, place};
 use slackwater_core::limits;
 use slackwater_core::plan::Expr;
@@ -373,7 +373,7 @@ pub(super) fn arguments<'a>(scope: &impl Scope, function: &'a Function) -> Outco
     };
     let plain = |argument: &'a FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
-        other => refuse(scope, other, "an argument here is an expression", None),
+        _ => refuse(scope, function, "an argument here is an expression", None),
     };
     list.iter().map(plain).collect()
 }

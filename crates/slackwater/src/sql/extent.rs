@@ -7,6 +7,7 @@ use slackwater_core::plan::Expr;
 use slackwater_core::plan::expr::Node;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
+use std::ops::Range;
 
 /// Most tokens that one expression may have between its commas, those around its parentheses included: no chain of
 /// operators is deeper than half as many.
@@ -36,6 +37,9 @@ pub(super) fn chains(sql: &str, tokens: &[TokenWithSpan]) -> Outcome<()> {
                 }
             }
         }
+        if levels.len() > limits::EXPR_DEPTH {
+            return Err(too_deep(place::range(sql, token.span)));
+        }
         if total > CHAIN_TOKENS {
             let message = format!("this expression is too long: it has more than {CHAIN_TOKENS} words and signs");
             let help = Some("split it into several columns; many values of one column are IN (...)".to_string());
@@ -43,6 +47,12 @@ pub(super) fn chains(sql: &str, tokens: &[TokenWithSpan]) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// The refusal of what is nested beyond [`limits::EXPR_DEPTH`].
+pub(super) fn too_deep(span: Range<usize>) -> SqlError {
+    let help = Some(format!("at most {} levels are allowed", limits::EXPR_DEPTH));
+    SqlError { span, message: "the expression is nested too deeply".to_string(), help }
 }
 
 /// Whether an expression, so many times over, has more nodes than an expression may have.
@@ -53,17 +63,12 @@ pub(super) fn is_too_large(expr: &Expr, times: usize) -> bool {
 fn nodes(expr: &Expr) -> usize {
     1 + match &expr.node {
         Node::Input(_) | Node::Literal(_) => 0,
-        Node::Negate(a)
-        | Node::Absolute(a)
-        | Node::SquareRoot(a)
-        | Node::Cast(a)
-        | Node::Not(a)
-        | Node::IsNull(a) => nodes(a),
-        Node::Arithmetic(_, a, b)
-        | Node::Divide(a, b)
-        | Node::Compare(_, a, b)
-        | Node::And(a, b)
-        | Node::Or(a, b) => nodes(a) + nodes(b),
+        Node::Negate(a) | Node::Absolute(a) | Node::SquareRoot(a) | Node::Cast(a) | Node::Not(a) | Node::IsNull(a) => {
+            nodes(a)
+        }
+        Node::Arithmetic(_, a, b) | Node::Divide(a, b) | Node::Compare(_, a, b) | Node::And(a, b) | Node::Or(a, b) => {
+            nodes(a) + nodes(b)
+        }
         Node::Case(branches, otherwise) => {
             branches.iter().map(|(condition, value)| nodes(condition) + nodes(value)).sum::<usize>() + nodes(otherwise)
         }

@@ -121,9 +121,7 @@ fn syntax(sql: &str, parser: &Parser<'_>, error: ParserError) -> SqlError {
     let text = match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
         ParserError::RecursionLimitExceeded => {
-            let span = place::range(sql, parser.get_current_token().span);
-            let help = Some(format!("at most {} levels are allowed", limits::EXPR_DEPTH));
-            return SqlError { span, message: "the expression is nested too deeply".to_string(), help };
+            return extent::too_deep(place::range(sql, parser.get_current_token().span));
         }
     };
     let (message, span) = place::split_location(sql, &text);

@@ -3,8 +3,9 @@
 //! The parser's spans leave out much of what was written (of a CAST all but its argument, of a call its parentheses), so
 //! the words around a span are looked at again where an expression is to be shown whole.
 
-use sqlparser::ast::{CastKind, Expr as Ast, FunctionArg, GroupByExpr, ObjectName, SelectItem, Spanned, TableFactor};
-use sqlparser::ast::TableWithJoins;
+use sqlparser::ast::{
+    CastKind, Expr as Ast, Function, GroupByExpr, ObjectName, SelectItem, Spanned, TableFactor, TableWithJoins,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 use std::ops::Range;
@@ -21,6 +22,12 @@ impl Piece for Ast {
     }
 }
 
+impl Piece for Function {
+    fn bytes(&self, sql: &str) -> Range<usize> {
+        Words::of(sql).call(self)
+    }
+}
+
 macro_rules! as_the_parser_says {
     ($($piece:ty),*) => {
         $(impl Piece for $piece {
@@ -32,15 +39,6 @@ macro_rules! as_the_parser_says {
 }
 
 as_the_parser_says!(GroupByExpr, ObjectName, TableWithJoins);
-
-impl Piece for FunctionArg {
-    fn bytes(&self, sql: &str) -> Range<usize> {
-        match self {
-            FunctionArg::Unnamed(sqlparser::ast::FunctionArgExpr::Expr(expr)) => expr.bytes(sql),
-            _ => range(sql, self.span()),
-        }
-    }
-}
 
 impl Piece for SelectItem {
     fn bytes(&self, sql: &str) -> Range<usize> {
@@ -92,19 +90,7 @@ impl<'a> Words<'a> {
                 let inner = self.expression(inner);
                 self.enclosing(inner.clone()).map_or(inner, |around| around.0)
             }
-            Ast::Function(call) => {
-                let from = range(self.sql, call.name.span());
-                let mut end = self.closing(from.end).unwrap_or(from.end);
-                // FILTER (...), OVER (...) and the like belong to it.
-                while let Some((_, word)) = self.words.iter().find(|(_, word)| word.start >= end) {
-                    end = match self.sql[word.clone()].to_ascii_uppercase().as_str() {
-                        "FILTER" | "OVER" => self.closing(word.end).unwrap_or(word.end),
-                        "IGNORE" | "RESPECT" | "NULLS" => word.end,
-                        _ => break,
-                    };
-                }
-                from.start..end
-            }
+            Ast::Function(call) => self.call(call),
             Ast::Cast { kind: CastKind::DoubleColon, expr, .. } => {
                 let from = self.expression(expr);
                 let ty = self.words.iter().filter(|(_, word)| word.start >= from.end).nth(1);
@@ -118,7 +104,8 @@ impl<'a> Words<'a> {
             | Ast::Substring { expr, .. }
             | Ast::Trim { expr, .. } => {
                 let inner = self.expression(expr);
-                self.enclosing(inner.clone()).map_or(inner, |(around, before)| before.unwrap_or(around.start)..around.end)
+                self.enclosing(inner.clone())
+                    .map_or(inner, |(around, before)| before.unwrap_or(around.start)..around.end)
             }
             Ast::UnaryOp { expr, .. } => {
                 let inner = self.expression(expr);
@@ -131,6 +118,16 @@ impl<'a> Words<'a> {
                 let last = list.last().map_or(from.clone(), |last| self.expression(last));
                 from.start..self.enclosing(last.clone()).map_or(last.end, |around| around.0.end)
             }
+            Ast::InSubquery { expr, subquery, .. } => {
+                let inner = range(self.sql, subquery.span());
+                self.expression(expr).start..self.enclosing(inner.clone()).map_or(inner.end, |around| around.0.end)
+            }
+            Ast::Exists { subquery, .. } | Ast::Subquery(subquery) => {
+                let inner = range(self.sql, subquery.span());
+                let exists = matches!(ast, Ast::Exists { .. });
+                self.enclosing(inner.clone())
+                    .map_or(inner, |(around, before)| before.filter(|_| exists).unwrap_or(around.start)..around.end)
+            }
             Ast::Interval(interval) => {
                 let inner = self.expression(&interval.value);
                 let unit = interval.leading_field.is_some();
@@ -141,6 +138,21 @@ impl<'a> Words<'a> {
             Ast::Like { expr, pattern, .. } => self.expression(expr).start..self.expression(pattern).end,
             _ => raw,
         }
+    }
+
+    /// A call with its arguments and what stands behind them.
+    fn call(&self, call: &Function) -> Range<usize> {
+        let from = range(self.sql, call.name.span());
+        let mut end = self.closing(from.end).unwrap_or(from.end);
+        // FILTER (...), OVER (...) and the like belong to it.
+        while let Some((_, word)) = self.words.iter().find(|(_, word)| word.start >= end) {
+            end = match self.sql[word.clone()].to_ascii_uppercase().as_str() {
+                "FILTER" | "OVER" => self.closing(word.end).unwrap_or(word.end),
+                "IGNORE" | "RESPECT" | "NULLS" => word.end,
+                _ => break,
+            };
+        }
+        from.start..end
     }
 
     /// Where the word before a place begins.
@@ -179,7 +191,8 @@ impl<'a> Words<'a> {
 
     /// Where the clause ends that a place is in.
     fn clause_end(&self, place: usize) -> usize {
-        let ends = |word: &str| ["WHERE", "GROUP", "HAVING", "ORDER", "LIMIT"].contains(&word.to_ascii_uppercase().as_str());
+        let ends =
+            |word: &str| ["WHERE", "GROUP", "HAVING", "ORDER", "LIMIT"].contains(&word.to_ascii_uppercase().as_str());
         let inside = self.words.iter().filter(|(_, word)| word.start >= place);
         let inside = inside.take_while(|(_, word)| !ends(&self.sql[word.clone()]));
         inside.last().map_or(place, |(_, word)| word.end)

@@ -46,7 +46,9 @@ fn word(sql: &str, keyword: &str) -> Range<usize> {
         match &token.token {
             Token::LParen => depth += 1,
             Token::RParen => depth -= 1,
-            other if depth == 0 && other.to_string().eq_ignore_ascii_case(first) => return place::range(sql, token.span),
+            other if depth == 0 && other.to_string().eq_ignore_ascii_case(first) => {
+                return place::range(sql, token.span);
+            }
             _ => {}
         }
     }

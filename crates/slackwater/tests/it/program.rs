@@ -80,10 +80,21 @@ impl Place {
     /// Runs it with something on its standard input.
     pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
         let mut command = self.command(args);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         // It may stop before it has read all, which closes the pipe.
         let _ = child.stdin.take().expect("a pipe").write_all(input);
         ran(child.wait_with_output().expect("it ends"))
+    }
+
+    /// Runs it with a standard output that nobody reads any more.
+    pub fn run_unread(&self, args: &[&str]) -> Ran {
+        ran(self.command(args).stdout(closed()).stderr(Stdio::piped()).output().expect("the binary runs"))
+    }
+
+    /// Runs it with nobody who reads its standard output or its standard error; gives the exit code.
+    pub fn run_unheard(&self, args: &[&str]) -> i32 {
+        ran(self.command(args).stdout(closed()).stderr(closed()).output().expect("the binary runs")).code
     }
 
     /// Runs a shell's line here; `$SLACKWATER` is the binary.
@@ -102,7 +113,8 @@ impl Place {
         assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
         let summary = conserved(&ran.err);
         let (bytes, refused) = (self.read("out.ndjson"), lines(&self.read("refused.ndjson")));
-        let set_aside = summary["quarantined"].as_u64().expect("a count") + summary["conflicts"].as_u64().expect("a count");
+        let set_aside =
+            summary["quarantined"].as_u64().expect("a count") + summary["conflicts"].as_u64().expect("a count");
         assert_eq!(refused.len() as u64, set_aside, "each refused event and each loser of a conflict has its line");
         Folded { summary, rows: lines(&bytes), bytes, refused }
     }
@@ -120,6 +132,12 @@ fn ran(output: Output) -> Ran {
     let ran = Ran { code, out: text(output.stdout), err: text(output.stderr) };
     assert!(!ran.err.contains("panicked") && ran.code != 101, "it panicked: {ran:?}");
     ran
+}
+
+/// A pipe whose reader is gone.
+fn closed() -> Stdio {
+    let (_, writer) = std::io::pipe().expect("a pipe");
+    writer.into()
 }
 
 /// Lines, each with its end.

@@ -18,7 +18,10 @@ fn data() -> Option<PathBuf> {
     if folder.join("truth").is_dir() {
         return Some(folder);
     }
-    println!("skipped: there are no real events in {}; set SLACKWATER_DATA to a folder that has them", folder.display());
+    println!(
+        "skipped: there are no real events in {}; set SLACKWATER_DATA to a folder that has them",
+        folder.display()
+    );
     None
 }
 
@@ -77,7 +80,8 @@ fn agrees(data: &Path, truth: &str, output: &Path, columns: &str) -> bool {
 fn compare(events: &str, truth: &str, window: &str, price: &str, size: &str) {
     let Some(data) = data() else { return };
     let header = unpacked(&data.join(format!("truth/{truth}.csv.gz")));
-    let header = String::from_utf8_lossy(&header[..header.iter().position(|byte| *byte == b'\n').unwrap_or(0)]).into_owned();
+    let header =
+        String::from_utf8_lossy(&header[..header.iter().position(|byte| *byte == b'\n').unwrap_or(0)]).into_owned();
     let known: Vec<&str> = header.trim_end().split(',').collect();
     let place = Place::with(&config("float64", "float64", window, OVER_DOUBLES));
     let input = format!("trades={}", text(&data.join(events)));
@@ -136,7 +140,8 @@ fn a_week_of_a_share_gives_the_same_bytes_however_it_is_fed() {
     let bytes = unpacked(&data.join("bac_trades.csv.gz"));
     let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     let header = lines.remove(0);
-    let place = Place::with(&config("decimal(18,8)", "float64", "1 minute", &format!("{OVER_DOUBLES}, sum(price) AS exact")));
+    let place =
+        Place::with(&config("decimal(18,8)", "float64", "1 minute", &format!("{OVER_DOUBLES}, sum(price) AS exact")));
     let write = |name: &str, places: &mut dyn Iterator<Item = usize>| {
         let rows = places.flat_map(|place| [lines[place], b"\n"].concat());
         place.write(name, [header, b"\n"].concat().into_iter().chain(rows).collect::<Vec<u8>>());

@@ -22,7 +22,8 @@ fn undigested(text: &str, mark: &str) -> Vec<String> {
 
 #[test]
 fn a_row_has_its_columns_in_the_order_of_the_design() {
-    let select = format!("SELECT last(f) AS f, max(price) AS p, count(*) > 1 AS many, max(ts) AS t, avg(price) AS m {DAY}");
+    let select =
+        format!("SELECT last(f) AS f, max(price) AS p, count(*) > 1 AS many, max(ts) AS t, avg(price) AS m {DAY}");
     let events = "{\"id\":1,\"ts\":5,\"symbol\":\"A\",\"price\":-0.5,\"f\":1e21}\n{\"id\":2,\"ts\":6}\n";
     assert_eq!(
         undigested(&output(&select, events, "o.ndjson"), ",\"digest\":\""),
@@ -43,7 +44,18 @@ fn a_row_has_its_columns_in_the_order_of_the_design() {
 
 #[test]
 fn texts_are_escaped_so_that_any_reader_gets_them_back() {
-    for text in ["\"quoted\"", "back\\slash", "line\nend", "tab\there", "\u{1}\u{7f}", "comma, and \"both\"", "naïve ☃ 🦀", "\r", "\u{2028}", " "] {
+    for text in [
+        "\"quoted\"",
+        "back\\slash",
+        "line\nend",
+        "tab\there",
+        "\u{1}\u{7f}",
+        "comma, and \"both\"",
+        "naïve ☃ 🦀",
+        "\r",
+        "\u{2028}",
+        " ",
+    ] {
         let event = serde_json::json!({"id": 1, "ts": 1, "symbol": text}).to_string() + "\n";
         let select = format!("SELECT count(*) AS n {DAY}");
         let row = &lines(&output(&select, &event, "o.ndjson"))[0];
@@ -57,7 +69,9 @@ fn texts_are_escaped_so_that_any_reader_gets_them_back() {
 
 #[test]
 fn doubles_are_the_shortest_text_that_reads_back_to_the_same_bits() {
-    for text in ["0.1", "5e-324", "1.7976931348623157e+308", "123456789.125", "1e-7", "0.30000000000000004", "100.0", "-2.5"] {
+    for text in
+        ["0.1", "5e-324", "1.7976931348623157e+308", "123456789.125", "1e-7", "0.30000000000000004", "100.0", "-2.5"]
+    {
         let event = format!("{{\"id\":1,\"ts\":1,\"f\":{text}}}\n");
         let written = output(&format!("SELECT last(f) AS f {DAY}"), &event, "o.ndjson");
         let shown = written.split("\"f\":").nth(1).and_then(|rest| rest.split(',').next()).expect("the column");
@@ -75,7 +89,9 @@ fn output_packs_itself_by_its_name() {
         assert_eq!(place.run(&["fold", "-c", "c.toml", "--out", out, "--input", "trades=t.ndjson"]).code, 0);
     }
     let plain = place.read("o.ndjson");
-    let unpacked = std::io::read_to_string(flate2::read::GzDecoder::new(&std::fs::read(place.path("o.ndjson.gz")).expect("there")[..]));
+    let unpacked = std::io::read_to_string(flate2::read::GzDecoder::new(
+        &std::fs::read(place.path("o.ndjson.gz")).expect("there")[..],
+    ));
     assert_eq!(unpacked.expect("gzip"), plain);
     let unpacked = zstd::decode_all(&std::fs::read(place.path("o.ndjson.zst")).expect("there")[..]);
     assert_eq!(unpacked.expect("zstd"), plain.into_bytes());

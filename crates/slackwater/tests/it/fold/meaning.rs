@@ -97,7 +97,10 @@ fn a_conflict_has_one_winner_in_either_order_and_its_loser_is_in_quarantine() {
         let folded = Place::with(TRADES).fold_lines(&order);
         assert_eq!(folded.summary["conflicts"], 1);
         let [loser] = &folded.refused[..] else { panic!("one loser") };
-        assert_eq!((&loser["reason"], &loser["source"], &loser["file"]), (&"conflict".into(), &"trades".into(), &"events.ndjson".into()));
+        assert_eq!(
+            (&loser["reason"], &loser["source"], &loser["file"]),
+            (&"conflict".into(), &"trades".into(), &"events.ndjson".into())
+        );
         let line = order.iter().position(|event| event.contains("\"id\":1,") && event.contains(&loser_price(loser)));
         assert_eq!(loser["line"], line.expect("it is one of them") as u64 + 1, "where the loser stood");
         results.push((folded.bytes, loser["content"].to_string()));
@@ -115,11 +118,13 @@ fn loser_price(loser: &serde_json::Value) -> String {
 #[test]
 fn a_conflict_below_the_newest_version_is_only_superseded() {
     let time = "2026-01-05T10:00:00Z";
-    let events = [trade(1, time, "1"), trade(1, time, "2"), versioned(1, 2, time, r#""symbol":"A","price":3,"size":1"#)];
+    let events =
+        [trade(1, time, "1"), trade(1, time, "2"), versioned(1, 2, time, r#""symbol":"A","price":3,"size":1"#)];
     let mut results = Vec::new();
     for order in orders(&events) {
         let folded = Place::with(TRADES).fold_lines(&order);
-        let sum = folded.summary["superseded"].as_u64().unwrap_or(0) + folded.summary["conflicts"].as_u64().unwrap_or(0);
+        let sum =
+            folded.summary["superseded"].as_u64().unwrap_or(0) + folded.summary["conflicts"].as_u64().unwrap_or(0);
         assert_eq!((&folded.summary["facts"], sum), (&1.into(), 2), "{order:?}: {}", folded.summary);
         results.push(folded.bytes);
     }
@@ -167,7 +172,10 @@ fn a_higher_version_brings_a_retracted_fact_back() {
     let time = "2026-01-05T10:00:00Z";
     let back = versioned(1, 3, time, r#""symbol":"A","price":5,"size":1"#);
     for order in orders(&[trade(1, time, "1"), retraction(1, 2), back]) {
-        assert_eq!(bars(&Place::with(TRADES).fold_lines(&order)), ["2026-01-05T10:00:00Z A 5.0000 5.0000 5.0000 5.0000 1.0000 1"]);
+        assert_eq!(
+            bars(&Place::with(TRADES).fold_lines(&order)),
+            ["2026-01-05T10:00:00Z A 5.0000 5.0000 5.0000 5.0000 1.0000 1"]
+        );
     }
 }
 
@@ -245,7 +253,9 @@ fn composite_content_and_position_identities_tell_events_apart_by_what_they_name
         r#"{"id":1,"venue":"X","ts":1,"price":1}"#,
         r#"{"id":1,"venue":"X","ts":1,"price":2}"#,
     ];
-    let plain = TRADES.replace("version = \"v\"\nop = \"op\"\norigin = \"venue\"\n", "").replace("origin = \"venue\"\nversion = \"v\"\nop = \"op\"\n", "");
+    let plain = TRADES
+        .replace("version = \"v\"\nop = \"op\"\norigin = \"venue\"\n", "")
+        .replace("origin = \"venue\"\nversion = \"v\"\nop = \"op\"\n", "");
     let facts = |identity: &str| {
         let place = Place::with(&plain.replace("identity = \"id\"", &format!("identity = {identity}")));
         let folded = place.fold_lines(&events);

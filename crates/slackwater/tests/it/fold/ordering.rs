@@ -101,7 +101,8 @@ fn a_sequence_comes_before_the_id_only_where_it_is_the_order() {
 fn a_sequence_is_content_only_where_it_is_the_order() {
     let sequenced = TRADES.replace("size = \"decimal(18,4)?\"", "size = \"decimal(18,4)?\"\nseq = \"u64?\"");
     let sequenced = sequenced.replace("op = \"op\"\n", "op = \"op\"\nsequence = \"seq\"\n");
-    let twice = [r#"{"id":1,"venue":"X","ts":5,"seq":1,"price":1}"#, r#"{"id":1,"venue":"X","ts":5,"seq":2,"price":1}"#];
+    let twice =
+        [r#"{"id":1,"venue":"X","ts":5,"seq":1,"price":1}"#, r#"{"id":1,"venue":"X","ts":5,"seq":2,"price":1}"#];
     let folded = Place::with(&sequenced).fold_lines(&twice);
     assert_eq!((&folded.summary["duplicates"], &folded.summary["conflicts"]), (&1.into(), &0.into()));
     let ordered = sequenced.replace("sequence = \"seq\"\n", "sequence = \"seq\"\norder = \"sequence\"\n");

@@ -65,7 +65,10 @@ fn smallest_and_largest_follow_the_type_of_their_values() {
     assert_eq!(columns("min(symbol) AS a, max(symbol) AS b", &THREE), r#""a":"a","b":"c""#);
     assert_eq!(columns("min(f) AS a, max(u) AS b", &THREE), r#""a":0.1,"b":18446744073709551615"#);
     assert_eq!(columns("min(ok) AS a, max(ok) AS b", &THREE), r#""a":false,"b":true"#);
-    assert_eq!(columns("min(ts) AS a, max(ts) AS b", &THREE), r#""a":"1970-01-01T00:00:00Z","b":"1970-01-01T00:00:02Z""#);
+    assert_eq!(
+        columns("min(ts) AS a, max(ts) AS b", &THREE),
+        r#""a":"1970-01-01T00:00:00Z","b":"1970-01-01T00:00:02Z""#
+    );
     assert_eq!(columns("min(size) AS a, max(n) AS b", &THREE), r#""a":"10.00","b":5"#);
 }
 
@@ -103,7 +106,11 @@ fn a_sample_of_one_has_no_variance() {
 fn weighted_means_and_products_leave_out_rows_with_a_null() {
     assert_eq!(value("sum_product(price, size)", &THREE), "\"130.000000\"");
     assert_eq!(value("wavg(price, size)", &THREE), "3.25");
-    assert_eq!(value("wavg(size, price)", &THREE), "26.0", "(10 + 120) / (1 + 4): the row without a size counts nowhere");
+    assert_eq!(
+        value("wavg(size, price)", &THREE),
+        "26.0",
+        "(10 + 120) / (1 + 4): the row without a size counts nowhere"
+    );
     assert_eq!(value("sum_product(f, g)", &THREE), "2.2", "0.1 + 0.6 + 1.5, exact before the one rounding");
     assert_eq!(value("wavg(price, g)", &THREE), "3.0");
     assert_eq!(value("wavg(f, price)", &THREE), "0.24285714285714285");
@@ -184,7 +191,8 @@ fn a_second_cast_rounds_a_second_time() {
 #[test]
 fn division_by_zero_is_null_and_counted() {
     let zero = [r#""price":1,"size":0,"f":1,"g":0"#];
-    for expr in ["sum(price) / sum(size)", "sum(f) / sum(g)", "last(price / size)", "last(f / g)", "1 / (count(*) - 1)"] {
+    for expr in ["sum(price) / sum(size)", "sum(f) / sum(g)", "last(price / size)", "last(f / g)", "1 / (count(*) - 1)"]
+    {
         assert_eq!(value(expr, &zero), "null", "{expr}");
         assert_eq!(faults(expr, &zero), 1, "{expr}");
     }

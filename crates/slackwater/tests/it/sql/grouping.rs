@@ -106,7 +106,10 @@ fn having_takes_only_rows_for_which_it_is_true() {
 #[test]
 fn a_source_can_have_an_alias_and_its_names_stand_before_fields() {
     let expected = [r#""venue":"X" | "x":"7.0000""#, r#""venue":"Y" | "x":"3.0000""#];
-    check("SELECT t.venue, sum(t.price) AS x FROM trades AS t GROUP BY t.venue, tumble(t.ts, INTERVAL '1 day')", &expected);
+    check(
+        "SELECT t.venue, sum(t.price) AS x FROM trades AS t GROUP BY t.venue, tumble(t.ts, INTERVAL '1 day')",
+        &expected,
+    );
     check("SELECT t.venue, sum(price) AS x FROM trades t GROUP BY venue, DAY", &expected);
     check("SELECT venue, sum(trades.price) AS x FROM trades GROUP BY trades.venue, DAY", &expected);
     check("SELECT \"venue\", sum(\"price\") AS \"x\" FROM \"trades\" GROUP BY \"venue\", DAY", &expected);

@@ -83,10 +83,11 @@ fn fold(sql: &str, events: &[&str]) -> (Plan, Folded) {
     let chunks = FileChunks::from_reader(0, Format::Json, "events", schema, bytes, 64).expect("bytes can be read");
     let formats = [Format::Json, Format::Json];
     let arrangement = Arrangement { threads: 1, shards: 2 };
-    let folded: Result<Folded, InputError> = engine::fold(&plan, &formats, vec![chunks], arrangement, &Gauge::default(), |refused| {
-        assert!(refused.is_empty(), "the events of a test are sound: {refused:?}");
-        Ok(())
-    });
+    let folded: Result<Folded, InputError> =
+        engine::fold(&plan, &formats, vec![chunks], arrangement, &Gauge::default(), |refused| {
+            assert!(refused.is_empty(), "the events of a test are sound: {refused:?}");
+            Ok(())
+        });
     let folded = folded.expect("bytes can be read");
     (plan, folded)
 }
@@ -97,7 +98,8 @@ fn rows(sql: &str, events: &[&str]) -> Vec<String> {
     let row = |row| {
         let mut line = String::new();
         render::ndjson(&plan, row, &mut line);
-        let (head, rest) = line.split_once(",\"tier\":\"final\",\"generation\":1,\"cause\":\"seal\"").expect("a final row");
+        let (head, rest) =
+            line.split_once(",\"tier\":\"final\",\"generation\":1,\"cause\":\"seal\"").expect("a final row");
         let head = head.strip_prefix("{\"pipeline\":\"p\"").expect("its pipeline").trim_start_matches(',');
         let columns = rest.rsplit_once(",\"digest\"").expect("its digest").0.trim_start_matches(',');
         format!("{head} | {columns}")

@@ -20,7 +20,7 @@ fn deep_nesting_is_refused() {
     for depth in [65, 1_000, 10_000] {
         too_large(&format!("{}1{}", "(".repeat(depth), ")".repeat(depth)), "nested too deeply");
         too_large(&format!("{}1", "(".repeat(depth)), "nested too deeply");
-        // The parser has taken back what it tried, so these are told less well.
+        // The parser has taken back what it tried, so the reason it gives is another.
         assert!(plan(&with(&format!("{}ok", "NOT ".repeat(depth)))).is_err());
         assert!(plan(&with(&format!("{}price", "- ".repeat(depth)))).is_err());
     }
@@ -47,6 +47,8 @@ fn long_chains_of_operators_are_refused_before_they_are_deep() {
 fn chains_of_a_length_that_people_write_are_computed() {
     let sum = format!("last(f{})", " + f".repeat(200));
     assert_eq!(value(&sum, &[r#""f":1"#]), "201.0");
+    let longest = format!("last(f{})", " + f".repeat(980));
+    assert_eq!(value(&longest, &[r#""f":1"#]), "981.0", "and one that is just not too long");
     let any = vec!["symbol = 'x'"; 200].join(" OR ");
     assert_eq!(value(&format!("last({any})"), &[r#""symbol":"x""#]), "true");
 }
