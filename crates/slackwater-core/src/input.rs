@@ -307,7 +307,7 @@ impl Batch {
             _ => return reader.fail("a row or a refusal"),
         };
         let content = reader.bytes()?;
-        if !Row::check(schema, content) {
+        if !Row::check(schema, content) || Row::new(schema, content).op() != Some(op) {
             return reader.fail("content of the source's schema");
         }
         let start = self.bytes.len();

@@ -84,6 +84,11 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Content or retraction, by the row's own word; none where its op has no meaning.
+    pub fn op(&self) -> Option<Op> {
+        self.schema.roles().op.map_or(Some(Op::Assert), |field| Op::parse(self.get(field)))
+    }
+
     /// The version as a rank: larger is newer; null is the lowest, as is a source without versions.
     pub fn version(&self) -> u64 {
         match self.schema.roles().version.map(|field| self.get(field)) {

@@ -3,6 +3,7 @@
 use super::{Contribution, Sign};
 use crate::codec::{CodecError, Reader, put_bytes};
 use crate::plan::Expr;
+use crate::plan::expr::Node;
 use crate::value::{Scalar, Type, Value};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -55,7 +56,9 @@ pub(super) fn update<'a>(
 ) -> bool {
     let time = row.time();
     // Most rows are settled by their time alone, before value and tie are even looked at.
+    // An expression that may make nulls is asked of every row, so that what is counted of it depends on the rows alone.
     if let Some(edge) = held
+        && matches!(expr.node, Node::Input(_))
         && time.cmp(&edge.time) == wins.reverse()
     {
         return true;

@@ -36,7 +36,7 @@ pub fn finish<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Fault
             }
             let of = n as u64 - u64::from(*sample);
             let ratio = variance(Signed::of(&states[*sum]), Signed::of(&states[*squares]), (n as u64, of), *scale);
-            ratio.map_or_else(not_a_number, |ratio| leave(&ratio, *root, result.ty))
+            ratio.map_or_else(|| not_a_number(result.ty), |ratio| leave(&ratio, *root, result.ty))
         }
         Finish::Weighted { products, weights, count: n, scale, weight_scale } => {
             if count(&states[*n]) == 0 {
@@ -66,7 +66,10 @@ fn total<'a>(state: &Accumulator, ty: Type) -> Value<'a> {
 }
 
 /// Infinities or NaN among float inputs leave no exact value behind.
-fn not_a_number<'a>() -> Value<'a> {
+fn not_a_number<'a>(ty: Type) -> Value<'a> {
+    if matches!(ty, Type::Decimal { .. }) {
+        return Value::Null;
+    }
     Value::F64(f64::from_bits(0x7ff8_0000_0000_0000))
 }
 
@@ -113,7 +116,7 @@ fn ratio(negative: bool, num: Nat, exponent: i64, den: Nat, scale: u32) -> Ratio
 fn mean<'a>(sum: &Accumulator, n: i64, scale: u8, ty: Type) -> Value<'a> {
     let Some(sum) = Signed::of(sum) else {
         let Accumulator::Float(sum) = sum else { unreachable!("only doubles can be infinite") };
-        return Value::F64(sum.to_f64());
+        return if matches!(ty, Type::Decimal { .. }) { Value::Null } else { Value::F64(sum.to_f64()) };
     };
     let den = Nat::from(n as u64);
     leave(&ratio(sum.negative, sum.magnitude, sum.exponent, den, scale.into()), false, ty)
@@ -136,7 +139,7 @@ fn weighted<'a>(
     (weights, weight_scale): (&Accumulator, u8),
     ty: Type,
 ) -> Value<'a> {
-    let (Some(x), Some(w)) = (Signed::of(products), Signed::of(weights)) else { return not_a_number() };
+    let (Some(x), Some(w)) = (Signed::of(products), Signed::of(weights)) else { return not_a_number(ty) };
     if w.is_zero() {
         return Value::Null;
     }

@@ -12,6 +12,7 @@ pub use finish::finish;
 
 use crate::codec::{CodecError, Reader, put_signed, put_varint};
 use crate::number::{FloatSum, I384};
+use crate::plan::expr::Node;
 use crate::plan::{Accumulate, Expr, State};
 use crate::planted::{self, Bug};
 use crate::value::{Scalar, Type, Value};
@@ -274,9 +275,9 @@ fn add_product<'a>(sum: &mut I384, sign: Sign, (x, y): (&'a Expr, &'a Expr), row
 
 #[inline]
 fn extreme<'a>(held: &mut Scalar, wins: Ordering, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) -> bool {
-    // Most rows change nothing, and for exact numbers that is seen without making a value.
-    if let (Scalar::Plain(Value::Decimal(held)), Some(number)) = (&*held, row.number(x))
-        && number.cmp(held) == wins.reverse()
+    // Most rows change nothing, and for a decimal field that is seen without making a value.
+    if let (Scalar::Plain(Value::Decimal(held)), Node::Input(_)) = (&*held, &x.node)
+        && row.number(x).is_some_and(|number| number.cmp(held) == wins.reverse())
     {
         return true;
     }

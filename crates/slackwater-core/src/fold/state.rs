@@ -5,7 +5,8 @@ use super::{Fold, Settled};
 use crate::aggregate::Accumulator;
 use crate::codec::{CodecError, Reader, put_bytes, put_signed, put_varint};
 use crate::delta::Cause;
-use crate::plan::Plan;
+use crate::plan::{Pipeline, Plan};
+use crate::value::Value;
 use crate::window::Window;
 use alloc::vec::Vec;
 
@@ -61,10 +62,17 @@ impl Fold {
         if self.groups.last().is_some_and(|last| (last.pipeline, &*last.key) >= (number, key)) {
             return reader.fail("groups in order");
         }
+        if !is_key(pipeline, key) {
+            return reader.fail("a key of its pipeline");
+        }
         let group = self.groups.len() as u32;
         self.groups.push(Group::new(number, key));
         self.table.insert(xxhash_rust::xxh3::xxh3_64_with_seed(key, number.into()), group);
-        for _ in 0..reader.varint()? {
+        let windows = reader.varint()?;
+        if windows == 0 {
+            return reader.fail("a key with a window");
+        }
+        for _ in 0..windows {
             let window =
                 Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) };
             let last = self.groups[group as usize].windows.last_key_value();
@@ -74,6 +82,9 @@ impl Fold {
             let at = self.new_cell(pipeline, number, group, window);
             let cell = &mut self.cells[at as usize];
             cell.decode(pipeline, reader)?;
+            if !cell.counts() {
+                return reader.fail("a window with facts or a seal");
+            }
             let (sealed, changed) = (cell.sealed.is_some(), cell.changed);
             if sealed {
                 let open = self.open.get_mut(&(number, window.end)).expect("a new cell is open");
@@ -122,17 +133,20 @@ impl Cell {
     }
 
     /// The rest of a cell, behind its window.
-    fn decode(&mut self, pipeline: &crate::plan::Pipeline, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+    fn decode(&mut self, pipeline: &Pipeline, reader: &mut Reader<'_>) -> Result<(), CodecError> {
         self.rows = reader.signed()?;
         self.late = false;
         match reader.byte()? {
             0 => {}
             1 => {
                 let generation = reader.varint()?;
-                let removed = reader.byte()? == 1;
+                let removed = flag(reader)?;
                 self.sealed = Some(Sealed { generation, removed, digest: reader.array()? });
-                self.changed = reader.byte()? == 1;
+                self.changed = flag(reader)?;
                 self.cause = decode_cause(reader)?;
+                if self.cause.is_some() && !self.changed {
+                    return reader.fail("a cause of a change only");
+                }
             }
             2 => {
                 self.late = true;
@@ -144,6 +158,21 @@ impl Cell {
             *held = Accumulator::decode(reader, &state.kind)?;
         }
         Ok(())
+    }
+}
+
+/// Whether these bytes are a value for each group-by column.
+fn is_key(pipeline: &Pipeline, key: &[u8]) -> bool {
+    let mut reader = Reader::new(key);
+    let sound = pipeline.key.iter().all(|column| Value::decode(&mut reader, column.expr.ty).is_ok());
+    sound && reader.finish().is_ok()
+}
+
+fn flag(reader: &mut Reader<'_>) -> Result<bool, CodecError> {
+    match reader.byte()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => reader.fail("0 or 1"),
     }
 }
 
