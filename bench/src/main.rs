@@ -58,7 +58,10 @@ const STAGES: [(&str, &str, &str); 6] = [
 fn w1(trades: u64, runs: u64) -> io::Result<()> {
     let file = data(trades)?;
     println!("W1: {trades} trades, {} MiB of NDJSON; medians of {runs}", fs::metadata(&file)?.len() >> 20);
-    println!("{:<10} {:>7} {:>12} {:>8} {:>8} {:>9}  what", "stage", "threads", "events/s", "wall s", "CPU s", "peak MiB");
+    println!(
+        "{:<10} {:>7} {:>12} {:>8} {:>8} {:>9}  what",
+        "stage", "threads", "events/s", "wall s", "CPU s", "peak MiB"
+    );
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); STAGES.len()];
     // Stages in turn, run by run, so that a slow minute of the machine falls on all of them.
     for _ in 0..runs.max(1) {

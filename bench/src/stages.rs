@@ -19,7 +19,8 @@ use std::time::Instant;
 /// Runs a stage and prints: events, wall seconds, CPU seconds, peak MiB.
 pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
     let threads: usize = threads.parse().map_err(io::Error::other)?;
-    let config = config::load(include_str!("../w1.toml"), "w1.toml").map_err(|errors| io::Error::other(errors.render(false)))?;
+    let config =
+        config::load(include_str!("../w1.toml"), "w1.toml").map_err(|errors| io::Error::other(errors.render(false)))?;
     let rows = if stage == "hand loop" { decoded(&config, file)? } else { Vec::new() };
     let (cpu, watch) = (cpu_seconds()?, Instant::now());
     let events = match stage {
@@ -74,7 +75,8 @@ fn fold(config: &Config, file: &Path, threads: usize) -> io::Result<u64> {
     let feeds = vec![open(config, file)?];
     let gauge = Gauge::default();
     let arrangement = Arrangement::of_threads(threads);
-    let folded = engine::fold(&config.plan, &formats, feeds, arrangement, &gauge, |_| Ok::<(), InputError>(())).map_err(io::Error::other)?;
+    let folded = engine::fold(&config.plan, &formats, feeds, arrangement, &gauge, |_| Ok::<(), InputError>(()))
+        .map_err(io::Error::other)?;
     assert!(folded.seen.counts()[0].balances() && !folded.finals.is_empty());
     Ok(folded.seen.counts()[0].received)
 }
@@ -89,7 +91,8 @@ struct Trade {
 }
 
 fn decoded(config: &Config, file: &Path) -> io::Result<Vec<Trade>> {
-    let number = |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |n, d| n * 10 + i64::from(d - b'0'));
+    let number =
+        |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |n, d| n * 10 + i64::from(d - b'0'));
     let mut rows = Vec::new();
     for chunk in chunks(config, file)? {
         let chunk = chunk?;

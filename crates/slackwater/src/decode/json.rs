@@ -6,9 +6,9 @@
 
 use super::text::set_number;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
+use slackwater_core::builder::RowBuilder;
 use slackwater_core::limits;
 use slackwater_core::poison::{Reason, Refusal};
-use slackwater_core::builder::RowBuilder;
 use slackwater_core::schema::Schema;
 use slackwater_core::value::Type;
 use std::cmp::Ordering;

@@ -3,11 +3,11 @@
 //! A reader cuts its bytes at record borders ([`frame`]) into [`Chunk`]s; a [`Decoder`] turns each into a batch of the
 //! core. Every record becomes one entry, a row or a refusal with its bytes; only blank lines are no events.
 
+use slackwater_core::builder::RowBuilder;
 use slackwater_core::input::{Batch, Position};
 use slackwater_core::limits;
 use slackwater_core::plan::Source;
 use slackwater_core::poison::{Reason, Refusal};
-use slackwater_core::builder::RowBuilder;
 use std::sync::Arc;
 
 pub mod csv;

@@ -1,9 +1,9 @@
 //! A field's value from the text of it: what JSON numbers, quoted numbers and CSV cells share.
 
 use memchr::memchr;
+use slackwater_core::builder::RowBuilder;
 use slackwater_core::number::decimal::{self, DecimalError};
 use slackwater_core::poison::Reason;
-use slackwater_core::builder::RowBuilder;
 use slackwater_core::time::{self, TimeError};
 use slackwater_core::value::Type;
 
