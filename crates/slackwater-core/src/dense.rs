@@ -14,18 +14,17 @@ const TRIAL: usize = 256;
 /// Ids that a page must hold on average to be worth its room: a table entry takes about three times that of an id here.
 const WORTH: usize = 24;
 
-/// Maps (scope, id) to a number; the scope is whatever ids are unique within.
+/// Maps (source, origin, id) to a number.
 #[derive(Debug, Default)]
 pub(crate) struct Dense {
     pages: Table,
-    /// Scope bytes of each page, with the page's place in it behind them.
-    owners: Vec<Box<[u8]>>,
+    /// Source and origin of each page, and which run of their ids it holds.
+    owners: Vec<(u16, Box<[u8]>, u64)>,
     /// Number + 1 for each id of each page; zero is none.
     slots: Vec<[u32; PAGE]>,
     used: usize,
     /// Set once and for ever: an id without a page never gets one, so it is always looked for in the same place.
     sparse: bool,
-    scratch: Vec<u8>,
 }
 
 /// Where an id is, or would be.
@@ -38,16 +37,16 @@ pub(crate) enum Seat {
 }
 
 impl Dense {
-    /// Where an id of a scope stands; `scope` appends the scope's bytes. A page is made for it if ids are dense so far.
+    /// Where an id stands. A page is made for it if ids are dense so far.
     #[inline]
-    pub fn seat(&mut self, id: u64, scope: impl FnOnce(&mut Vec<u8>)) -> Seat {
-        self.scratch.clear();
-        scope(&mut self.scratch);
-        self.scratch.extend_from_slice(&(id / PAGE as u64).to_le_bytes());
-        let hash = xxhash_rust::xxh3::xxh3_64(&self.scratch);
-        let within = (id % PAGE as u64) as usize;
-        let owner = |page: u32| *self.owners[page as usize] == *self.scratch;
-        if let Some(page) = self.pages.find(hash, owner) {
+    pub fn seat(&mut self, source: u16, origin: &[u8], id: u64) -> Seat {
+        let (run, within) = (id / PAGE as u64, (id % PAGE as u64) as usize);
+        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(origin, run ^ u64::from(source) << 48);
+        let owned = |page: u32| {
+            let (owner, of, holds) = &self.owners[page as usize];
+            *holds == run && *owner == source && **of == *origin
+        };
+        if let Some(page) = self.pages.find(hash, owned) {
             return Seat::Slot(page as usize, within);
         }
         let pages = self.owners.len();
@@ -56,7 +55,7 @@ impl Dense {
             return Seat::Nowhere;
         }
         self.pages.insert(hash, pages as u32);
-        self.owners.push(self.scratch.as_slice().into());
+        self.owners.push((source, origin.into(), run));
         self.slots.push([0; PAGE]);
         Seat::Slot(pages, within)
     }

@@ -3,7 +3,7 @@
 //! One belongs to each judge shard. It is a caller of the core: whoever keeps the index and the facts on disk answers
 //! the same questions, and nothing else changes.
 
-use crate::codec::{Reader, put_varint};
+use crate::codec::Reader;
 use crate::dense::{Dense, Seat};
 use crate::input::{Batch, Entry, Head, Position};
 use crate::judge::Known;
@@ -58,6 +58,32 @@ pub struct Fact<'a> {
     pub position: Position,
 }
 
+/// Flags, digest and seven varints at most.
+const HEADER_BYTES: usize = 1 + 16 + 7 * 10;
+
+/// The head of a record, put together before it is copied at once.
+struct Header {
+    bytes: [u8; HEADER_BYTES],
+    len: usize,
+}
+
+impl Header {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put(&[(value as u8 & 0x7f) | 0x80]);
+            value >>= 7;
+        }
+        self.put(&[value as u8]);
+    }
+}
+
 /// A record, read back.
 struct Record<'a> {
     live: bool,
@@ -80,12 +106,7 @@ impl Memory {
     #[inline]
     pub fn look_up(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Found {
         let row = Row::new(&plan.sources[usize::from(batch.source)].schema, batch.bytes(entry));
-        let seat = row.numeric_id().map_or(Seat::Nowhere, |id| {
-            self.dense.seat(id, |scope| {
-                scope.extend_from_slice(&batch.source.to_le_bytes());
-                row.put_origin(scope);
-            })
-        });
+        let seat = row.numeric_id().map_or(Seat::Nowhere, |id| self.dense.seat(batch.source, row.origin(), id));
         let known = match seat {
             Seat::Slot(page, slot) => {
                 let place = self.dense.get(page, slot);
@@ -166,8 +187,7 @@ impl Memory {
     fn append(&mut self, batch: &Batch, entry: &Entry, head: &Head) -> u32 {
         let content = batch.bytes(entry);
         let part = self.part(&batch.part);
-        // The header takes at most 80 bytes.
-        let room = content.len() + 80;
+        let room = content.len() + HEADER_BYTES + UNIT;
         assert!(room <= FACT_CHUNK, "an event's content fits in a chunk of the fact log");
         if self.chunks.last().is_none_or(|chunk| chunk.bytes.len() + room > FACT_CHUNK) {
             self.chunks.push(Chunk { bytes: Vec::with_capacity(FACT_CHUNK), times: (i64::MAX, i64::MIN) });
@@ -176,19 +196,18 @@ impl Memory {
         let chunk = &mut self.chunks[number];
         let at = chunk.bytes.len();
         let out = &mut chunk.bytes;
-        out.push(LIVE | if head.op == Op::Retract { RETRACTED } else { 0 });
-        out.extend_from_slice(&head.digest.to_le_bytes());
-        for number in [
-            u64::from(batch.source),
-            u64::from(batch.decoder),
-            head.version,
-            u64::from(part),
-            entry.position.offset,
-            entry.position.line,
-            content.len() as u64,
-        ] {
-            put_varint(out, number);
-        }
+        let flags = LIVE | if head.op == Op::Retract { RETRACTED } else { 0 };
+        let mut header = Header { bytes: [0; HEADER_BYTES], len: 0 };
+        header.put(&[flags]);
+        header.put(&head.digest.to_le_bytes());
+        header.varint(batch.source.into());
+        header.varint(batch.decoder.into());
+        header.varint(head.version);
+        header.varint(part.into());
+        header.varint(entry.position.offset);
+        header.varint(entry.position.line);
+        header.varint(content.len() as u64);
+        out.extend_from_slice(&header.bytes[..header.len]);
         out.extend_from_slice(content);
         out.resize(out.len().next_multiple_of(UNIT), 0);
         if head.op == Op::Assert {

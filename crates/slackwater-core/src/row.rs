@@ -78,10 +78,8 @@ impl<'a> Row<'a> {
     /// The event time, in nanoseconds since the epoch. Zero in a retraction, whose content is only its identity.
     #[inline]
     pub fn event_time(&self) -> i64 {
-        match self.get(self.schema.roles().event_time) {
-            Value::Time(time) => time,
-            _ => unreachable!("the event time is a required timestamp"),
-        }
+        let slot = self.schema.slot(self.schema.roles().event_time).expect("the event time is content");
+        i64::from_le_bytes(self.bytes(slot.offset))
     }
 
     /// Content or retraction, by the row's own word; none where its op has no meaning.
@@ -121,6 +119,17 @@ impl<'a> Row<'a> {
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    /// The origin's bytes as they stand in the content; empty where the source is its own origin. Never null.
+    #[inline]
+    pub fn origin(&self) -> &'a [u8] {
+        let Some(field) = self.schema.roles().origin else { return &[] };
+        let slot = self.schema.slot(field).expect("the origin is content");
+        match self.schema.fields()[field].ty {
+            Type::Text => self.text(slot),
+            _ => &self.content[slot.offset as usize..slot.offset as usize + usize::from(slot.width)],
         }
     }
 

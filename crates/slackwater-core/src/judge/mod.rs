@@ -113,18 +113,13 @@ pub struct Judge {
     counts: Vec<Counts>,
     /// By source.
     origins: Vec<Origins>,
-    scratch: Vec<u8>,
 }
 
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(plan: &Plan) -> Self {
         let sources = plan.sources.len();
-        Judge {
-            counts: vec![Counts::default(); sources],
-            origins: vec![Origins::default(); sources],
-            scratch: Vec::new(),
-        }
+        Judge { counts: vec![Counts::default(); sources], origins: vec![Origins::default(); sources] }
     }
 
     /// What must be known before [`Judge::step`] can judge these events: the identities of those that are rows and
@@ -169,9 +164,8 @@ impl Judge {
     fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
         let source = usize::from(batch.source);
         let reached = entry.arrival.map_or(time, |arrival| arrival.min(time));
-        self.scratch.clear();
-        Row::new(&plan.sources[source].schema, batch.bytes(entry)).put_origin(&mut self.scratch);
-        self.origins[source].advance(&self.scratch, reached);
+        let row = Row::new(&plan.sources[source].schema, batch.bytes(entry));
+        self.origins[source].advance(row.origin(), reached);
     }
 
     /// Counters by source.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     table: Table,
-    /// An origin's ordered bytes, and its frontier in nanoseconds since the epoch.
+    /// An origin's bytes, and its frontier in nanoseconds since the epoch.
     list: Vec<(Vec<u8>, i64)>,
     /// The one that moved last: events come in runs.
     last: usize,
@@ -38,7 +38,7 @@ impl Origins {
         )
     }
 
-    /// Every origin's ordered bytes and frontier, in no order that means anything.
+    /// Every origin's bytes and frontier, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], i64)> {
         self.list.iter().map(|(origin, reached)| (origin.as_slice(), *reached))
     }

@@ -2,9 +2,8 @@
 //!
 //! A plan is data. The SQL face makes one, its fingerprint names it, and the judge and the fold run it.
 
-use crate::row::put_ordered;
 use crate::schema::Schema;
-use crate::value::{Type, Value};
+use crate::value::Type;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -108,17 +107,15 @@ impl Source {
         }
     }
 
-    /// The ordered bytes of the origin of this name, as [`crate::row::Row::put_origin`] writes them; of no row's origin
-    /// if the name is not a value of the origin's type.
+    /// The bytes of the origin of this name, as [`crate::row::Row::origin`] gives them; those of no row's origin if the
+    /// name is not a value of the origin's type.
     pub fn origin_bytes(&self, name: &str) -> Vec<u8> {
-        let mut out = Vec::new();
-        let Some(field) = self.schema.roles().origin else { return out };
-        let value = match self.schema.fields()[field].ty {
-            Type::U64 => name.parse().map_or(Value::Text(name.as_bytes()), Value::U64),
-            Type::I64 => name.parse().map_or(Value::Text(name.as_bytes()), Value::I64),
-            _ => Value::Text(name.as_bytes()),
+        let Some(field) = self.schema.roles().origin else { return Vec::new() };
+        let number = match self.schema.fields()[field].ty {
+            Type::U64 => name.parse().ok().map(u64::to_le_bytes),
+            Type::I64 => name.parse().ok().map(i64::to_le_bytes),
+            _ => None,
         };
-        put_ordered(value, &mut out);
-        out
+        number.map_or_else(|| name.as_bytes().to_vec(), |number| number.to_vec())
     }
 }

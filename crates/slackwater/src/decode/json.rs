@@ -186,7 +186,39 @@ struct Keys<'s> {
 #[derive(Debug)]
 struct Learned {
     bytes: Vec<u8>,
+    /// The first sixteen bytes as two numbers, and which of their bits the key has: most keys are no longer.
+    head: [u64; 2],
+    mask: [u64; 2],
     key: Key,
+}
+
+impl Learned {
+    fn new(bytes: &[u8], key: Key) -> Self {
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
+        let short = bytes.len().min(16);
+        head[..short].copy_from_slice(&bytes[..short]);
+        mask[..short].fill(0xff);
+        Learned { bytes: bytes.to_vec(), head: words(&head), mask: words(&mask), key }
+    }
+
+    /// Whether `line` begins with this key.
+    #[inline]
+    fn begins(&self, line: &[u8]) -> bool {
+        let Some(first) = line.first_chunk::<16>() else { return line.starts_with(&self.bytes) };
+        let found = words(first);
+        let alike = (found[0] ^ self.head[0]) & self.mask[0] | (found[1] ^ self.head[1]) & self.mask[1];
+        alike == 0 && (self.bytes.len() <= 16 || line.starts_with(&self.bytes))
+    }
+}
+
+#[inline]
+fn words(bytes: &[u8; 16]) -> [u64; 2] {
+    let word = |half: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&bytes[half * 8..half * 8 + 8]);
+        u64::from_le_bytes(word)
+    };
+    [word(0), word(1)]
 }
 
 impl<'s> Keys<'s> {
@@ -204,7 +236,7 @@ impl<'s> Keys<'s> {
     fn next(&mut self, cursor: &mut Cursor<'_>, place: usize) -> Result<Option<Key>, Stop> {
         let at = cursor.at();
         match self.learned.get(place) {
-            Some(learned) if cursor.line[at..].starts_with(&learned.bytes) => {
+            Some(learned) if learned.begins(&cursor.line[at..]) => {
                 cursor.jump(at + learned.bytes.len());
                 Ok(Some(learned.key))
             }
@@ -222,7 +254,7 @@ impl<'s> Keys<'s> {
         };
         let bytes = &cursor.line[start..cursor.at()];
         if bytes.len() <= Self::LONGEST && place < limits::FIELDS {
-            let learned = Learned { bytes: bytes.to_vec(), key };
+            let learned = Learned::new(bytes, key);
             // It is larger still where a key before it was too long to be remembered.
             match place.cmp(&self.learned.len()) {
                 Ordering::Less => self.learned[place] = learned,

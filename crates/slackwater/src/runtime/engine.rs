@@ -7,7 +7,7 @@ use super::Feed;
 use super::gauge::Gauge;
 use super::ingest::{Decode, Reader};
 use super::link::{Receiver, Sender, link};
-use super::part::{Part, drive};
+use super::part::{Housed, Stage, drive};
 use super::shard::{Aside, Folding, Judging};
 use crate::decode::{Decoder, Format};
 use slackwater_core::fold::{Final, Fold};
@@ -69,27 +69,30 @@ pub fn fold<F: Feed, E: From<F::Error> + Send>(
     let (batch_out, batch_in) = grid(threads, shards);
     let (delta_out, delta_in) = grid(shards, shards);
     let (aside_out, aside_in) = grid(shards, 1);
-    let mut parts: Vec<Box<dyn Part<E> + '_>> = Vec::new();
-    for out in chunk_out {
-        parts.push(Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)));
-    }
-    for (from, out) in chunk_in.into_iter().flatten().zip(batch_out) {
-        let decoders = plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format));
-        parts.push(Box::new(Decode { decoders: decoders.collect(), from, out, gauge }));
-    }
+    let mut stages: Vec<Stage<'_, E>> = Vec::new();
+    let readers = chunk_out
+        .into_iter()
+        .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
+    stages.push(readers.collect());
+    let decoders = || plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format)).collect();
+    let decoding = chunk_in
+        .into_iter()
+        .flatten()
+        .zip(batch_out)
+        .map(|(from, out)| -> Housed<'_, E> { Box::new(Decode { decoders: decoders(), from, out, gauge }) });
+    stages.push(decoding.collect());
     let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
-    for (number, (((from, out), aside), (judge, memory))) in
-        queues.zip(judges.iter_mut().zip(&mut memories)).enumerate()
-    {
+    let states = judges.iter_mut().zip(&mut memories);
+    let judging = queues.zip(states).enumerate().map(|(number, (((from, out), aside), (judge, memory)))| {
         let shard = Shard { number: number as u64, of: shards as u64, folds: shards };
-        parts.push(Box::new(Judging { plan, shard, judge, memory, from, turn: 0, out, aside }));
-    }
-    for (fold, from) in folds.iter_mut().zip(delta_in) {
-        parts.push(Box::new(Folding { plan, fold, from }));
-    }
+        Box::new(Judging { plan, shard, judge, memory, from, turn: 0, out, aside }) as Housed<'_, E>
+    });
+    stages.push(judging.collect());
+    let folding = folds.iter_mut().zip(delta_in);
+    stages.push(folding.map(|(fold, from)| Box::new(Folding { plan, fold, from }) as Housed<'_, E>).collect());
     let from = aside_in.into_iter().flatten().collect();
-    parts.push(Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside }));
-    drive(parts, threads)?;
+    stages.push(vec![Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside })]);
+    drive(stages, threads)?;
     Ok(end(plan, &judges, &memories, folds, threads))
 }
 

@@ -21,50 +21,90 @@ pub(super) trait Part<E>: Send {
     fn poll(&mut self) -> Result<Progress, E>;
 }
 
+/// A part, boxed.
+pub(super) type Housed<'a, E> = Box<dyn Part<E> + 'a>;
+
+/// Parts that do the same work side by side.
+pub(super) type Stage<'a, E> = Vec<Housed<'a, E>>;
+
 /// How long a thread that found nothing to do stays away. It bounds idling, and decides nothing.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Drives all parts to their end on so many threads. Parts that stand later are asked first, so that queues drain
+/// How often in a row a thread finds nothing to do before it takes on another thread's parts. Their state is in the
+/// other's cache, so it is better to wait a little; but no part may depend on one thread, which may never have started.
+const PATIENCE: u32 = 20;
+
+struct Slot<'a, E> {
+    /// The thread that drives it by rule.
+    home: usize,
+    part: Mutex<Option<Housed<'a, E>>>,
+}
+
+struct Work<'a, E> {
+    slots: Vec<Slot<'a, E>>,
+    left: AtomicUsize,
+    failed: Mutex<Option<E>>,
+    stop: AtomicBool,
+}
+
+/// Drives all parts to their end on so many threads. Stages that stand later are asked first, so that queues drain
 /// before they fill. The first error stops everything and is returned.
-pub(super) fn drive<E: Send>(parts: Vec<Box<dyn Part<E> + '_>>, threads: usize) -> Result<(), E> {
-    let left = AtomicUsize::new(parts.len());
-    let stop = AtomicBool::new(false);
-    let failed = Mutex::new(None);
-    let slots: Vec<_> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
-    let work = || {
-        while left.load(Ordering::Acquire) > 0 && !stop.load(Ordering::Acquire) {
-            let mut worked = false;
-            for slot in slots.iter().rev() {
-                // A part that another thread is driving is passed over.
-                let Ok(mut slot) = slot.try_lock() else { continue };
-                let Some(part) = slot.as_mut() else { continue };
-                match part.poll() {
-                    Ok(Progress::Worked) => worked = true,
-                    Ok(Progress::Waiting) => continue,
-                    Ok(Progress::Done) => {
-                        *slot = None;
-                        left.fetch_sub(1, Ordering::AcqRel);
-                        worked = true;
-                    }
-                    Err(error) => {
-                        failed.lock().expect("nothing panics with this lock").get_or_insert(error);
-                        stop.store(true, Ordering::Release);
-                    }
-                }
-                // Behind what was just done there may be work now: ask from the end again.
-                break;
-            }
-            if !worked {
+pub(super) fn drive<E: Send>(stages: Vec<Stage<'_, E>>, threads: usize) -> Result<(), E> {
+    let threads = threads.max(1);
+    let house = |(number, part)| Slot { home: number % threads, part: Mutex::new(Some(part)) };
+    let slots: Vec<_> = stages.into_iter().flat_map(|stage| stage.into_iter().enumerate().map(house)).collect();
+    let left = AtomicUsize::new(slots.len());
+    let work = Work { slots, left, failed: Mutex::new(None), stop: AtomicBool::new(false) };
+    std::thread::scope(|scope| {
+        let work = &work;
+        for me in 1..threads {
+            // If the machine gives no more threads, the ones that run do all the work.
+            let _ =
+                std::thread::Builder::new().name("slackwater-fold".into()).spawn_scoped(scope, move || work.run(me));
+        }
+        work.run(0);
+    });
+    work.failed.into_inner().expect("nothing panics with this lock").map_or(Ok(()), Err)
+}
+
+impl<E: Send> Work<'_, E> {
+    /// What a thread does until all parts are done.
+    fn run(&self, me: usize) {
+        let mut idle = 0;
+        while self.left.load(Ordering::Acquire) > 0 && !self.stop.load(Ordering::Acquire) {
+            let worked = self.step(|home| home == me) || (idle >= PATIENCE && self.step(|home| home != me));
+            if worked {
+                idle = 0;
+            } else {
+                idle += 1;
                 std::thread::sleep(PAUSE);
             }
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.max(1) {
-            // If the machine gives no more threads, the ones that run do all the work.
-            let _ = std::thread::Builder::new().name("slackwater-fold".into()).spawn_scoped(scope, work);
+    }
+
+    /// Polls, from the end, until one of the wanted parts has done something. Behind it there may be work now, so the
+    /// next step begins at the end again.
+    fn step(&self, wanted: impl Fn(usize) -> bool) -> bool {
+        self.slots.iter().rev().filter(|slot| wanted(slot.home)).any(|slot| self.poll(slot))
+    }
+
+    fn poll(&self, slot: &Slot<'_, E>) -> bool {
+        // A part that another thread is driving is passed over.
+        let Ok(mut held) = slot.part.try_lock() else { return false };
+        let Some(part) = held.as_mut() else { return false };
+        match part.poll() {
+            Ok(Progress::Worked) => true,
+            Ok(Progress::Waiting) => false,
+            Ok(Progress::Done) => {
+                *held = None;
+                self.left.fetch_sub(1, Ordering::AcqRel);
+                true
+            }
+            Err(error) => {
+                self.failed.lock().expect("nothing panics with this lock").get_or_insert(error);
+                self.stop.store(true, Ordering::Release);
+                true
+            }
         }
-        work();
-    });
-    failed.into_inner().expect("nothing panics with this lock").map_or(Ok(()), Err)
+    }
 }

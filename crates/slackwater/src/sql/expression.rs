@@ -183,7 +183,7 @@ fn form(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
             }
             let ty = at(scope, ast, data_type_of(data_type))?;
             let inner = compile(scope, expr)?;
-            match scope.recast(&inner, ty) {
+            match exactly(scope, &inner, ty) {
                 Some(exact) => Ok(exact),
                 None => at(scope, ast, typing::cast(inner, ty)),
             }
@@ -199,6 +199,23 @@ fn form(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
             ),
         ),
     }
+}
+
+/// A quotient of exact numbers, whatever its sign, as the decimal that a CAST asks for: rounded once and not on the way.
+/// None for everything else, and for what a CAST has rounded already.
+fn exactly(scope: &mut impl Scope, expr: &Expr, ty: Type) -> Option<Expr> {
+    if expr.ty != Type::Float64 || !matches!(ty, Type::Decimal { .. }) {
+        return None;
+    }
+    let node = match &expr.node {
+        Node::Divide(..) => expr.node.clone(),
+        // Rounding half to even knows no sign.
+        Node::Negate(inner) => Node::Negate(Box::new(exactly(scope, inner, ty)?)),
+        Node::Absolute(inner) => Node::Absolute(Box::new(exactly(scope, inner, ty)?)),
+        Node::Input(_) => return scope.recast(expr, ty),
+        _ => return None,
+    };
+    Some(Expr { ty, nullable: true, node })
 }
 
 pub(super) fn refuse<T>(scope: &impl Scope, ast: &impl Piece, message: &str, help: Option<&str>) -> Outcome<T> {

@@ -26,7 +26,8 @@ pub(super) fn constant(expr: Expr) -> Expr {
         Node::Negate(a) | Node::Absolute(a) | Node::SquareRoot(a) | Node::Cast(a) | Node::Not(a) | Node::IsNull(a) => {
             literal(a)
         }
-        Node::Arithmetic(_, a, b) | Node::Divide(a, b) | Node::Compare(_, a, b) | Node::And(a, b) | Node::Or(a, b) => {
+        // Not a quotient of exact numbers: a CAST around it may yet ask for it as a decimal.
+        Node::Arithmetic(_, a, b) | Node::Compare(_, a, b) | Node::And(a, b) | Node::Or(a, b) => {
             literal(a) && literal(b)
         }
         _ => false,
@@ -178,7 +179,7 @@ fn join(a: Type, b: Type, limit: u8) -> Option<Type> {
 }
 
 /// CAST(expr AS ty).
-pub(super) fn cast(mut expr: Expr, ty: Type) -> Result<Expr, Refused> {
+pub(super) fn cast(expr: Expr, ty: Type) -> Result<Expr, Refused> {
     if expr.is_null_literal() {
         return Ok(coerce(expr, ty));
     }
@@ -190,11 +191,6 @@ pub(super) fn cast(mut expr: Expr, ty: Type) -> Result<Expr, Refused> {
             format!("{} cannot be cast to {ty}", expr.ty),
             Some("numbers can be cast to number types".into()),
         ));
-    }
-    if let (Node::Divide(..), Type::Float64, Type::Decimal { .. }) = (&expr.node, expr.ty, ty) {
-        // The quotient leaves as the decimal itself, rounded once; one that a CAST has rounded is rounded again.
-        expr.ty = ty;
-        return Ok(expr);
     }
     let narrows = !matches!(ty, Type::Float64) && expr.ty != ty;
     let nullable = expr.nullable || narrows;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 /// Bytes that a chunk has, about: enough to keep a decoder busy, few enough to stay in its cache.
-pub const CHUNK_BYTES: usize = 1 << 18;
+pub const CHUNK_BYTES: usize = 1 << 17;
 /// Compressed bytes read at a time.
 const PACKED_BYTES: usize = 1 << 16;
 
