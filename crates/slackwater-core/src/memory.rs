@@ -9,7 +9,7 @@ use crate::input::{Batch, Entry, Head, Position};
 use crate::judge::Known;
 use crate::limits::FACT_CHUNK;
 use crate::plan::Plan;
-use crate::row::{IdentityBytes, Op, Row};
+use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::table::Table;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -58,8 +58,8 @@ pub struct Fact<'a> {
     pub position: Position,
 }
 
-/// Flags, digest and seven varints at most.
-const HEADER_BYTES: usize = 1 + 16 + 7 * 10;
+/// Flags and seven varints at most.
+const HEADER_BYTES: usize = 1 + 7 * 10;
 
 /// The head of a record, put together before it is copied at once.
 struct Header {
@@ -199,7 +199,6 @@ impl Memory {
         let flags = LIVE | if head.op == Op::Retract { RETRACTED } else { 0 };
         let mut header = Header { bytes: [0; HEADER_BYTES], len: 0 };
         header.put(&[flags]);
-        header.put(&head.digest.to_le_bytes());
         header.varint(batch.source.into());
         header.varint(batch.decoder.into());
         header.varint(head.version);
@@ -250,7 +249,6 @@ fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a
     let mut reader = Reader::new(bytes);
     let mut parse = || {
         let flags = reader.byte()?;
-        let digest = u128::from_le_bytes(reader.array()?);
         let source = reader.number()?;
         let decoder = reader.number()?;
         let version = reader.varint()?;
@@ -258,7 +256,8 @@ fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a
         let position = Position { offset: reader.varint()?, line: reader.varint()? };
         let content = reader.bytes()?;
         let op = if flags & RETRACTED == 0 { Op::Assert } else { Op::Retract };
-        let known = Known { version, decoder, op, digest, place };
+        // The digest is of the content and so need not be kept beside it.
+        let known = Known { version, decoder, op, digest: digest(content), place };
         Ok::<_, crate::codec::CodecError>(Record {
             live: flags & LIVE != 0,
             known,
