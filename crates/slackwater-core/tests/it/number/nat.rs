@@ -2,7 +2,7 @@
 
 use num_bigint::BigUint;
 use num_integer::Integer;
-use num_traits::{One, Zero};
+use num_traits::One;
 use proptest::prelude::*;
 use slackwater_core::number::Nat;
 

@@ -3,7 +3,6 @@
 use num_bigint::{BigInt, BigUint};
 use num_integer::Integer;
 use num_rational::BigRational;
-use num_traits::Zero;
 use proptest::prelude::*;
 use slackwater_core::number::{Nat, Ratio, f64_from_parts};
 
