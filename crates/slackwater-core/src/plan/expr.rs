@@ -145,6 +145,35 @@ impl Expr {
         matches!(&self.node, Node::Literal(value) if value.value().is_null())
     }
 
+    /// Shows every input's number, to be looked at or changed.
+    pub fn visit_inputs(&mut self, visit: &mut impl FnMut(&mut usize)) {
+        match &mut self.node {
+            Node::Input(index) => visit(index),
+            Node::Literal(_) => {}
+            Node::Negate(a)
+            | Node::Absolute(a)
+            | Node::SquareRoot(a)
+            | Node::Cast(a)
+            | Node::Not(a)
+            | Node::IsNull(a) => a.visit_inputs(visit),
+            Node::Arithmetic(_, a, b)
+            | Node::Divide(a, b)
+            | Node::Compare(_, a, b)
+            | Node::And(a, b)
+            | Node::Or(a, b) => {
+                a.visit_inputs(visit);
+                b.visit_inputs(visit);
+            }
+            Node::Case(branches, otherwise) => {
+                for (condition, value) in branches {
+                    condition.visit_inputs(visit);
+                    value.visit_inputs(visit);
+                }
+                otherwise.visit_inputs(visit);
+            }
+        }
+    }
+
     /// Evaluates over `inputs`.
     #[inline]
     pub fn eval<'a>(&'a self, inputs: &impl Inputs<'a>, faults: &mut Faults) -> Value<'a> {

@@ -4,11 +4,12 @@ use super::aggregates::{WindowScope, select_item};
 use super::expression::{self, RowScope, Scope, nearest};
 use super::{Outcome, RESERVED, SqlError, place, windows};
 use slackwater_core::plan::expr::Node;
-use slackwater_core::plan::{Column, KeyColumn, Pipeline, Source};
+use slackwater_core::plan::{Column, Expr, KeyColumn, Pipeline, Result as Aggregate, Source};
 use slackwater_core::window::WindowRule;
 use sqlparser::ast::{Expr as Ast, GroupByExpr, Ident, LimitClause, Query, Select, SelectItem, TableFactor};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Refuses what stands around a SELECT.
@@ -83,11 +84,33 @@ pub(super) fn compile(name: &str, sql: &str, select: &Select, sources: &[Source]
     let (window, groups) = group_by(&mut rows, select)?;
     let (key, groups) = key_columns(&mut rows, select, groups)?;
     let mut scope = WindowScope { rows, key: &key, groups, states: Vec::new(), results: Vec::new() };
-    let columns = columns(&mut scope, select)?;
-    let having = select.having.as_ref().map(|having| expression::boolean(&mut scope, having)).transpose()?;
+    let mut columns = columns(&mut scope, select)?;
+    let mut having = select.having.as_ref().map(|having| expression::boolean(&mut scope, having)).transpose()?;
     let WindowScope { states, results, .. } = scope;
+    let read = columns.iter_mut().map(|column| &mut column.expr).chain(&mut having);
+    let results = keep_read(key.len(), results, read.collect());
     let name = name.to_string();
     Ok(Pipeline { name, source: source as u16, filter, key, window, states, results, columns, having })
+}
+
+/// The results that an expression reads, renumbered. A CAST leaves the result that it replaces without a reader, and a
+/// null in that one would be counted a second time.
+fn keep_read(keys: usize, results: Vec<Aggregate>, mut exprs: Vec<&mut Expr>) -> Vec<Aggregate> {
+    let mut read = BTreeSet::new();
+    for expr in &mut exprs {
+        expr.visit_inputs(&mut |index| {
+            read.insert(*index);
+        });
+    }
+    read.retain(|index| *index >= keys);
+    for expr in exprs {
+        expr.visit_inputs(&mut |index| {
+            if *index >= keys {
+                *index = keys + read.range(..*index).count();
+            }
+        });
+    }
+    read.into_iter().map(|index| results[index - keys].clone()).collect()
 }
 
 /// The source of FROM, with the names that may stand before its fields.

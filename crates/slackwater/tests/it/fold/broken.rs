@@ -5,6 +5,7 @@ use crate::program::{Place, joined};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 /// A place with a configuration and so many trades.
 fn place(trades: u64) -> Place {
@@ -237,4 +238,22 @@ fn one_file_is_not_both_output_and_quarantine() {
         let said = fails(&place, &args, 2);
         assert!(said.contains("is the output too; name another file"), "{said}");
     }
+}
+
+#[test]
+fn a_fold_that_is_killed_leaves_what_was_there_and_gives_the_same_bytes_when_run_again() {
+    let place = place(50_000);
+    let whole = place.fold(&["trades=events.ndjson"], &[]).bytes;
+    place.write("out.ndjson", "old\n");
+    let args = fold_of("-");
+    let mut command = place.command(&args.each_ref().map(String::as_str));
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    // More than a pipe holds: when all is written, most has been read, and no end of input has come.
+    let mut pipe = child.stdin.take().expect("a pipe");
+    pipe.write_all(&text(50_000)).expect("it reads");
+    child.kill().expect("it is still there");
+    assert_eq!(child.wait().expect("it ends").code(), None, "it was killed");
+    assert_eq!(place.read("out.ndjson"), "old\n");
+    drop(pipe);
+    assert_eq!(place.fold(&["trades=events.ndjson"], &[]).bytes, whole);
 }

@@ -196,6 +196,8 @@ fn division_by_zero_is_null_and_counted() {
         assert_eq!(value(expr, &zero), "null", "{expr}");
         assert_eq!(faults(expr, &zero), 1, "{expr}");
     }
+    let cast = "CAST(wavg(price, size) AS DECIMAL(10,2))";
+    assert_eq!((value(cast, &zero).as_str(), faults(cast, &zero)), ("null", 1), "once, and not for each form of it");
     assert_eq!(value("sum(price / nullif(size, 0))", &zero), "null");
     assert_eq!(faults("sum(price / nullif(size, 0))", &zero), 0, "a null that was asked for is no fault");
 }
