@@ -76,8 +76,6 @@ impl From<Change> for Cause {
 pub struct Delta {
     /// Added or taken away.
     pub sign: Sign,
-    /// Why.
-    pub cause: Cause,
     /// Index of the pipeline.
     pub pipeline: u16,
     /// Hash of pipeline and key.
@@ -162,15 +160,15 @@ impl Router {
 
     /// Adds the content of an event of the batch.
     #[inline]
-    pub fn plus(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, cause: Cause) {
+    pub fn plus(&mut self, plan: &Plan, batch: &Batch, entry: &Entry) {
         let content = batch.bytes(entry);
         let place = (0, entry.position.offset);
-        self.route(plan, batch.source, content, |_| (batch.range(entry), place), (Sign::Plus, cause));
+        self.route(plan, batch.source, content, |_| (batch.range(entry), place), Sign::Plus);
     }
 
     /// Takes an old content away.
-    pub fn minus(&mut self, plan: &Plan, fact: &Fact<'_>, cause: Cause) {
-        self.route(plan, fact.source, fact.content, |out| out.hold(fact), (Sign::Minus, cause));
+    pub fn minus(&mut self, plan: &Plan, fact: &Fact<'_>) {
+        self.route(plan, fact.source, fact.content, |out| out.hold(fact), Sign::Minus);
     }
 
     /// What to send to each fold shard.
@@ -185,7 +183,7 @@ impl Router {
         source: u16,
         content: &[u8],
         mut hold: impl FnMut(&mut Deltas) -> (Range<u32>, (u32, u64)),
-        (sign, cause): (Sign, Cause),
+        sign: Sign,
     ) {
         let row = Row::new(&plan.sources[usize::from(source)].schema, content);
         let shards = self.out.len() as u64;
@@ -200,7 +198,7 @@ impl Router {
             let start = out.keys.len() as u32;
             out.keys.extend_from_slice(&self.key);
             let key = start..out.keys.len() as u32;
-            out.list.push(Delta { sign, cause, pipeline, hash, old: sign == Sign::Minus, content, place, key });
+            out.list.push(Delta { sign, pipeline, hash, old: sign == Sign::Minus, content, place, key });
         }
     }
 }

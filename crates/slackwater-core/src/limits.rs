@@ -26,3 +26,7 @@ pub const EXPR_NODES: usize = 10_000;
 pub const SQL_BYTES: usize = 64 * 1024;
 /// Bytes in one chunk of the in-memory fact log.
 pub const FACT_CHUNK: usize = 1 << 20;
+/// Facts behind the cut that bars of one key keep, to be cut again without asking for them.
+pub const KEPT_FACTS: usize = 4096;
+/// Most windows that one fact may be in.
+pub const HOP_WINDOWS: i64 = 100_000;

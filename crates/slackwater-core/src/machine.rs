@@ -4,11 +4,11 @@
 //! arrangement, and the results must be the same bits.
 
 use crate::codec::{CodecError, Reader};
-use crate::delta::{Cause, Deltas, Router};
+use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold};
 use crate::input::{Batch, Decoded, Entry, Input, Position};
-use crate::judge::{Judge, Known, Verdict};
-use crate::memory::Memory;
+use crate::judge::{Change, Judge, Verdict};
+use crate::memory::{Fact, Memory};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
 use crate::poison::Refusal;
@@ -48,7 +48,7 @@ pub struct Effects {
     pub quarantined: Vec<Quarantined>,
     /// Rows that became or changed as final.
     pub finals: Vec<Final>,
-    /// Windows that were folded again from their facts.
+    /// Spans that were folded again from their facts.
     pub refolded: usize,
 }
 
@@ -92,8 +92,10 @@ impl Machine {
                 let settled = self.watermarks.tick(plan, *at, &self.seen(plan));
                 for fold in &mut self.folds {
                     effects.refolded += settle_stale(plan, fold, found);
-                    effects.finals.extend(fold.tick(plan, &settled));
+                    let changes = found.iter().flat_map(|memory| memory.changes());
+                    effects.finals.extend(fold.tick(plan, &settled, changes));
                 }
+                found.iter_mut().for_each(Memory::mark);
                 effects.finals.sort_unstable_by(Final::order);
             }
         }
@@ -110,6 +112,11 @@ impl Machine {
     /// The fold shards.
     pub fn folds(&self) -> &[Fold] {
         &self.folds
+    }
+
+    /// The fold shards, to write their state down.
+    pub fn folds_mut(&mut self) -> &mut [Fold] {
+        &mut self.folds
     }
 
     /// The canonical bytes of the state. Stale windows are folded again first.
@@ -179,21 +186,23 @@ pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &
         let verdict = judge.step(plan, batch, entry, known);
         match (verdict, &found) {
             (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
-                let cause = match verdict {
-                    Verdict::Replaces(change) => Cause::from(change),
-                    _ => Cause::Late,
-                };
                 if let Some(known) = &found.known {
-                    replace(plan, memory, known, (batch, cause), &mut router, &mut quarantined);
+                    let old = memory.fact(known.place);
+                    if known.op == Op::Assert {
+                        router.minus(plan, &old);
+                    }
+                    if verdict == Verdict::Replaces(Change::Conflict) {
+                        quarantined.push(lost(&old));
+                    }
                 }
                 if head.op == Op::Assert {
-                    router.plus(plan, batch, entry, cause);
+                    router.plus(plan, batch, entry);
                 }
                 memory.put(batch, entry, head, found);
             }
             (Verdict::Refused(refusal), _) => quarantined.push(set_aside(batch, entry, Why::Refused(refusal))),
             (Verdict::Duplicate, Some((head, _))) if planted::is(Bug::DuplicateCounted) && head.op == Op::Assert => {
-                router.plus(plan, batch, entry, Cause::Late);
+                router.plus(plan, batch, entry);
             }
             (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
             _ => {}
@@ -202,27 +211,14 @@ pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &
     Judged { deltas: router.finish(), quarantined }
 }
 
-/// Takes the winner that was known out of the results; into quarantine, if it lost a conflict.
-fn replace(
-    plan: &Plan,
-    memory: &Memory,
-    known: &Known,
-    (batch, cause): (&Batch, Cause),
-    router: &mut Router,
-    quarantined: &mut Vec<Quarantined>,
-) {
-    let old = memory.fact(known.place);
-    if known.op == Op::Assert {
-        router.minus(plan, &old, cause);
-    }
-    if cause == Cause::Conflict {
-        quarantined.push(Quarantined {
-            source: batch.source,
-            part: old.part.clone(),
-            position: old.position,
-            why: Why::Conflict,
-            bytes: old.content.to_vec(),
-        });
+/// The loser of a conflict that had won until now.
+fn lost(old: &Fact<'_>) -> Quarantined {
+    Quarantined {
+        source: old.source,
+        part: old.part.clone(),
+        position: old.position,
+        why: Why::Conflict,
+        bytes: old.content.to_vec(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! the same questions, and nothing else changes.
 
 use crate::codec::Reader;
+use crate::delta::Cause;
 use crate::dense::{Dense, Seat};
 use crate::input::{Batch, Entry, Head, Position};
 use crate::judge::Known;
@@ -11,6 +12,7 @@ use crate::limits::FACT_CHUNK;
 use crate::plan::Plan;
 use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::table::Table;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -27,6 +29,9 @@ pub struct Memory {
     dense: Dense,
     chunks: Vec<Chunk>,
     parts: Vec<Arc<str>>,
+    /// Where the log ended at the last tick, and for winners since then the winner before it, if there was one.
+    ticked: u32,
+    replaced: BTreeMap<u32, u32>,
     scratch: (IdentityBytes, IdentityBytes),
 }
 
@@ -56,6 +61,37 @@ pub struct Fact<'a> {
     pub part: &'a Arc<str>,
     /// Where it stood.
     pub position: Position,
+}
+
+/// What became of an identity between two ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct Net<'a> {
+    /// Its content at the tick before, and its content now; none where it had none, or is retracted.
+    before: Option<Fact<'a>>,
+    after: Option<Fact<'a>>,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl<'a> Net<'a> {
+    fn new(before: Option<&Record<'a>>, after: &Record<'a>) -> Self {
+        let content = |record: &Record<'a>| (record.known.op == Op::Assert).then_some(record.fact);
+        let rank = |record: &Record<'a>| (record.known.version, record.known.decoder);
+        let cause = match before {
+            None => Cause::Late,
+            Some(_) if after.known.op == Op::Retract => Cause::Retraction,
+            Some(before) if rank(before).0 < rank(after).0 => Cause::Correction,
+            Some(before) if rank(before) < rank(after) => Cause::Decoder,
+            Some(_) => Cause::Conflict,
+        };
+        Net { before: before.and_then(content), after: content(after), cause }
+    }
+
+    /// What it took away and what it brought; nothing where both are the same.
+    pub fn sides(&self) -> impl Iterator<Item = Fact<'a>> {
+        let same = self.before.zip(self.after).is_some_and(|(before, after)| before.content == after.content);
+        self.before.into_iter().chain(self.after).filter(move |_| !same)
+    }
 }
 
 /// Flags and seven varints at most.
@@ -149,12 +185,32 @@ impl Memory {
         if let Some(old) = &found.known {
             let (chunk, at) = locate(old.place);
             self.chunks[chunk].bytes[at] &= !LIVE;
+            let before = if old.place < self.ticked { Some(old.place) } else { self.replaced.remove(&old.place) };
+            self.replaced.extend(before.map(|before| (place, before)));
         }
     }
 
     /// The content at a place that [`Known`] named.
     pub fn fact(&self, place: u32) -> Fact<'_> {
         read(&self.chunks, &self.parts, place).fact
+    }
+
+    /// What became of every identity with a new winner since the last tick.
+    pub fn changes(&self) -> impl Iterator<Item = Net<'_>> {
+        let (first, offset) = locate(self.ticked);
+        let chunks = self.chunks.iter().enumerate().skip(first);
+        let since = chunks
+            .flat_map(move |(number, chunk)| self.records(number, chunk, if number == first { offset } else { 0 }));
+        since.filter(|record| record.live).map(move |record| {
+            let before = self.replaced.get(&record.known.place).map(|place| read(&self.chunks, &self.parts, *place));
+            Net::new(before.as_ref(), &record)
+        })
+    }
+
+    /// From here on, changes are counted anew.
+    pub fn mark(&mut self) {
+        self.replaced.clear();
+        self.ticked = self.chunks.last().map_or(0, |chunk| place_of(self.chunks.len() - 1, chunk.bytes.len()));
     }
 
     /// The winning contents whose event time lies in `[from, to)`, in no order that means anything.
@@ -165,15 +221,15 @@ impl Memory {
             .iter()
             .enumerate()
             .filter(move |(_, chunk)| i128::from(chunk.times.1) >= from && i128::from(chunk.times.0) < to);
-        near.flat_map(move |(number, chunk)| self.records(number, chunk)).filter_map(move |record| {
+        near.flat_map(move |(number, chunk)| self.records(number, chunk, 0)).filter_map(move |record| {
             let schema = &plan.sources[usize::from(record.fact.source)].schema;
             let content = record.live && record.known.op == Op::Assert;
             (content && inside(Row::new(schema, record.fact.content).event_time())).then_some(record.fact)
         })
     }
 
-    fn records<'a>(&'a self, number: usize, chunk: &'a Chunk) -> impl Iterator<Item = Record<'a>> {
-        let mut at = 0;
+    fn records<'a>(&'a self, number: usize, chunk: &'a Chunk, from: usize) -> impl Iterator<Item = Record<'a>> {
+        let mut at = from;
         core::iter::from_fn(move || {
             if at >= chunk.bytes.len() {
                 return None;

@@ -26,7 +26,7 @@ pub fn finish<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Fault
             _ => unreachable!("distinct values are counted in a state that holds them"),
         },
         Finish::Sum { count: n, .. } if count(&states[*n]) == 0 => return Value::Null,
-        Finish::Sum { sum, .. } => return total(&states[*sum], result.ty),
+        Finish::Sum { sum, scale, .. } => return total(&states[*sum], *scale, result.ty),
         Finish::Mean { count: n, .. } if count(&states[*n]) == 0 => return Value::Null,
         Finish::Mean { sum, count: n, scale } => mean(&states[*sum], count(&states[*n]), *scale, result.ty),
         Finish::Variance { sum, squares, count: n, scale, sample, root } => {
@@ -56,8 +56,12 @@ fn count(state: &Accumulator) -> i64 {
     }
 }
 
-fn total<'a>(state: &Accumulator, ty: Type) -> Value<'a> {
+fn total<'a>(state: &Accumulator, scale: u8, ty: Type) -> Value<'a> {
     match state {
+        Accumulator::Share(_) => {
+            let Signed { negative, magnitude, den, .. } = Signed::of(state).expect("shares are exact");
+            leave(&ratio(negative, magnitude, 0, den, scale.into()), false, ty)
+        }
         Accumulator::Float(sum) => Value::F64(sum.to_f64()),
         Accumulator::Exact(sum) if ty.is_wide() => Value::Wide(*sum),
         Accumulator::Exact(sum) => Value::Decimal(sum.to_i128().expect("the type bounds the digits of a sum")),
@@ -73,11 +77,13 @@ fn not_a_number<'a>(ty: Type) -> Value<'a> {
     Value::F64(f64::from_bits(0x7ff8_0000_0000_0000))
 }
 
-/// A sum as sign, magnitude and power of two: exact decimals have power 0. None where doubles were not finite.
+/// A sum as sign, magnitude, power of two and denominator: exact decimals have power 0, and only sums of shares have a
+/// denominator. None where doubles were not finite.
 struct Signed {
     negative: bool,
     magnitude: Nat,
     exponent: i64,
+    den: Nat,
 }
 
 impl Signed {
@@ -87,14 +93,18 @@ impl Signed {
             Accumulator::Float(sum) if sum.specials() != Specials::default() => None,
             Accumulator::Float(sum) => {
                 let (negative, magnitude, exponent) = sum.exact();
-                Some(Signed { negative, magnitude, exponent })
+                Some(Signed { negative, magnitude, exponent, den: Nat::one() })
+            }
+            Accumulator::Share(sum) => {
+                let (negative, magnitude, den) = sum.parts();
+                Some(Signed { negative, magnitude, exponent: 0, den })
             }
             _ => unreachable!("a sum is read from a state that sums"),
         }
     }
 
     fn exact(sum: &I384) -> Signed {
-        Signed { negative: sum.is_negative(), magnitude: sum.magnitude(), exponent: 0 }
+        Signed { negative: sum.is_negative(), magnitude: sum.magnitude(), exponent: 0, den: Nat::one() }
     }
 
     fn is_zero(&self) -> bool {
@@ -143,6 +153,7 @@ fn weighted<'a>(
     if w.is_zero() {
         return Value::Null;
     }
-    let num = x.magnitude.mul(&Nat::pow10(weight_scale.into()));
-    leave(&ratio(x.negative != w.negative, num, x.exponent - w.exponent, w.magnitude, scale.into()), false, ty)
+    let num = x.magnitude.mul(&Nat::pow10(weight_scale.into())).mul(&w.den);
+    let den = w.magnitude.mul(&x.den);
+    leave(&ratio(x.negative != w.negative, num, x.exponent - w.exponent, den, scale.into()), false, ty)
 }

@@ -6,12 +6,14 @@
 
 mod edge;
 mod finish;
+mod share;
 
 pub use edge::Edge;
 pub use finish::finish;
+pub use share::Share;
 
 use crate::codec::{CodecError, Reader, put_signed, put_varint};
-use crate::number::{FloatSum, I384};
+use crate::number::{FloatSum, I384, Nat};
 use crate::plan::expr::Node;
 use crate::plan::{Accumulate, Expr, State};
 use crate::planted::{self, Bug};
@@ -50,6 +52,8 @@ pub enum Accumulator {
     Exact(I384),
     /// Sum of doubles or of their products.
     Float(FloatSum),
+    /// Sum of shares of exact numbers.
+    Share(Box<Share>),
     /// Smallest or largest value; null before any.
     Extreme(Scalar),
     /// First or last value and its place in canonical order.
@@ -67,6 +71,7 @@ impl Accumulator {
                 Accumulator::Float(FloatSum::new())
             }
             Accumulate::Sum(_) | Accumulate::Products(..) => Accumulator::Exact(I384::ZERO),
+            Accumulate::Shares(_) => Accumulator::Share(Box::default()),
             Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::Plain(Value::Null)),
             Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
             Accumulate::Distinct(_) => Accumulator::Distinct(BTreeMap::new()),
@@ -79,6 +84,7 @@ impl Accumulator {
             (Accumulator::Count(a), Accumulator::Count(b)) => *a += b,
             (Accumulator::Exact(a), Accumulator::Exact(b)) => a.add(b),
             (Accumulator::Float(a), Accumulator::Float(b)) => a.merge(b),
+            (Accumulator::Share(a), Accumulator::Share(b)) => a.merge(b),
             (Accumulator::Extreme(a), Accumulator::Extreme(b)) => {
                 if !b.value().is_null() {
                     let wins = if matches!(kind, Accumulate::Min(_)) { Ordering::Less } else { Ordering::Greater };
@@ -110,6 +116,7 @@ impl Accumulator {
             Accumulator::Count(n) => put_signed(out, *n),
             Accumulator::Exact(sum) => sum.encode(out),
             Accumulator::Float(sum) => sum.encode(out),
+            Accumulator::Share(sum) => sum.encode(out),
             Accumulator::Extreme(value) => value.value().encode(out),
             Accumulator::Edge(None) => out.push(0),
             Accumulator::Edge(Some(edge)) => {
@@ -141,6 +148,7 @@ impl Accumulator {
                 reader.skip(used)?;
                 *sum = value;
             }
+            (Accumulator::Share(sum), _) => **sum = Share::decode(reader)?,
             (Accumulator::Extreme(value), Accumulate::Min(x) | Accumulate::Max(x)) => {
                 *value = Value::decode(reader, x.ty)?.to_scalar();
             }
@@ -189,6 +197,10 @@ pub trait Contribution<'a> {
     fn time(&self) -> i64;
     /// What orders it among rows of one event time.
     fn tie(&mut self) -> &[u8];
+    /// The part of its measure that counts here, and the whole of it; none where that is all.
+    fn share(&self) -> Option<(&Nat, &Nat)> {
+        None
+    }
 }
 
 /// Adds a row to a state, or takes it away. False if the state may have lost what it held and must be folded again.
@@ -218,6 +230,7 @@ pub fn accumulate<'a>(
             (Value::F64(x), Sign::Minus) => sum.sub(x),
             _ => {}
         },
+        (Accumulate::Shares(x), Accumulator::Share(sum)) => add_share(sum, sign, x, row),
         (Accumulate::Products(x, y), Accumulator::Exact(sum)) => add_product(sum, sign, (x, y), row),
         (Accumulate::Products(x, y), Accumulator::Float(sum)) => match (row.value(x), row.value(y), sign) {
             (Value::F64(x), Value::F64(y), Sign::Plus) => sum.add_product(x, y),
@@ -255,6 +268,16 @@ fn add_exact<'a>(sum: &mut I384, sign: Sign, x: &'a Expr, row: &mut impl Contrib
         (Some(m), Sign::Plus) => sum.add_i128(m),
         (Some(m), Sign::Minus) => sum.sub_i128(m),
         (None, _) => {}
+    }
+}
+
+fn add_share<'a>(sum: &mut Share, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) {
+    let Some(value) = row.value(x).as_wide() else { return };
+    match (row.share(), sign) {
+        (None, Sign::Plus) => sum.add(&value),
+        (None, Sign::Minus) => sum.sub(&value),
+        (Some((part, of)), Sign::Plus) => sum.add_part(&value, part, of),
+        (Some(_), Sign::Minus) => unreachable!("bars are cut again, and take nothing away"),
     }
 }
 

@@ -1,70 +1,37 @@
-//! One window of one key, and the row view that its accumulators read.
+//! What is accumulated of one key over one span, and the row view that accumulators read.
 
 use crate::aggregate::{Accumulator, Contribution, Sign, accumulate};
-use crate::delta::Cause;
+use crate::number::Nat;
 use crate::plan::expr::{Faults, Node};
-use crate::plan::{Expr, Pipeline};
+use crate::plan::{Expr, Pipeline, State};
 use crate::row::Row;
 use crate::value::Value;
 use crate::window::Window;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// One key of one pipeline.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub pipeline: u16,
-    /// Canonical bytes of the key columns.
-    pub key: Box<[u8]>,
-    /// Cells by window start.
-    pub windows: BTreeMap<i128, u32>,
-    /// The cell that was asked for last: most facts come in about the order of their time.
-    pub last: Option<(Window, u32)>,
-}
-
-impl Group {
-    pub fn new(pipeline: u16, key: &[u8]) -> Self {
-        Group { pipeline, key: key.into(), windows: BTreeMap::new(), last: None }
-    }
-}
-
-/// What was last made final.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sealed {
-    pub generation: u64,
-    pub removed: bool,
-    pub digest: [u8; 32],
-}
-
-/// One window of one key.
+/// One slice, or one session, of one key.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub group: u32,
-    pub window: Window,
+    /// A slice's bounds; of a session the times of its first and of its last fact.
+    pub span: Window,
     /// Facts within.
     pub rows: i64,
     pub states: Box<[Accumulator]>,
-    /// Whether what was settled covered the window already when its first fact came.
-    pub late: bool,
     /// Something was taken away that a state may have held.
     pub stale: bool,
-    pub sealed: Option<Sealed>,
-    /// Whether a sealed cell took or lost a fact since the last tick, and the first cause that applies.
-    pub changed: bool,
-    pub cause: Option<Cause>,
 }
 
 impl Cell {
-    pub fn new(pipeline: &Pipeline, group: u32, window: Window, late: bool) -> Self {
-        let states = pipeline.accumulators().into_boxed_slice();
-        Cell { group, window, rows: 0, states, late, stale: false, sealed: None, changed: false, cause: None }
+    pub fn new(pipeline: &Pipeline, group: u32, span: Window) -> Self {
+        Cell { group, span, rows: 0, states: accumulators(&pipeline.states), stale: false }
     }
 
     /// Forgets every fact, to be folded again.
     pub fn clear(&mut self, pipeline: &Pipeline) {
         self.rows = 0;
-        self.states = pipeline.accumulators().into_boxed_slice();
+        self.states = accumulators(&pipeline.states);
     }
 
     /// Adds a row or takes it away. False if a state may have lost what it held.
@@ -79,20 +46,43 @@ impl Cell {
     }
 }
 
-/// A row as accumulators see it. The tie is written only when event times are equal, or a row takes an end.
+/// States that have seen nothing.
+pub(super) fn accumulators(states: &[State]) -> Box<[Accumulator]> {
+    states.iter().map(|state| Accumulator::new(&state.kind)).collect()
+}
+
+/// Adds to states what other rows gave to others like them.
+pub(super) fn merge(states: &[State], into: &mut [Accumulator], from: &[Accumulator]) {
+    for ((state, mine), theirs) in states.iter().zip(into).zip(from) {
+        mine.merge(theirs, &state.kind);
+    }
+}
+
+/// What orders a row among rows of its time: written only when it is asked for, or known.
+enum Tie<'s> {
+    Lazy { place: (&'s str, u64), bytes: &'s mut Vec<u8>, written: bool },
+    Known(&'s [u8]),
+}
+
+/// A row as accumulators see it.
 pub(super) struct RowView<'a, 's> {
     row: Row<'a>,
-    place: (&'a str, u64),
     time: i64,
-    tie: &'s mut Vec<u8>,
-    tied: bool,
+    tie: Tie<'s>,
+    share: Option<(&'s Nat, &'s Nat)>,
     pub faults: Faults,
 }
 
 impl<'a, 's> RowView<'a, 's> {
     #[inline]
-    pub fn new(row: Row<'a>, place: (&'a str, u64), tie: &'s mut Vec<u8>) -> Self {
-        RowView { row, place, time: row.event_time(), tie, tied: false, faults: 0 }
+    pub fn new(row: Row<'a>, place: (&'s str, u64), bytes: &'s mut Vec<u8>) -> Self {
+        let tie = Tie::Lazy { place, bytes, written: false };
+        RowView { row, time: row.event_time(), tie, share: None, faults: 0 }
+    }
+
+    /// A row whose tie is known, and of which only a share counts, if one is given: a part of its measure, and the whole.
+    pub fn of_share(row: Row<'a>, tie: &'s [u8], share: Option<(&'s Nat, &'s Nat)>) -> Self {
+        RowView { row, time: row.event_time(), tie: Tie::Known(tie), share, faults: 0 }
     }
 }
 
@@ -117,11 +107,20 @@ impl<'a> Contribution<'a> for RowView<'a, '_> {
 
     #[inline]
     fn tie(&mut self) -> &[u8] {
-        if !self.tied {
-            self.tied = true;
-            self.tie.clear();
-            self.row.put_order(self.place, self.tie);
+        match &mut self.tie {
+            Tie::Known(tie) => tie,
+            Tie::Lazy { place, bytes, written } => {
+                if !*written {
+                    *written = true;
+                    bytes.clear();
+                    self.row.put_order(*place, bytes);
+                }
+                bytes
+            }
         }
-        self.tie
+    }
+
+    fn share(&self) -> Option<(&Nat, &Nat)> {
+        self.share
     }
 }

@@ -1,19 +1,25 @@
-//! The canonical bytes of a fold shard's state: equal state, equal bytes, whatever the order in which it came about.
+//! Canonical bytes of a fold: equal state, equal bytes. Keys by pipeline and key, what is theirs by time.
 
-use super::cell::{Cell, Group, Sealed};
+use super::bars::{Held, Mark, Period};
+use super::cell::accumulators;
+use super::cutter::{Carry, Open};
+use super::group::{Group, Panes, Sealed};
 use super::{Fold, Settled};
 use crate::aggregate::Accumulator;
-use crate::codec::{CodecError, Reader, put_bytes, put_signed, put_varint};
-use crate::delta::Cause;
-use crate::plan::{Pipeline, Plan};
+use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::number::I384;
+use crate::plan::{Cut, Pipeline, Plan, State, Windowing};
+use crate::row::Row;
+use crate::schema::Schema;
 use crate::value::Value;
 use crate::window::Window;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl Fold {
-    /// Appends the canonical state. Stale windows must have been folded again.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        assert!(self.stale.is_empty(), "windows are folded again before their state is written down");
+    /// Appends the canonical state. Stale spans must have been folded again.
+    pub fn encode(&mut self, out: &mut Vec<u8>) {
+        assert!(self.needs().is_empty(), "spans are folded again before their state is written down");
         for (settled, faults) in self.settled.iter().zip(&self.faults) {
             match settled {
                 Settled::Nothing => out.push(0),
@@ -25,15 +31,40 @@ impl Fold {
             }
             put_signed(out, *faults);
         }
-        let mut groups: Vec<&Group> = self.groups.iter().filter(|group| self.holds(group)).collect();
+        self.groups.iter_mut().for_each(Group::sort_in);
+        let mut groups: Vec<&Group> = self.groups.iter().filter(|group| !group.is_empty()).collect();
         groups.sort_unstable_by(|a, b| (a.pipeline, &a.key).cmp(&(b.pipeline, &b.key)));
         put_varint(out, groups.len() as u64);
         for group in groups {
             put_varint(out, group.pipeline.into());
             put_bytes(out, &group.key);
-            let cells = || group.windows.values().map(|cell| &self.cells[*cell as usize]).filter(|cell| cell.counts());
-            put_varint(out, cells().count() as u64);
-            cells().for_each(|cell| cell.encode(out));
+            put_varint(out, group.rows.len() as u64);
+            for ((start, ordinal), row) in &group.rows {
+                out.extend_from_slice(&start.to_le_bytes());
+                put_varint(out, *ordinal);
+                row.encode(out);
+            }
+            match &group.panes {
+                Panes::Slices { cells, .. } => self.encode_cells(cells.len(), cells.values(), out),
+                Panes::Sessions(cells) => self.encode_cells(cells.len(), cells.values(), out),
+                Panes::Bars(periods) => {
+                    put_varint(out, periods.len() as u64);
+                    for (anchor, period) in periods {
+                        out.extend_from_slice(&anchor.to_le_bytes());
+                        period.encode(out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn encode_cells<'a>(&self, count: usize, cells: impl Iterator<Item = &'a u32>, out: &mut Vec<u8>) {
+        put_varint(out, count as u64);
+        for cell in cells {
+            let cell = &self.cells[*cell as usize];
+            put_window(out, cell.span);
+            put_signed(out, cell.rows);
+            cell.states.iter().for_each(|state| state.encode(out));
         }
     }
 
@@ -66,99 +97,213 @@ impl Fold {
             return reader.fail("a key of its pipeline");
         }
         let group = self.groups.len() as u32;
-        self.groups.push(Group::new(number, key));
+        self.groups.push(Group::new(number, key, pipeline));
         self.table.insert(xxhash_rust::xxh3::xxh3_64_with_seed(key, number.into()), group);
-        let windows = reader.varint()?;
-        if windows == 0 {
-            return reader.fail("a key with a window");
+        for _ in 0..reader.varint()? {
+            let id = (i128::from_le_bytes(reader.array()?), reader.varint()?);
+            let row = Sealed::decode(reader)?;
+            let rows = &mut self.groups[group as usize].rows;
+            if rows.last_key_value().is_some_and(|(last, _)| *last >= id) {
+                return reader.fail("rows in order");
+            }
+            rows.insert(id, row);
         }
-        for _ in 0..windows {
-            let window =
-                Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) };
-            let last = self.groups[group as usize].windows.last_key_value();
-            if window.start >= window.end || last.is_some_and(|(start, _)| *start >= window.start) {
-                return reader.fail("windows in order");
+        let count = reader.varint()?;
+        let schema = &plan.sources[usize::from(pipeline.source)].schema;
+        for _ in 0..count {
+            match &pipeline.windowing {
+                Windowing::Bars(_) => self.decode_period((pipeline, schema), group, reader)?,
+                _ => self.decode_cell(pipeline, group, reader)?,
             }
-            let at = self.new_cell(pipeline, number, group, window);
-            let cell = &mut self.cells[at as usize];
-            cell.decode(pipeline, reader)?;
-            if !cell.counts() {
-                return reader.fail("a window with facts or a seal");
-            }
-            let (sealed, changed) = (cell.sealed.is_some(), cell.changed);
-            if sealed {
-                let open = self.open.get_mut(&(number, window.end)).expect("a new cell is open");
-                open.pop();
-                if open.is_empty() {
-                    self.open.remove(&(number, window.end));
-                }
-            }
-            if changed {
-                self.changed.push(at);
-            }
+        }
+        let settled = self.settled[usize::from(number)];
+        let read = &self.groups[group as usize];
+        if read.is_empty() {
+            return reader.fail("a key with facts or final rows");
+        }
+        if let Some(due) = read.next_due(&pipeline.windowing, &self.cells, settled) {
+            self.schedule(group, due);
         }
         Ok(())
     }
 
-    /// Whether a group has a window that counts: keys whose facts are all gone leave no trace.
-    fn holds(&self, group: &Group) -> bool {
-        group.windows.values().any(|cell| self.cells[*cell as usize].counts())
+    fn decode_cell(&mut self, pipeline: &Pipeline, group: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let span = window(reader)?;
+        let rows = reader.signed()?;
+        let states = decode_states(&pipeline.states, reader)?;
+        let (session, last) = match &self.groups[group as usize].panes {
+            Panes::Slices { cells, .. } => (false, cells.last_key_value().map(|(_, cell)| *cell)),
+            Panes::Sessions(cells) => (true, cells.last_key_value().map(|(_, cell)| *cell)),
+            Panes::Bars(_) => unreachable!("bars have no cells"),
+        };
+        let behind = last.is_none_or(|last| self.cells[last as usize].span.end <= span.start);
+        let times = |time: i128| i64::try_from(time).is_ok();
+        let sound = if session {
+            span.start <= span.end && times(span.start) && times(span.end)
+        } else {
+            span.start < span.end
+        };
+        if !sound || !behind || rows < 1 {
+            return reader.fail("spans in order, each with facts");
+        }
+        let cell = match &pipeline.windowing {
+            Windowing::Aligned(rule) => self.put_slice(pipeline, rule, group, span),
+            _ => self.put_session(pipeline, group, span),
+        };
+        let cell = &mut self.cells[cell as usize];
+        (cell.rows, cell.states) = (rows, states);
+        Ok(())
+    }
+
+    fn decode_period(
+        &mut self,
+        (pipeline, schema): (&Pipeline, &Schema),
+        group: u32,
+        reader: &mut Reader<'_>,
+    ) -> Result<(), CodecError> {
+        let anchor = i128::from_le_bytes(reader.array()?);
+        let period = Period::decode(pipeline, schema, reader)?;
+        let Panes::Bars(periods) = &mut self.groups[group as usize].panes else { unreachable!("bars") };
+        if periods.last_key_value().is_some_and(|(last, _)| *last >= anchor) || period.end <= anchor {
+            return reader.fail("periods in order");
+        }
+        periods.insert(anchor, period);
+        Ok(())
     }
 }
 
-impl Cell {
-    /// Whether it is part of the state. An unsealed cell without facts only awaits its removal.
-    fn counts(&self) -> bool {
-        self.rows != 0 || self.sealed.is_some()
+impl Group {
+    /// Brings what waits for a tick into its canonical place.
+    fn sort_in(&mut self) {
+        if let Panes::Bars(periods) = &mut self.panes {
+            periods.values_mut().for_each(Period::settle);
+            periods.retain(|_, period| !period.is_empty() || period.reopened);
+        }
     }
+}
 
+impl Sealed {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.window.start.to_le_bytes());
-        out.extend_from_slice(&self.window.end.to_le_bytes());
-        put_signed(out, self.rows);
-        match &self.sealed {
-            None if self.late => out.extend_from_slice(&[2, self.cause.map_or(255, |cause| cause as u8)]),
-            None => out.push(0),
-            Some(sealed) => {
-                out.push(1);
-                put_varint(out, sealed.generation);
-                out.push(u8::from(sealed.removed));
-                out.extend_from_slice(&sealed.digest);
-                // Only a sealed row asks for the cause of its changes.
-                out.push(u8::from(self.changed));
-                out.push(self.cause.filter(|_| self.changed).map_or(255, |cause| cause as u8));
-            }
-        }
-        self.states.iter().for_each(|state| state.encode(out));
+        put_varint(out, self.generation);
+        out.extend_from_slice(&[u8::from(self.removed), u8::from(self.complete)]);
+        put_window(out, self.window);
+        out.extend_from_slice(&self.digest);
     }
 
-    /// The rest of a cell, behind its window.
-    fn decode(&mut self, pipeline: &Pipeline, reader: &mut Reader<'_>) -> Result<(), CodecError> {
-        self.rows = reader.signed()?;
-        self.late = false;
-        match reader.byte()? {
-            0 => {}
-            1 => {
-                let generation = reader.varint()?;
-                let removed = flag(reader)?;
-                self.sealed = Some(Sealed { generation, removed, digest: reader.array()? });
-                self.changed = flag(reader)?;
-                self.cause = decode_cause(reader)?;
-                if self.cause.is_some() && !self.changed {
-                    return reader.fail("a cause of a change only");
-                }
-            }
-            2 => {
-                self.late = true;
-                self.cause = decode_cause(reader)?;
-            }
-            _ => return reader.fail("0, 1 or 2"),
-        }
-        for (state, held) in pipeline.states.iter().zip(&mut self.states) {
-            *held = Accumulator::decode(reader, &state.kind)?;
-        }
-        Ok(())
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let generation = reader.varint()?;
+        let (removed, complete) = (flag(reader)?, flag(reader)?);
+        Ok(Sealed { generation, removed, complete, window: window(reader)?, digest: reader.array()? })
     }
+}
+
+impl Period {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.end.to_le_bytes());
+        put_option(out, self.gone);
+        out.push(u8::from(self.reopened));
+        put_varint(out, self.facts.len() as u64);
+        for Held { time, tie, content } in &self.facts {
+            put_signed(out, *time);
+            put_bytes(out, tie);
+            put_bytes(out, content);
+        }
+        put_varint(out, self.marks.len() as u64);
+        self.marks.iter().chain([&self.at]).for_each(|mark| mark.encode(out));
+    }
+
+    fn decode(pipeline: &Pipeline, schema: &Schema, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let mut period = Period::new(i128::from_le_bytes(reader.array()?));
+        period.gone = reader.option()?;
+        period.reopened = flag(reader)?;
+        for _ in 0..reader.varint()? {
+            let time = reader.signed()?;
+            let (tie, content): (Box<[u8]>, Box<[u8]>) = (reader.bytes()?.into(), reader.bytes()?.into());
+            let behind = period.facts.last().is_none_or(|last| (last.time, &last.tie) < (time, &tie));
+            if !behind || !Row::check(schema, &content) || Row::new(schema, &content).event_time() != time {
+                return reader.fail("facts in order");
+            }
+            period.facts.push(Held { time, tie, content });
+        }
+        let count: usize = reader.number()?;
+        period.marks.clear();
+        for number in 0..=count {
+            let mark = Mark::decode(pipeline, schema, reader)?;
+            let before = period.marks.last().map_or(0, |last| last.cut);
+            if mark.cut < before || mark.cut > period.facts.len() || count == 0 {
+                return reader.fail("marks in order");
+            }
+            if number < count {
+                period.marks.push(mark);
+            } else {
+                period.at = mark;
+            }
+        }
+        Ok(period)
+    }
+}
+
+impl Mark {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Carry { ordinal, total, open, previous, faults } = &self.carry;
+        put_varint(out, self.cut as u64);
+        put_varint(out, *ordinal);
+        total.encode(out);
+        put_signed(out, *faults);
+        out.extend_from_slice(&[u8::from(previous.is_some()), u8::from(open.is_some())]);
+        previous.iter().for_each(|content| put_bytes(out, content));
+        if let Some(Open { first, last, states, running }) = open {
+            put_signed(out, *first);
+            put_signed(out, *last);
+            states.iter().chain(running).for_each(|state| state.encode(out));
+        }
+    }
+
+    fn decode(pipeline: &Pipeline, schema: &Schema, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let (cut, ordinal) = (reader.number()?, reader.varint()?);
+        let Some((total, used)) = I384::decode(reader.rest()) else { return reader.fail("an exact sum") };
+        reader.skip(used)?;
+        let faults = reader.signed()?;
+        let (has_previous, is_open) = (flag(reader)?, flag(reader)?);
+        let mut carry = Carry { ordinal, total, open: None, previous: None, faults };
+        if has_previous {
+            let content = reader.bytes()?;
+            if !Row::check(schema, content) {
+                return reader.fail("content of the source's schema");
+            }
+            carry.previous = Some(content.into());
+        }
+        if is_open {
+            let (first, last) = (reader.signed()?, reader.signed()?);
+            let running = match &pipeline.windowing {
+                Windowing::Bars(bars) => match &bars.cut {
+                    Cut::Break(rule) => &rule.states[..],
+                    _ => &[],
+                },
+                _ => unreachable!("marks are those of bars"),
+            };
+            let states = decode_states(&pipeline.states, reader)?;
+            carry.open = Some(Open { first, last, states, running: decode_states(running, reader)? });
+        }
+        Ok(Mark { cut, carry })
+    }
+}
+
+fn decode_states(states: &[State], reader: &mut Reader<'_>) -> Result<Box<[Accumulator]>, CodecError> {
+    let mut held = accumulators(states);
+    for (state, held) in states.iter().zip(&mut held) {
+        *held = Accumulator::decode(reader, &state.kind)?;
+    }
+    Ok(held)
+}
+
+fn put_window(out: &mut Vec<u8>, window: Window) {
+    out.extend_from_slice(&window.start.to_le_bytes());
+    out.extend_from_slice(&window.end.to_le_bytes());
+}
+
+fn window(reader: &mut Reader<'_>) -> Result<Window, CodecError> {
+    Ok(Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) })
 }
 
 /// Whether these bytes are a value for each group-by column.
@@ -175,25 +320,3 @@ fn flag(reader: &mut Reader<'_>) -> Result<bool, CodecError> {
         _ => reader.fail("0 or 1"),
     }
 }
-
-fn decode_cause(reader: &mut Reader<'_>) -> Result<Option<Cause>, CodecError> {
-    match reader.byte()? {
-        255 => Ok(None),
-        code => CAUSES.get(usize::from(code)).map_or_else(|| reader.fail("a cause"), |cause| Ok(Some(*cause))),
-    }
-}
-
-/// Causes by their encoded number, which is their rank.
-const CAUSES: [Cause; 11] = [
-    Cause::Logic,
-    Cause::Decoder,
-    Cause::Reference,
-    Cause::Retraction,
-    Cause::Correction,
-    Cause::Conflict,
-    Cause::Release,
-    Cause::Backfill,
-    Cause::GapFill,
-    Cause::Late,
-    Cause::Seal,
-];

@@ -20,8 +20,8 @@ impl Plan {
                 put(&format!("require {:?}", guard.expr));
             }
         }
-        for Pipeline { name, source, filter, key, window, states, results, columns, having } in &self.pipelines {
-            put(&format!("pipeline {name:?} {source} {filter:?} {key:?} {window:?}"));
+        for Pipeline { name, source, filter, key, windowing, states, results, columns, having } in &self.pipelines {
+            put(&format!("pipeline {name:?} {source} {filter:?} {key:?} {windowing:?}"));
             put(&format!("{states:?} {results:?} {columns:?} {having:?}"));
         }
         *hasher.finalize().as_bytes()

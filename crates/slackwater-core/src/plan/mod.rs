@@ -7,12 +7,14 @@ use crate::value::Type;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+mod bars;
 pub mod expr;
 mod fingerprint;
 mod pipeline;
 
+pub use bars::{Bars, Break, Cut, Overshoot};
 pub use expr::Expr;
-pub use pipeline::{Accumulate, Column, Finish, KeyColumn, Pipeline, Result, State};
+pub use pipeline::{Accumulate, Column, Finish, KeyColumn, Pipeline, Result, State, Windowing};
 
 /// All that the core needs to know of a configuration.
 #[derive(Clone, Debug, Default)]

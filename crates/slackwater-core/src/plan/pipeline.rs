@@ -1,8 +1,10 @@
 //! One compiled SELECT: filter, key, window, the states to keep, and how results are read from them.
 
+use super::bars::Bars;
 use super::expr::Expr;
 use crate::value::Type;
 use crate::window::WindowRule;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -17,8 +19,8 @@ pub struct Pipeline {
     pub filter: Option<Expr>,
     /// The group-by columns beside the window.
     pub key: Vec<KeyColumn>,
-    /// The window.
-    pub window: WindowRule,
+    /// The windows.
+    pub windowing: Windowing,
     /// What is accumulated, each once however often the SELECT uses it.
     pub states: Vec<State>,
     /// The aggregates, read from the states.
@@ -27,6 +29,20 @@ pub struct Pipeline {
     pub columns: Vec<Column>,
     /// HAVING, over the same.
     pub having: Option<Expr>,
+}
+
+/// Which spans a pipeline aggregates over.
+#[derive(Clone, Debug)]
+pub enum Windowing {
+    /// Spans that are laid over time whatever the facts.
+    Aligned(WindowRule),
+    /// Facts of a key with no pause between them that is longer than the gap.
+    Session {
+        /// Longest pause inside a session, in nanoseconds.
+        gap: i64,
+    },
+    /// Runs of a key's facts that the facts themselves cut.
+    Bars(Box<Bars>),
 }
 
 /// A group-by column.
@@ -65,6 +81,8 @@ pub enum Accumulate {
     Sum(Expr),
     /// The exact sum of products.
     Products(Expr, Expr),
+    /// The exact sum of an exact number, of which a fact that is cut between bars gives each bar its share.
+    Shares(Expr),
     /// The smallest value.
     Min(Expr),
     /// The largest value.
@@ -80,7 +98,14 @@ pub enum Accumulate {
 impl Accumulate {
     /// Whether removing a row can be undone in place. What cannot subtract is folded again from the facts.
     pub fn subtracts(&self) -> bool {
-        matches!(self, Accumulate::Count(_) | Accumulate::Sum(_) | Accumulate::Products(..) | Accumulate::Distinct(_))
+        matches!(
+            self,
+            Accumulate::Count(_)
+                | Accumulate::Sum(_)
+                | Accumulate::Shares(_)
+                | Accumulate::Products(..)
+                | Accumulate::Distinct(_)
+        )
     }
 }
 
@@ -104,6 +129,8 @@ pub enum Finish {
         sum: usize,
         /// The state that counts what was summed.
         count: usize,
+        /// Scale of the summed decimals.
+        scale: u8,
     },
     /// A smallest, largest, first or last value.
     Value(usize),

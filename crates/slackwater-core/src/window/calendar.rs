@@ -28,10 +28,20 @@ enum Step {
     Months(i32),
 }
 
+/// A time zone of the bundled database.
 #[derive(Clone)]
-struct Zone {
+pub(super) struct Zone {
     name: String,
-    zone: TimeZone,
+    pub zone: TimeZone,
+}
+
+impl Zone {
+    pub fn find(name: &str) -> Result<Zone, CalendarError> {
+        let zone = TimeZoneDatabase::bundled().get(name).map_err(|_| {
+            CalendarError(format!("`{name}` is no time zone of the IANA database; write one like 'Europe/Berlin'"))
+        })?;
+        Ok(Zone { name: name.to_string(), zone })
+    }
 }
 
 impl core::fmt::Debug for Zone {
@@ -61,10 +71,7 @@ impl Calendar {
                 );
             }
         };
-        let Ok(found) = TimeZoneDatabase::bundled().get(zone) else {
-            return error(format!("`{zone}` is no time zone of the IANA database; write one like 'Europe/Berlin'"));
-        };
-        Ok(Calendar { step, zone: Box::new(Zone { name: zone.to_string(), zone: found }) })
+        Ok(Calendar { step, zone: Box::new(Zone::find(zone)?) })
     }
 
     /// Edition of the time zone database that is built in.

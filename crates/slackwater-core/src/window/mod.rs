@@ -3,9 +3,13 @@
 //! Windows are half-open, `[start, end)`: a fact stamped exactly at an end belongs to the next. Bounds are i128
 //! nanoseconds since the epoch, because a window around the last i64 nanosecond ends beyond it.
 
+mod anchor;
 mod calendar;
+mod hop;
 
+pub use anchor::{Anchor, Daily};
 pub use calendar::{Calendar, CalendarError};
+pub use hop::Hop;
 
 use crate::planted::{self, Bug};
 
@@ -26,7 +30,7 @@ impl Window {
     }
 }
 
-/// How windows are laid over time.
+/// How windows are laid over time, whatever the facts. Each window is made of whole slices, which windows share.
 #[derive(Clone, Debug)]
 pub enum WindowRule {
     /// Every `size` nanoseconds, counted from the epoch plus `offset`.
@@ -38,20 +42,41 @@ pub enum WindowRule {
     },
     /// Calendar spans in a time zone.
     Calendar(Calendar),
+    /// Windows that overlap, or leave gaps.
+    Hop(Hop),
 }
 
 impl WindowRule {
-    /// The window that covers `time`.
+    /// The slice that holds `time`; none where no window covers it.
     #[inline]
-    pub fn assign(&self, time: i64) -> Window {
+    pub fn slice(&self, time: i64) -> Option<Window> {
         let time = if planted::is(Bug::WindowEdge) { time.saturating_sub(1) } else { time };
         match self {
             WindowRule::Tumble { size, offset } => {
                 let (size, offset, time) = (i128::from(*size), i128::from(*offset), i128::from(time));
                 let start = time - (time - offset).rem_euclid(size);
-                Window { start, end: start + size }
+                Some(Window { start, end: start + size })
             }
-            WindowRule::Calendar(calendar) => calendar.assign(time),
+            WindowRule::Calendar(calendar) => Some(calendar.assign(time)),
+            WindowRule::Hop(hop) => hop.slice(time),
+        }
+    }
+
+    /// The windows that a slice is part of, in the order of their starts.
+    pub fn windows(&self, slice: Window) -> impl Iterator<Item = Window> + use<> {
+        let (first, slide, size) = match self {
+            WindowRule::Hop(hop) => hop.over(slice),
+            _ => (slice.start, slice.end - slice.start, slice.end - slice.start),
+        };
+        let starts = (0..).map(move |step| first + step * slide).take_while(move |start| *start <= slice.start);
+        starts.map(move |start| Window { start, end: start + size })
+    }
+
+    /// The end of the last window that a slice is part of.
+    pub fn last_end(&self, slice: Window) -> i128 {
+        match self {
+            WindowRule::Hop(hop) => hop.last_end(slice),
+            _ => slice.end,
         }
     }
 }

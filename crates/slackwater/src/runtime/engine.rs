@@ -128,7 +128,8 @@ fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>,
         let mut sealed = (Vec::new(), 0);
         for fold in folds {
             sealed.1 += settle_stale(plan, fold, memories);
-            sealed.0.extend(fold.tick(plan, &settled));
+            // Nothing was settled before, so no change of it is to be told.
+            sealed.0.extend(fold.tick(plan, &settled, std::iter::empty()));
         }
         sealed
     };

@@ -1,9 +1,10 @@
 //! Aggregates: each call becomes states that are kept once, and a result that is read from them.
 
 use super::expression::{self, RowScope, Scope, at, is_null, not, only_where};
+use super::split::Split;
 use super::{Outcome, SqlError, place, typing};
 use slackwater_core::limits;
-use slackwater_core::plan::expr::Node;
+use slackwater_core::plan::expr::{Arithmetic, Node};
 use slackwater_core::plan::{Accumulate, Expr, Finish, KeyColumn, Result as Aggregate, State};
 use slackwater_core::value::Type;
 use sqlparser::ast::{
@@ -34,6 +35,8 @@ pub(super) struct WindowScope<'a> {
     pub key: &'a [KeyColumn],
     /// The group-by items as they were written, in the order of the key.
     pub groups: Vec<Ast>,
+    /// What a fact that is cut between bars gives in shares.
+    pub split: Option<Split>,
     pub states: Vec<State>,
     pub results: Vec<Aggregate>,
 }
@@ -180,7 +183,7 @@ impl WindowScope<'_> {
     ) -> Result<Expr, typing::Refused> {
         // A value that can be null, or a filter that can leave nothing, makes a result that can be null.
         let nullable = x.nullable || filter.is_some() || second.as_ref().is_some_and(|y| y.nullable);
-        let ty = x.ty;
+        let (ty, argument) = (x.ty, x.ty);
         Ok(match name {
             "count" if distinct => {
                 let state = self.state(Accumulate::Distinct(x), filter);
@@ -199,8 +202,12 @@ impl WindowScope<'_> {
             }
             "sum" => {
                 let count = self.counting(Some(x.clone()), filter.clone());
-                let sum = self.state(Accumulate::Sum(x), filter);
-                self.result(sum_type(ty), nullable, Finish::Sum { sum, count })
+                let (kind, ty) = match self.split.as_ref().filter(|split| split.shares(&x)) {
+                    Some(split) => split.sum(x, sum_type(ty))?,
+                    None => (Accumulate::Sum(x), sum_type(ty)),
+                };
+                let finish = Finish::Sum { sum: self.state(kind, filter), count, scale: scale(argument) };
+                self.result(ty, nullable, finish)
             }
             "avg" => {
                 let count = self.counting(Some(x.clone()), filter.clone());
@@ -235,11 +242,21 @@ impl WindowScope<'_> {
             (Some((px, _)), Some((py, _))) => sum_type(Type::Decimal { precision: px + py, scale: sx + sy }),
             _ => Type::Float64,
         };
-        let products = self.state(Accumulate::Products(x, y), filter.clone());
-        if name == "sum_product" {
-            return Ok(self.result(ty, nullable, Finish::Sum { sum: products, count }));
+        let (mut products, mut weights, mut ty) =
+            (Accumulate::Products(x.clone(), y.clone()), Accumulate::Sum(weight.clone()), ty);
+        if let Some(split) = &self.split {
+            if split.shares(&x) || split.shares(&y) {
+                (products, ty) = split.sum(typing::arithmetic(Arithmetic::Multiply, x, y, limits::ROW_DIGITS)?, ty)?;
+            }
+            if split.shares(&weight) {
+                (weights, _) = split.sum(weight, Type::Float64)?;
+            }
         }
-        let weights = self.state(Accumulate::Sum(weight), filter);
+        let products = self.state(products, filter.clone());
+        if name == "sum_product" {
+            return Ok(self.result(ty, nullable, Finish::Sum { sum: products, count, scale: sx + sy }));
+        }
+        let weights = self.state(weights, filter);
         let finish = Finish::Weighted { products, weights, count, scale: sx + sy, weight_scale: sy };
         Ok(self.result(Type::Float64, true, finish))
     }

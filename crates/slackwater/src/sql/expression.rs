@@ -35,6 +35,7 @@ pub(super) trait Scope {
 }
 
 /// Names are the fields of a source's row.
+#[derive(Clone)]
 pub(super) struct RowScope<'a> {
     pub sql: &'a str,
     pub schema: &'a Schema,

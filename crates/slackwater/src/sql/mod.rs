@@ -4,12 +4,14 @@
 //! what to write instead; nothing is silently ignored.
 
 mod aggregates;
+mod bars;
 mod expression;
 mod extent;
 mod interval;
 mod literal;
 mod place;
 mod select;
+mod split;
 mod typing;
 mod windows;
 

@@ -2,10 +2,10 @@
 
 use super::aggregates::{WindowScope, select_item};
 use super::expression::{self, RowScope, Scope, nearest};
+use super::split::Split;
 use super::{Outcome, RESERVED, SqlError, place, windows};
 use slackwater_core::plan::expr::Node;
-use slackwater_core::plan::{Column, Expr, KeyColumn, Pipeline, Result as Aggregate, Source};
-use slackwater_core::window::WindowRule;
+use slackwater_core::plan::{Column, Expr, KeyColumn, Pipeline, Result as Aggregate, Source, Windowing};
 use sqlparser::ast::{Expr as Ast, GroupByExpr, Ident, LimitClause, Query, Select, SelectItem, TableFactor};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -81,16 +81,17 @@ pub(super) fn compile(name: &str, sql: &str, select: &Select, sources: &[Source]
     let schema = &sources[source].schema;
     let mut rows = RowScope { sql, schema, names };
     let filter = select.selection.as_ref().map(|filter| expression::boolean(&mut rows, filter)).transpose()?;
-    let (window, groups) = group_by(&mut rows, select)?;
+    let (windowing, groups) = group_by(&mut rows, &sources[source], select)?;
     let (key, groups) = key_columns(&mut rows, select, groups)?;
-    let mut scope = WindowScope { rows, key: &key, groups, states: Vec::new(), results: Vec::new() };
+    let split = Split::of(&windowing);
+    let mut scope = WindowScope { rows, key: &key, groups, split, states: Vec::new(), results: Vec::new() };
     let mut columns = columns(&mut scope, select)?;
     let mut having = select.having.as_ref().map(|having| expression::boolean(&mut scope, having)).transpose()?;
     let WindowScope { states, results, .. } = scope;
     let read = columns.iter_mut().map(|column| &mut column.expr).chain(&mut having);
     let results = keep_read(key.len(), results, read.collect());
     let name = name.to_string();
-    Ok(Pipeline { name, source: source as u16, filter, key, window, states, results, columns, having })
+    Ok(Pipeline { name, source: source as u16, filter, key, windowing, states, results, columns, having })
 }
 
 /// The results that an expression reads, renumbered. A CAST leaves the result that it replaces without a reader, and a
@@ -148,7 +149,7 @@ fn source(sql: &str, select: &Select, sources: &[Source]) -> Outcome<(usize, Vec
 }
 
 /// The window, and the other items of GROUP BY.
-fn group_by<'a>(rows: &mut RowScope<'_>, select: &'a Select) -> Outcome<(WindowRule, Vec<&'a Ast>)> {
+fn group_by<'a>(rows: &mut RowScope<'_>, source: &Source, select: &'a Select) -> Outcome<(Windowing, Vec<&'a Ast>)> {
     let help = "write GROUP BY symbol, tumble(ts, INTERVAL '1 minute')";
     let GroupByExpr::Expressions(items, modifiers) = &select.group_by else {
         return expression::refuse(rows, &select.group_by, "GROUP BY ALL is not known: name the columns", Some(help));
@@ -158,7 +159,7 @@ fn group_by<'a>(rows: &mut RowScope<'_>, select: &'a Select) -> Outcome<(WindowR
     }
     let (mut window, mut groups) = (None, Vec::new());
     for item in items {
-        match windows::compile(rows, item) {
+        match windows::compile(rows, source, item) {
             Some(_) if window.is_some() => {
                 return expression::refuse(rows, item, "a pipeline has one window, and this is another", Some(help));
             }

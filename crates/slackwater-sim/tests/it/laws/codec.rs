@@ -80,7 +80,7 @@ fn states_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
     damaged(&mut drawn.rng, &bytes, |bytes| {
         Machine::decode(plan, judges, folds, bytes).ok().map(|mut machine| machine.encode(plan, &run.memories))
     })?;
-    parts_come_back(&run)?;
+    parts_come_back(&mut run)?;
     // The same events in another order make an equal fold, which must be equal bytes.
     let mut other = Run::new(plan, judges, folds);
     drawn.rng.shuffle(&mut order);
@@ -91,14 +91,14 @@ fn states_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn parts_come_back(run: &Run) -> Result<(), TestCaseError> {
+fn parts_come_back(run: &mut Run) -> Result<(), TestCaseError> {
     let mut bytes = Vec::new();
     run.machine.seen(run.plan).encode(&mut bytes);
     let judge = Judge::decode(run.plan, &mut Reader::new(&bytes));
     let mut again = Vec::new();
     judge.map_err(|error| TestCaseError::fail(error.to_string()))?.encode(&mut again);
     prop_assert_eq!(again, bytes, "a judge comes back");
-    for fold in run.machine.folds() {
+    for fold in run.machine.folds_mut() {
         let (mut bytes, mut again) = (Vec::new(), Vec::new());
         fold.encode(&mut bytes);
         let fold = Fold::decode(run.plan, &mut Reader::new(&bytes));

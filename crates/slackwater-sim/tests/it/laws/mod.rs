@@ -146,7 +146,7 @@ impl Run {
         // Writing the machine down folds what is stale again; its bytes are then those of its parts.
         self.machine.encode(self.plan, &self.memories);
         let mut out = Vec::new();
-        self.machine.folds().iter().for_each(|fold| fold.encode(&mut out));
+        self.machine.folds_mut().iter_mut().for_each(|fold| fold.encode(&mut out));
         out
     }
 

@@ -74,7 +74,7 @@ fn rules() -> impl Strategy<Value = (Windows, WindowRule)> {
 #[test]
 fn every_time_has_exactly_one_window_in_its_place() {
     law("every_time_has_exactly_one_window_in_its_place", (rules(), times()), |((windows, rule), time)| {
-        let found = rule.assign(time);
+        let found = whole(&rule, time);
         prop_assert_eq!((found.start, found.end), window::of(&windows, time), "the oracle's");
         prop_assert!(found.contains(time) && found.start < found.end);
         if let WindowRule::Tumble { size, offset } = rule {
@@ -91,15 +91,23 @@ fn every_time_has_exactly_one_window_in_its_place() {
 
 fn same_at(rule: &WindowRule, window: Window, at: i128) -> Result<(), TestCaseError> {
     if let Ok(at) = i64::try_from(at) {
-        prop_assert_eq!(rule.assign(at), window, "one window for all that it holds: {}", at);
+        prop_assert_eq!(whole(rule, at), window, "one window for all that it holds: {}", at);
     }
     Ok(())
 }
 
 fn beside(rule: &WindowRule, at: i128, touches: impl Fn(Window) -> bool) -> Result<(), TestCaseError> {
     if let Ok(at) = i64::try_from(at) {
-        let window = rule.assign(at);
+        let window = whole(rule, at);
         prop_assert!(touches(window), "windows touch and do not overlap: {:?} at {}", window, at);
     }
     Ok(())
+}
+
+/// The one window that covers a time.
+fn whole(rule: &WindowRule, time: i64) -> Window {
+    let slice = rule.slice(time).expect("some window covers every time");
+    let windows: Vec<Window> = rule.windows(slice).collect();
+    assert_eq!(windows, [slice], "a slice is the one window that it is part of");
+    slice
 }

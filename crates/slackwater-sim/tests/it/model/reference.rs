@@ -2,7 +2,7 @@
 //! anew from the beginning.
 
 use slackwater_core::delta::Cause;
-use slackwater_sim::oracle::content::{identity, version};
+use slackwater_sim::oracle::content::{bytes, identity, version};
 use slackwater_sim::oracle::{Fact, Spot, Winners, lands, output_order, outranks, refusal, row, windows, winners};
 use slackwater_sim::world::{Datum, Stage};
 use std::cmp::Ordering;
@@ -15,15 +15,11 @@ pub struct Given {
     pub place: Spot,
     /// Counted from 1.
     pub generation: u64,
-    /// Why; none where it is left open.
-    pub cause: Option<Cause>,
+    /// Why.
+    pub cause: Cause,
     /// The columns; none of a row that is removed.
     pub values: Option<Vec<Datum>>,
 }
-
-/// Whether causes are compared even where an identity changed more than once between two ticks. The design nets such
-/// changes; a machine that does not gives the cause of every single one.
-const NETTED: bool = false;
 
 /// A tick: how many events came before it, its time, and whether the input had ended.
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +46,10 @@ impl Settled {
 pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> {
     let mut sealed: Vec<(Spot, u64, Option<Vec<Datum>>)> = Vec::new();
     let mut settled = vec![Settled { watermark: None, ended: false }; stage.pipelines.len()];
-    let (mut given, mut before, mut ticked) = (Vec::new(), Vec::new(), 0);
+    let (mut given, mut before) = (Vec::new(), Vec::new());
     for tick in ticks {
         given.clear();
         let log = &log[..tick.events];
-        let several = changed_again(stage, log, ticked);
-        ticked = tick.events;
         let was = settled.clone();
         for (number, settled) in settled.iter_mut().enumerate() {
             let now = watermark(stage, stage.pipelines[number].source, log, tick.at);
@@ -70,8 +64,7 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
         for place in places {
             let facts = windows.iter().find(|(other, _)| *other == place).map(|(_, facts)| facts);
             let values = facts.and_then(|facts| row(stage, &place, facts)).map(|row| row.values);
-            let open = !NETTED && several.iter().any(|fact| lands(stage, place.0, fact.event).as_ref() == Some(&place));
-            let change = || (!open).then(|| net_cause(stage, &place, &before, &winners));
+            let change = || net_cause(stage, &place, &before, &winners);
             match sealed.iter_mut().find(|(other, ..)| *other == place) {
                 Some((_, _, known)) if *known == values => {}
                 Some((_, generation, known)) => {
@@ -81,7 +74,7 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
                 }
                 None if facts.is_some() && settled[place.0].covers(place.1.1) => {
                     if values.is_some() {
-                        let cause = if was[place.0].covers(place.1.1) { change() } else { Some(Cause::Seal) };
+                        let cause = if was[place.0].covers(place.1.1) { change() } else { Cause::Seal };
                         given.push(Given { generation: 1, cause, values: values.clone(), place: place.clone() });
                     }
                     sealed.push((place, u64::from(values.is_some()), values));
@@ -92,34 +85,6 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
         before = winners;
     }
     given
-}
-
-/// The contents, from the last tick's on, of identities that changed more than once since so many events.
-fn changed_again<'a>(stage: &Stage, log: &[Fact<'a>], ticked: usize) -> Vec<Fact<'a>> {
-    let mut histories: BTreeMap<String, Vec<Fact<'a>>> = BTreeMap::new();
-    for (place, fact) in log.iter().enumerate() {
-        let source = &stage.sources[fact.event.source];
-        if refusal(source, fact.event).is_some() {
-            continue;
-        }
-        let who = format!("{}{:?}", fact.event.source, identity(source, fact.event, fact.stood));
-        let history = histories.entry(who).or_default();
-        if history.last().is_none_or(|best| outranks(source, fact, best) == Ordering::Greater) {
-            if place < ticked {
-                history.clear();
-            }
-            history.push(*fact);
-        }
-    }
-    let news = |history: &Vec<Fact<'a>>| {
-        let old = history.first().is_some_and(|first| log[..ticked].iter().any(|fact| same_event(fact, first)));
-        history.len() - usize::from(old)
-    };
-    histories.into_values().filter(|history| news(history) > 1).flatten().collect()
-}
-
-fn same_event(a: &Fact<'_>, b: &Fact<'_>) -> bool {
-    std::ptr::eq(a.event, b.event) && a.decoder == b.decoder
 }
 
 /// The least of the origins' watermarks: what each has reached through what was accepted when it came, less the lag.
@@ -163,7 +128,10 @@ fn net_cause(stage: &Stage, place: &Spot, before: &Winners<'_>, now: &Winners<'_
     for (who, new) in &now[source] {
         let old = old(who);
         let source = &stage.sources[source];
-        let changed = old.is_none_or(|old| outranks(source, new, &old) == Ordering::Greater);
+        // The same content again, of a higher rank, changes nothing that a row could show.
+        let content = |fact: &Fact<'_>| bytes(source, fact.event);
+        let changed =
+            old.is_none_or(|old| outranks(source, new, &old) == Ordering::Greater && content(&old) != content(new));
         if !changed || !(here(new) || old.as_ref().is_some_and(here)) {
             continue;
         }

@@ -3,10 +3,10 @@
 //! Decimals are JSON strings with all digits of their scale; doubles the shortest text that reads back to the same bits
 //! (of two such the nearer, of two as near the even one); infinities and NaN strings; times RFC 3339 in UTC.
 
-use slackwater_core::fold::Final;
+use slackwater_core::fold::{Bar, Final};
 use slackwater_core::machine::{Quarantined, Why};
 use slackwater_core::number::decimal;
-use slackwater_core::plan::{Pipeline, Plan};
+use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::Row;
 use slackwater_core::time::format_rfc3339;
 use slackwater_core::value::{Type, Value};
@@ -44,6 +44,14 @@ pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
     }
     object.time("window_start", row.window.start);
     object.time("window_end", row.window.end);
+    if let Some(Bar { anchor, ordinal, complete }) = row.bar {
+        match anchor {
+            Some(anchor) => object.time("anchor", anchor),
+            None => object.raw("anchor", "null"),
+        }
+        object.raw("bar", &ordinal.to_string());
+        object.raw("complete", if complete { "true" } else { "false" });
+    }
     object.text("tier", "final");
     object.raw("generation", &row.generation.to_string());
     object.text("cause", row.cause.code());
@@ -61,7 +69,11 @@ pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
 pub fn csv_header(pipeline: &Pipeline, out: &mut String) {
     let mut cells: Vec<&str> = vec!["pipeline"];
     cells.extend(pipeline.key.iter().map(|column| column.name.as_str()));
-    cells.extend(["window_start", "window_end", "tier", "generation", "cause", "removed"]);
+    cells.extend(["window_start", "window_end"]);
+    if matches!(pipeline.windowing, Windowing::Bars(_)) {
+        cells.extend(["anchor", "bar", "complete"]);
+    }
+    cells.extend(["tier", "generation", "cause", "removed"]);
     cells.extend(pipeline.columns.iter().map(|column| column.name.as_str()));
     cells.push("digest");
     for (index, cell) in cells.into_iter().enumerate() {
@@ -90,6 +102,11 @@ pub fn csv(plan: &Plan, row: &Final, out: &mut String) {
     for time in [row.window.start, row.window.end] {
         out.push(',');
         put_time(time, out);
+    }
+    if let Some(Bar { anchor, ordinal, complete }) = row.bar {
+        out.push(',');
+        anchor.into_iter().for_each(|anchor| put_time(anchor, out));
+        let _ = write!(out, ",{ordinal},{complete}");
     }
     let _ = write!(out, ",final,{},{},{}", row.generation, row.cause.code(), if row.removed { "true" } else { "" });
     let mut put = |value: Value<'_>, ty: Type| {
