@@ -19,13 +19,27 @@ use core::ops::Range;
 pub enum Input {
     /// Events of one source, decoded or refused, in the order in which they were read.
     Events(Batch),
-    /// The recorded pulse: watermarks move, windows seal and generations are cut only here.
-    Tick {
-        /// Recorded time of the tick, nanoseconds since the epoch.
-        at: i64,
-    },
+    /// The recorded pulse.
+    Tick(Tick),
     /// Something that was decided, and so must be decided the same way again.
     Decision(Decision),
+}
+
+/// The recorded pulse: watermarks move, windows seal and generations are cut only here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tick {
+    /// Recorded time of the tick, nanoseconds since the epoch.
+    pub at: i64,
+    /// The sources whose readers had taken in all that was there, by index, in order: what is silent now is not only
+    /// unread.
+    pub caught_up: Vec<u16>,
+}
+
+impl Tick {
+    /// A tick at which no reader is known to have caught up.
+    pub fn at(at: i64) -> Tick {
+        Tick { at, caught_up: Vec::new() }
+    }
 }
 
 /// What was decided outside the core and recorded.
@@ -217,9 +231,11 @@ impl Input {
                 out.push(1);
                 batch.encode(out);
             }
-            Input::Tick { at } => {
+            Input::Tick(Tick { at, caught_up }) => {
                 out.push(2);
                 put_signed(out, *at);
+                put_varint(out, caught_up.len() as u64);
+                caught_up.iter().for_each(|source| put_varint(out, (*source).into()));
             }
             Input::Decision(Decision::EndOfInput) => out.extend_from_slice(&[3, 1]),
         }
@@ -230,7 +246,7 @@ impl Input {
         let mut reader = Reader::new(bytes);
         let input = match reader.byte()? {
             1 => Input::Events(Batch::decode(&mut reader, schemas)?),
-            2 => Input::Tick { at: reader.signed()? },
+            2 => Input::Tick(Tick::decode(&mut reader, schemas.len())?),
             3 => match reader.byte()? {
                 1 => Input::Decision(Decision::EndOfInput),
                 _ => return reader.fail("a known decision"),
@@ -239,6 +255,20 @@ impl Input {
         };
         reader.finish()?;
         Ok(input)
+    }
+}
+
+impl Tick {
+    fn decode(reader: &mut Reader<'_>, sources: usize) -> Result<Tick, CodecError> {
+        let mut tick = Tick::at(reader.signed()?);
+        for _ in 0..reader.varint()? {
+            let source: u16 = reader.number()?;
+            if usize::from(source) >= sources || tick.caught_up.last().is_some_and(|last| *last >= source) {
+                return reader.fail("sources of the plan, in order");
+            }
+            tick.caught_up.push(source);
+        }
+        Ok(tick)
     }
 }
 

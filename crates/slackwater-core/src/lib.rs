@@ -14,6 +14,7 @@ mod dense;
 pub mod fold;
 pub mod input;
 pub mod judge;
+pub mod lateness;
 pub mod limits;
 pub mod machine;
 pub mod memory;

@@ -88,8 +88,8 @@ impl Machine {
                 effects.quarantined.sort_by_key(|event| event.position);
             }
             Input::Decision(decision) => self.watermarks.decide(decision),
-            Input::Tick { at } => {
-                let settled = self.watermarks.tick(plan, *at, &self.seen(plan));
+            Input::Tick(tick) => {
+                let settled = self.watermarks.tick(plan, tick, &self.seen(plan));
                 for fold in &mut self.folds {
                     effects.refolded += settle_stale(plan, fold, found);
                     let changes = found.iter().flat_map(|memory| memory.changes());
@@ -100,6 +100,13 @@ impl Machine {
             }
         }
         effects
+    }
+
+    /// The first time after a tick at `at` at which another one could bring rows though nothing comes; none where only
+    /// events can.
+    pub fn next_move(&self, plan: &Plan, at: i64) -> Option<i64> {
+        let waits = self.folds.iter().any(Fold::waits);
+        waits.then(|| self.watermarks.next_move(plan, at, &self.seen(plan))).flatten()
     }
 
     /// What all judge shards counted and saw together.

@@ -2,8 +2,8 @@
 
 use crate::codec::{CodecError, Reader, put_option};
 use crate::fold::Settled;
-use crate::input::Decision;
-use crate::judge::Judge;
+use crate::input::{Decision, Tick};
+use crate::judge::{Judge, Origin};
 use crate::plan::{Plan, Source};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,13 +13,16 @@ use alloc::vec::Vec;
 pub struct Watermarks {
     /// By pipeline.
     reached: Vec<Option<i64>>,
+    /// By source, the first of the ticks at which its readers had caught up ever since.
+    caught_up: Vec<Option<i64>>,
     ended: bool,
 }
 
 impl Watermarks {
     /// Nothing is settled.
     pub fn new(plan: &Plan) -> Self {
-        Watermarks { reached: vec![None; plan.pipelines.len()], ended: false }
+        let (pipelines, sources) = (plan.pipelines.len(), plan.sources.len());
+        Watermarks { reached: vec![None; pipelines], caught_up: vec![None; sources], ended: false }
     }
 
     /// Takes in a decision.
@@ -29,11 +32,16 @@ impl Watermarks {
         }
     }
 
-    /// Moves the watermarks at a tick of recorded time `at`. `seen` is what all judge shards saw together.
-    pub fn tick(&mut self, plan: &Plan, at: i64, seen: &Judge) -> Vec<Settled> {
+    /// Moves the watermarks at a tick. `seen` is what all judge shards saw together.
+    pub fn tick(&mut self, plan: &Plan, tick: &Tick, seen: &Judge) -> Vec<Settled> {
+        for (source, since) in self.caught_up.iter_mut().enumerate() {
+            let now = tick.caught_up.contains(&(source as u16));
+            *since = now.then_some(since.unwrap_or(tick.at));
+        }
         for (pipeline, reached) in plan.pipelines.iter().zip(&mut self.reached) {
-            let source = usize::from(pipeline.source);
-            let now = slowest(&plan.sources[source], at, seen, source);
+            let index = usize::from(pipeline.source);
+            let since = self.caught_up[index];
+            let now = reach(&plan.sources[index], tick.at, since, seen.origins(index).iter());
             *reached = now.max(*reached);
         }
         let settle = |reached: &Option<i64>| match reached {
@@ -44,10 +52,28 @@ impl Watermarks {
         self.reached.iter().map(settle).collect()
     }
 
+    /// The first time after a tick at `at` at which another one could move a watermark though nothing comes, if nothing
+    /// but time is missing.
+    pub fn next_move(&self, plan: &Plan, at: i64, seen: &Judge) -> Option<i64> {
+        let sources = plan.sources.iter().enumerate();
+        let moves = sources.filter_map(|(index, source)| {
+            if source.knobs.wall_clock {
+                return Some(at.saturating_add(1));
+            }
+            let idle = |origin: &Origin| idle_from(source, self.caught_up[index], origin);
+            let known = || seen.origins(index).iter().filter(|origin| origin.frontier.is_some());
+            let next = known().filter_map(idle).filter(|from| *from > at).min();
+            let all_idle =
+                known().next().is_some() && known().all(|origin| idle(origin).is_some_and(|from| from <= at));
+            if all_idle { Some(at.saturating_add(1)) } else { next }
+        });
+        moves.min()
+    }
+
     /// Appends the canonical state.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.ended));
-        self.reached.iter().for_each(|reached| put_option(out, *reached));
+        self.reached.iter().chain(&self.caught_up).for_each(|time| put_option(out, *time));
     }
 
     /// Reads back what [`Watermarks::encode`] wrote under the same plan.
@@ -58,21 +84,44 @@ impl Watermarks {
             1 => true,
             _ => return reader.fail("0 or 1"),
         };
-        for reached in &mut marks.reached {
-            *reached = reader.option()?;
+        for time in marks.reached.iter_mut().chain(&mut marks.caught_up) {
+            *time = reader.option()?;
         }
         Ok(marks)
     }
 }
 
-/// The least of the origins' watermarks; none while no origin has been seen.
-fn slowest(source: &Source, at: i64, seen: &Judge, index: usize) -> Option<i64> {
+/// The least of the origins' watermarks, those that are proven idle left out; none while no origin has been accepted.
+fn reach<'a>(
+    source: &Source,
+    at: i64,
+    caught_up: Option<i64>,
+    origins: impl Iterator<Item = &'a Origin>,
+) -> Option<i64> {
     if source.knobs.wall_clock {
         return Some(at.saturating_sub(source.knobs.lag));
     }
-    let lag = |origin: &[u8]| {
-        let special = source.knobs.lag_by_origin.iter().find(|(name, _)| source.origin_bytes(name) == origin);
-        special.map_or(source.knobs.lag, |(_, lag)| *lag)
-    };
-    seen.origins(index).iter().map(|(origin, reached)| reached.saturating_sub(lag(origin))).min()
+    let (mut busy, mut idle) = (None::<i64>, None::<i64>);
+    for origin in origins {
+        let Some(frontier) = origin.frontier else { continue };
+        let lag = lag(source, &origin.name);
+        let (least, watermark) = match idle_from(source, caught_up, origin) {
+            Some(from) if from <= at => (&mut idle, at.saturating_sub(lag)),
+            _ => (&mut busy, frontier.saturating_sub(lag)),
+        };
+        *least = Some(least.map_or(watermark, |known| known.min(watermark)));
+    }
+    // When all are idle, time itself is what is left to go by.
+    busy.or(idle)
+}
+
+/// When an origin is proven idle if nothing more of it comes: its readers have caught up, and it was silent all the while.
+fn idle_from(source: &Source, caught_up: Option<i64>, origin: &Origin) -> Option<i64> {
+    let since = origin.heard.max(caught_up);
+    caught_up.and(source.knobs.idle_after).zip(since).map(|(after, since)| since.saturating_add(after))
+}
+
+fn lag(source: &Source, origin: &[u8]) -> i64 {
+    let special = source.knobs.lag_by_origin.iter().find(|(name, _)| source.origin_bytes(name) == origin);
+    special.map_or(source.knobs.lag, |(_, lag)| *lag)
 }

@@ -1,7 +1,7 @@
 //! Cuts a key's facts into bars, one fact after the other in canonical order.
 
-use super::bars::Held;
 use super::cell::{RowView, accumulators};
+use super::period::Held;
 use crate::aggregate::{Accumulator, Sign, accumulate, finish};
 use crate::number::{I384, Nat};
 use crate::plan::expr::{Faults, Inputs};

@@ -91,13 +91,30 @@ impl Final {
             .then(self.generation.cmp(&other.generation))
     }
 
-    /// Whether both are generations of one row.
-    pub fn is_of(&self, other: &Final) -> bool {
+    /// The order of rows by what they are, whatever their generation: pipeline, key, and bar or window start.
+    fn row_order(&self, other: &Final) -> core::cmp::Ordering {
+        let keys = self.key.iter().zip(&other.key).map(|(a, b)| a.value().order(&b.value()));
         let number = |row: &Final| row.bar.map(|bar| (bar.anchor, bar.ordinal));
-        let keys = || self.key.iter().zip(&other.key).all(|(a, b)| a.value().order(&b.value()).is_eq());
         // A bar's window moves with its first fact; its number stays.
-        let place = number(self) == number(other) && (self.bar.is_some() || self.window.start == other.window.start);
-        self.pipeline == other.pipeline && place && keys()
+        let start = |row: &Final| row.bar.is_none().then_some(row.window.start);
+        (self.pipeline.cmp(&other.pipeline))
+            .then_with(|| keys.into_iter().find(|order| order.is_ne()).unwrap_or(core::cmp::Ordering::Equal))
+            .then_with(|| (number(self), start(self)).cmp(&(number(other), start(other))))
+    }
+
+    /// Of each row its newest generation, unless that removed it; in output order.
+    pub fn newest(mut finals: Vec<Final>) -> Vec<Final> {
+        finals.sort_by(|a, b| a.row_order(b).then(a.generation.cmp(&b.generation)));
+        let mut newest: Vec<Final> = Vec::with_capacity(finals.len());
+        for row in finals {
+            match newest.last_mut().filter(|last| last.row_order(&row).is_eq()) {
+                Some(last) => *last = row,
+                None => newest.push(row),
+            }
+        }
+        newest.retain(|row| !row.removed);
+        newest.sort_by(Final::order);
+        newest
     }
 }
 

@@ -1,6 +1,6 @@
 //! One key of one pipeline: what it accumulates, and which of its rows were made final.
 
-use super::bars::Period;
+use super::period::Period;
 use crate::plan::expr::Faults;
 use crate::plan::{Pipeline, Windowing};
 use crate::window::Window;

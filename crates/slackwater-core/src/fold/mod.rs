@@ -3,12 +3,12 @@
 //! The fold is pure. What cannot be subtracted or undone is folded again: before a tick, [`Fold::needs`] names the spans
 //! whose facts it must see, and [`Fold::refold`] takes them.
 
-mod bars;
 mod cell;
 mod cutter;
 mod emit;
 mod group;
 mod panes;
+mod period;
 mod refold;
 mod sessions;
 mod settled;
@@ -152,6 +152,11 @@ impl Fold {
             entry.due = Some(due);
             self.agenda.entry((entry.pipeline, due)).or_default().push(group);
         }
+    }
+
+    /// Whether something waits for a watermark to seal.
+    pub fn waits(&self) -> bool {
+        !self.agenda.is_empty()
     }
 
     /// Nulls that arithmetic made in the rows of each pipeline.

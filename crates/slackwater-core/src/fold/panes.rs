@@ -1,8 +1,8 @@
 //! How a fact gets into the slice, the session or the period that it belongs to, and out of it.
 
-use super::bars::{Held, Period};
 use super::cell::{Cell, RowView};
 use super::group::Panes;
+use super::period::{Held, Period};
 use super::{Fold, Place, sessions, slices};
 use crate::aggregate::Sign;
 use crate::plan::expr::Faults;

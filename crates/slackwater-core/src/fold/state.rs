@@ -1,9 +1,9 @@
 //! Canonical bytes of a fold: equal state, equal bytes. Keys by pipeline and key, what is theirs by time.
 
-use super::bars::{Held, Mark, Period};
 use super::cell::accumulators;
 use super::cutter::{Carry, Open};
 use super::group::{Group, Panes, Sealed};
+use super::period::{Held, Mark, Period};
 use super::{Fold, Settled};
 use crate::aggregate::Accumulator;
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};

@@ -1,10 +1,10 @@
 //! What a tick does: watermarks move, and every row that may have sealed or changed is looked at.
 
-use super::bars;
 use super::cell::{accumulators, merge};
 use super::cutter::{Closed, Cutter};
 use super::emit::{Candidate, settle};
 use super::group::{Group, Panes};
+use super::period;
 use super::settled::Notes;
 use super::{Bar, Cell, Final, Fold, Settled, sessions, slices};
 use crate::delta::Cause;
@@ -196,15 +196,15 @@ impl Visit<'_> {
         }
         periods.retain(|_, period| !period.is_empty());
         for (anchor, from, closed, end) in cut {
-            let touched = bars::touched(anchor, from, closed, &self.group.rows, (self.moved.0, end), self.notes);
+            let touched = period::touched(anchor, from, closed, &self.group.rows, (self.moved.0, end), self.notes);
             for touched in touched {
                 self.bar(&rule.anchor, touched);
             }
         }
     }
 
-    fn bar(&mut self, anchor: &Anchor, touched: bars::Touched) {
-        let bars::Touched { id, bar, before, cause } = touched;
+    fn bar(&mut self, anchor: &Anchor, touched: period::Touched) {
+        let period::Touched { id, bar, before, cause } = touched;
         let known = self.group.rows.get(&id).map(|row| (row.window, row.complete));
         let Some((window, complete)) = bar.as_ref().map(Closed::extent).or(known) else { return };
         let number = Bar { anchor: matches!(anchor, Anchor::Daily(_)).then_some(id.0), ordinal: id.1, complete };

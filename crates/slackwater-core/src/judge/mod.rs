@@ -7,7 +7,7 @@
 mod origins;
 mod vet;
 
-pub use origins::Origins;
+pub use origins::{Origin, Origins};
 pub use vet::vet;
 
 use crate::codec::{CodecError, Reader, put_varint};
@@ -138,6 +138,9 @@ impl Judge {
             Decoded::Row(head) => weigh(head, batch.decoder, known),
         };
         self.count(usize::from(batch.source), verdict);
+        if let (Some(arrival), Decoded::Row(_)) = (entry.arrival, &entry.decoded) {
+            self.origins[usize::from(batch.source)].hear(origin(plan, batch, entry), arrival);
+        }
         if let (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) = (verdict, &entry.decoded)
             && head.op == Op::Assert
         {
@@ -162,10 +165,12 @@ impl Judge {
 
     /// A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.
     fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
-        let source = usize::from(batch.source);
-        let reached = entry.arrival.map_or(time, |arrival| arrival.min(time));
-        let row = Row::new(&plan.sources[source].schema, batch.bytes(entry));
-        self.origins[source].advance(row.origin(), reached);
+        let origin = origin(plan, batch, entry);
+        let origins = &mut self.origins[usize::from(batch.source)];
+        origins.advance(origin, entry.arrival.map_or(time, |arrival| arrival.min(time)));
+        if let Some(arrival) = entry.arrival {
+            origins.measure(origin, time, arrival);
+        }
     }
 
     /// Counters by source.
@@ -234,6 +239,10 @@ fn decode_counts(reader: &mut Reader<'_>) -> Result<Counts, CodecError> {
         counts.quarantined.insert(reason, count);
     }
     Ok(counts)
+}
+
+fn origin<'a>(plan: &'a Plan, batch: &'a Batch, entry: &Entry) -> &'a [u8] {
+    Row::new(&plan.sources[usize::from(batch.source)].schema, batch.bytes(entry)).origin()
 }
 
 /// Which of `shards` judge shards owns an identity.

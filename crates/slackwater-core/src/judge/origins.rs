@@ -1,70 +1,109 @@
-//! How far each origin of a source has come.
+//! How far each origin of a source has come, when it was last heard, and how late its events are.
 
-use crate::codec::{CodecError, Reader, put_bytes, put_signed, put_varint};
+use crate::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use crate::lateness::Lateness;
 use crate::table::Table;
 use alloc::vec::Vec;
 
-/// The frontiers of one source's origins.
+/// What is known of the origins of one source.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     table: Table,
-    /// An origin's bytes, and its frontier in nanoseconds since the epoch.
-    list: Vec<(Vec<u8>, i64)>,
+    list: Vec<Origin>,
     /// The one that moved last: events come in runs.
     last: usize,
+}
+
+/// One origin. Times in nanoseconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its bytes, as the row has them.
+    pub name: Vec<u8>,
+    /// The largest min(event time, arrival) among its accepted events; none before the first.
+    pub frontier: Option<i64>,
+    /// The last arrival of an event of its, whatever became of it; none where arrivals are not recorded.
+    pub heard: Option<i64>,
+    /// How late its accepted events came.
+    pub lateness: Lateness,
 }
 
 impl Origins {
     /// Moves an origin's frontier on to `reached`, never back.
     #[inline]
     pub(super) fn advance(&mut self, origin: &[u8], reached: i64) {
-        if self.list.get(self.last).is_none_or(|(name, _)| *name != origin) {
+        let frontier = &mut self.entry(origin).frontier;
+        *frontier = Some(reached).max(*frontier);
+    }
+
+    /// Takes note that an event of an origin came.
+    pub(super) fn hear(&mut self, origin: &[u8], arrival: i64) {
+        let heard = &mut self.entry(origin).heard;
+        *heard = Some(arrival).max(*heard);
+    }
+
+    /// Counts how late an accepted event came.
+    pub(super) fn measure(&mut self, origin: &[u8], time: i64, arrival: i64) {
+        self.entry(origin).lateness.record(time, arrival);
+    }
+
+    #[inline]
+    fn entry(&mut self, origin: &[u8]) -> &mut Origin {
+        if self.list.get(self.last).is_none_or(|known| known.name != origin) {
             self.last = self.find(origin);
         }
-        let frontier = &mut self.list[self.last].1;
-        *frontier = reached.max(*frontier);
+        &mut self.list[self.last]
     }
 
     fn find(&mut self, origin: &[u8]) -> usize {
         let hash = xxhash_rust::xxh3::xxh3_64(origin);
-        let found = self.table.find(hash, |number| self.list[number as usize].0 == origin);
+        let found = self.table.find(hash, |number| self.list[number as usize].name == origin);
         found.map_or_else(
             || {
                 self.table.insert(hash, self.list.len() as u32);
-                self.list.push((origin.to_vec(), i64::MIN));
+                let name = origin.to_vec();
+                self.list.push(Origin { name, frontier: None, heard: None, lateness: Lateness::default() });
                 self.list.len() - 1
             },
             |number| number as usize,
         )
     }
 
-    /// Every origin's bytes and frontier, in no order that means anything.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], i64)> {
-        self.list.iter().map(|(origin, reached)| (origin.as_slice(), *reached))
+    /// Every origin, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = &Origin> {
+        self.list.iter()
     }
 
     pub(super) fn merge(&mut self, other: &Origins) {
-        other.iter().for_each(|(origin, reached)| self.advance(origin, reached));
+        for origin in other.iter() {
+            let mine = self.entry(&origin.name);
+            mine.frontier = origin.frontier.max(mine.frontier);
+            mine.heard = origin.heard.max(mine.heard);
+            mine.lateness.merge(&origin.lateness);
+        }
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let mut sorted: Vec<_> = self.iter().collect();
-        sorted.sort_unstable();
+        let mut sorted: Vec<&Origin> = self.iter().collect();
+        sorted.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         put_varint(out, sorted.len() as u64);
-        for (origin, reached) in sorted {
-            put_bytes(out, origin);
-            put_signed(out, reached);
+        for Origin { name, frontier, heard, lateness } in sorted {
+            put_bytes(out, name);
+            put_option(out, *frontier);
+            put_option(out, *heard);
+            lateness.encode(out);
         }
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut origins = Origins::default();
         for _ in 0..reader.varint()? {
-            let origin = reader.bytes()?;
-            if origins.list.last().is_some_and(|(last, _)| last.as_slice() >= origin) {
+            let name = reader.bytes()?;
+            if origins.list.last().is_some_and(|last| last.name.as_slice() >= name) {
                 return reader.fail("origins in order");
             }
-            origins.advance(origin, reader.signed()?);
+            let (frontier, heard, lateness) = (reader.option()?, reader.option()?, Lateness::decode(reader)?);
+            let entry = origins.entry(name);
+            (entry.frontier, entry.heard, entry.lateness) = (frontier, heard, lateness);
         }
         Ok(origins)
     }

@@ -4,7 +4,7 @@
 
 use crate::schema::Schema;
 use crate::value::Type;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 mod bars;
@@ -119,5 +119,15 @@ impl Source {
             _ => None,
         };
         number.map_or_else(|| name.as_bytes().to_vec(), |number| number.to_vec())
+    }
+
+    /// The name of the origin with these bytes: a field's value, or the source's own name.
+    pub fn origin_name(&self, bytes: &[u8]) -> String {
+        let Some(field) = self.schema.roles().origin else { return self.name.clone() };
+        match (self.schema.fields()[field].ty, <[u8; 8]>::try_from(bytes)) {
+            (Type::U64, Ok(bytes)) => u64::from_le_bytes(bytes).to_string(),
+            (Type::I64, Ok(bytes)) => i64::from_le_bytes(bytes).to_string(),
+            _ => String::from_utf8_lossy(bytes).into_owned(),
+        }
     }
 }

@@ -76,7 +76,7 @@ fn play(options: &DemoOptions) -> Result<Exit, String> {
     say(options, &format!("{} lines sent, {} of them poisonous. Folding.\n", session.sent, session.poisonous));
     let watch = Stopwatch::start();
     let (folded, refused) = fold(&config, &events, options.threads).map_err(|error| error.to_string())?;
-    let summary = Summary::new(&config.plan, &folded, watch.elapsed());
+    let summary = Summary::new(&config.plan, &folded, None, watch.elapsed());
     keep(options, folder, &config, &folded, refused)?;
     Ok(judge(options, &session, &folded, &summary))
 }

@@ -11,7 +11,7 @@ use super::part::{Housed, Stage, drive};
 use super::shard::{Aside, Folding, Judging};
 use crate::decode::{Decoder, Format};
 use slackwater_core::fold::{Final, Fold};
-use slackwater_core::input::Decision;
+use slackwater_core::input::{Decision, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::{Quarantined, Shard, settle_stale};
 use slackwater_core::memory::Memory;
@@ -122,7 +122,7 @@ fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>,
     let mut watermarks = Watermarks::new(plan);
     watermarks.decide(&Decision::EndOfInput);
     // Nothing is measured against the time of this tick: the decision before it settles everything.
-    let settled = watermarks.tick(plan, i64::MAX, &seen);
+    let settled = watermarks.tick(plan, &Tick::at(i64::MAX), &seen);
     let per_thread = folds.len().div_ceil(threads);
     let seal = |folds: &mut [Fold]| {
         let mut sealed = (Vec::new(), 0);

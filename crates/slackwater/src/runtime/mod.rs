@@ -3,6 +3,7 @@
 //! Each part is a state machine, `poll() -> progress`. Threads are one driver of them; a simulator's scheduler is another.
 //! Nothing here decides a result: any arrangement of parts, threads and queue sizes gives the same bits.
 
+pub mod arrived;
 pub mod clock;
 pub mod engine;
 pub mod gauge;

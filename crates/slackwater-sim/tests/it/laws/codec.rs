@@ -4,7 +4,7 @@ use super::{Drawn, Run, cases, law};
 use proptest::prelude::*;
 use slackwater_core::codec::Reader;
 use slackwater_core::fold::Fold;
-use slackwater_core::input::{Decision, Input};
+use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Machine;
 use slackwater_core::schema::Schema;
@@ -34,7 +34,7 @@ fn schemas(drawn: &Drawn) -> Vec<&'static Schema> {
 fn inputs_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
     let schemas = schemas(drawn);
     let mut inputs: Vec<Input> = drawn.batches(&drawn.in_order(), 5).into_iter().map(Input::Events).collect();
-    inputs.push(Input::Tick { at: drawn.rng.bits() as i64 });
+    inputs.push(Input::Tick(Tick::at(drawn.rng.bits() as i64)));
     inputs.push(Input::Decision(Decision::EndOfInput));
     for input in inputs {
         let bytes = encoded(&input);
@@ -71,7 +71,7 @@ fn states_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
     let mut run = Run::new(plan, judges, folds);
     run.events(drawn.batches(&order, 4));
     if drawn.rng.chance(40) {
-        run.step(&Input::Tick { at: 0 });
+        run.step(&Input::Tick(Tick::at(0)));
     }
     let bytes = run.machine.encode(plan, &run.memories);
     let mut back = Machine::decode(plan, judges, folds, &bytes);

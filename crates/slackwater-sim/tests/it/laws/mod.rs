@@ -11,7 +11,7 @@ mod window;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
-use slackwater_core::input::{Batch, Decision, Input};
+use slackwater_core::input::{Batch, Decision, Input, Tick};
 use slackwater_core::machine::{Effects, Machine};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
@@ -153,7 +153,7 @@ impl Run {
     /// The end of input: bytes of the rows in output order.
     pub fn finish(&mut self) -> Vec<u8> {
         self.step(&Input::Decision(Decision::EndOfInput));
-        let effects = self.step(&Input::Tick { at: 0 });
+        let effects = self.step(&Input::Tick(Tick::at(0)));
         let mut out = Vec::new();
         for row in effects.finals {
             out.extend(row.digest);

@@ -145,7 +145,7 @@ fn fold(plan: &'static Plan, compiled: &Compiled, bytes: Vec<u8>) -> Result<Vec<
     let mut run = super::Run::new(plan, 1, 1);
     run.events(compiled.decode(&[chunk(bytes)]));
     run.step(&slackwater_core::input::Input::Decision(slackwater_core::input::Decision::EndOfInput));
-    let effects = run.step(&slackwater_core::input::Input::Tick { at: 0 });
+    let effects = run.step(&slackwater_core::input::Input::Tick(slackwater_core::input::Tick::at(0)));
     prop_assert_eq!(effects.finals.len(), 1);
     Ok(compare::row(&effects.finals[0]).values)
 }

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use reference::{Given, Tick, last_tick};
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::Final;
-use slackwater_core::input::{Batch, Decision, Input};
+use slackwater_core::input::{self, Batch, Decision, Input};
 use slackwater_core::machine::Machine;
 use slackwater_sim::adversary::{self, World};
 use slackwater_sim::oracle::content::Stood;
@@ -96,7 +96,7 @@ impl Played<'_> {
                 let Datum::Time(time) = self.events[*event].values[source.event_time] else { unreachable!("a time") };
                 let at = time.saturating_add(seconds * 1_000_000_000);
                 self.ticks.push(Tick { events: self.log.len(), at, ended: self.ended });
-                let found = self.run.step(&Input::Tick { at }).finals;
+                let found = self.run.step(&Input::Tick(input::Tick::at(at))).finals;
                 let found: Vec<Given> = found.iter().map(given).collect();
                 let wanted = last_tick(&self.pooled.stage, &self.log(), &self.ticks);
                 self.causes += wanted.iter().filter(|row| row.cause != Cause::Seal).count();

@@ -1,18 +1,20 @@
 //! `slackwater fold`: finite files in, final rows out.
 
-use super::summary::Summary;
+use super::summary::{Generations, Summary};
 use super::{Exit, FoldArgs, check, tell, threads};
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
 use crate::connect::files::render::{self, Shape};
 use crate::decode::spelling::nearest;
 use crate::face::config::Config;
+use crate::runtime::arrived;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::engine::{self, Arrangement, Folded};
 use crate::runtime::gauge::Gauge;
 use indicatif::{ProgressBar, ProgressStyle};
+use slackwater_core::fold::Final;
 use slackwater_core::machine::Quarantined;
-use slackwater_core::plan::Plan;
+use slackwater_core::plan::{LatePolicy, Plan};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +69,9 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     let plan = &config.plan;
     let shape = shape(plan, &args.out)?;
     apart(&args.out, args.quarantine.as_deref())?;
+    if args.as_arrived {
+        have_arrivals(plan)?;
+    }
     let feeds = open(args, config)?;
     let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
     // Both are made before anything is read: a place that cannot be written to is found out at once.
@@ -82,13 +87,20 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
         events.iter().for_each(|event| render::quarantined(plan, event, &mut text));
         Ok(file.write(text.as_bytes())?)
     };
-    let folded = watched(args, &gauge, total, || engine::fold(plan, &formats, feeds, arrangement, &gauge, put_aside))?;
+    let folded = watched(args, &gauge, total, || match args.as_arrived {
+        true => arrived::fold(plan, &formats, feeds, args.tick, &gauge, put_aside),
+        false => engine::fold(plan, &formats, feeds, arrangement, &gauge, put_aside),
+    })?;
     // A result whose refused events could not be kept would not be accounted for.
     if let Some(aside) = aside {
         aside.finish()?;
     }
+    let generations = args.as_arrived.then(|| Generations::of(&folded.finals));
+    let whole = args.generations || !args.as_arrived;
+    let newest = if whole { folded.finals } else { Final::newest(folded.finals) };
+    let folded = Folded { finals: newest, ..folded };
     write(plan, shape, &folded, out)?;
-    let summary = Summary::new(plan, &folded, watch.elapsed());
+    let summary = Summary::new(plan, &folded, generations, watch.elapsed());
     tell(&if args.json { summary.json() } else { summary.text() });
     Ok(())
 }
@@ -105,6 +117,31 @@ fn choose(plan: &mut Plan, names: &[String]) -> Result<(), Stop> {
     }
     if !names.is_empty() {
         plan.pipelines.retain(|pipeline| names.contains(&pipeline.name));
+    }
+    Ok(())
+}
+
+/// Refuses sources whose events cannot be put in the order of their arrival, or whose late facts would have to be kept.
+fn have_arrivals(plan: &Plan) -> Result<(), Stop> {
+    let read = |index: usize| plan.pipelines.iter().any(|pipeline| usize::from(pipeline.source) == index);
+    for (_, source) in plan.sources.iter().enumerate().filter(|(index, _)| read(*index)) {
+        let name = &source.name;
+        let arrival = source.schema.roles().arrival.map(|field| &source.schema.fields()[field]);
+        let why = match arrival {
+            None => "names no `arrival`; add the column that says when each event was first seen".to_string(),
+            Some(field) if field.nullable => {
+                format!(
+                    "lets its arrival `{}` be null; take the ? from its type, so that nulls are refused",
+                    field.name
+                )
+            }
+            _ if source.late == LatePolicy::Hold => {
+                "has late = \"hold\", and a fold of files keeps nothing to release later; write late = \"amend\""
+                    .to_string()
+            }
+            _ => continue,
+        };
+        return Err(Stop::Usage(format!("--as-arrived: source `{name}` {why}")));
     }
     Ok(())
 }

@@ -52,9 +52,26 @@ struct FoldArgs {
     /// Worker threads; the result is the same for any number [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    /// Feed events in the order of their sources' `arrival`, with ticks, watermarks and generations as they once were
+    #[arg(long)]
+    as_arrived: bool,
+    /// Arrival time from one tick to the next
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tick, requires = "as_arrived")]
+    tick: i64,
+    /// Write every generation of every row, removed ones too, and not only the newest
+    #[arg(long, requires = "as_arrived")]
+    generations: bool,
     /// Write the summary as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// A length of time in nanoseconds, above zero.
+fn tick(text: &str) -> Result<i64, String> {
+    match slackwater_core::time::parse_duration(text) {
+        Some(nanos) if nanos > 0 => Ok(nanos),
+        _ => Err("write a time above zero, as 500ms, 1s or 1m".to_string()),
+    }
 }
 
 const FOLD_HELP: &str = "\
@@ -64,6 +81,10 @@ Example:
 One JSON object per final row: pipeline, group-by columns, window_start, window_end, tier, generation, cause, the
 selected columns, and a digest of them all. Rows are sorted by pipeline, window start and key. The summary on standard
 error accounts for every event and ends with one digest over all rows: equal facts give the equal digest.
+
+With --as-arrived the history of a file is seen again as a live service would have seen it: events by arrival, watermarks
+behind the slowest origin by its lag, windows sealed when they are passed, and what came too late as new generations with
+their cause. The newest values are those of a plain fold.
 
 Exit codes: see `slackwater --help`.";
 

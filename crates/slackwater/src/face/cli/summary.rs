@@ -2,9 +2,13 @@
 
 use crate::connect::files::render::hex;
 use crate::runtime::engine::Folded;
+use slackwater_core::delta::Cause;
+use slackwater_core::fold::Final;
 use slackwater_core::judge::Counts;
+use slackwater_core::lateness::Lateness;
 use slackwater_core::plan::Plan;
 use slackwater_core::poison::Reason;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,13 +20,46 @@ pub struct Summary {
     rows: Vec<(String, u64)>,
     faults: i64,
     refolded: usize,
+    /// Of events in the order of their arrival.
+    generations: Option<Generations>,
+    lateness: Vec<Late>,
     seconds: f64,
     root: [u8; 32],
 }
 
+/// How many generations of rows there were, by cause, and how many of them removed their row.
+#[derive(Debug, Default)]
+pub struct Generations {
+    by_cause: BTreeMap<Cause, u64>,
+    removed: u64,
+}
+
+impl Generations {
+    /// Counts them.
+    pub fn of(finals: &[Final]) -> Self {
+        let mut generations = Generations::default();
+        for row in finals {
+            *generations.by_cause.entry(row.cause).or_default() += 1;
+            generations.removed += u64::from(row.removed);
+        }
+        generations
+    }
+}
+
+/// How late the events of one origin came.
+#[derive(Debug)]
+struct Late {
+    source: String,
+    origin: String,
+    lateness: Lateness,
+}
+
+/// Shares of the events, per mille, whose lateness is shown.
+const SHOWN: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
+
 impl Summary {
     /// Gathers it. `took` is for the rate only.
-    pub fn new(plan: &Plan, folded: &Folded, took: Duration) -> Self {
+    pub fn new(plan: &Plan, folded: &Folded, generations: Option<Generations>, took: Duration) -> Self {
         let mut counts = Counts::default();
         folded.seen.counts().iter().for_each(|source| counts.merge(source));
         assert!(counts.balances(), "every event is accounted for");
@@ -31,7 +68,9 @@ impl Summary {
             rows[usize::from(row.pipeline)].1 += 1;
         }
         let seconds = took.as_secs_f64();
-        Summary { counts, rows, faults: folded.faults, refolded: folded.refolded, seconds, root: root(folded) }
+        let lateness = generations.as_ref().map_or(Vec::new(), |_| lateness(plan, folded));
+        let (faults, refolded, root) = (folded.faults, folded.refolded, root(folded));
+        Summary { counts, rows, faults, refolded, generations, lateness, seconds, root }
     }
 
     /// Where every event went.
@@ -59,6 +98,20 @@ impl Summary {
         for (name, rows) in &self.rows {
             let _ = writeln!(out, "rows {name} {rows}");
         }
+        if let Some(generations) = &self.generations {
+            for (cause, count) in &generations.by_cause {
+                let _ = writeln!(out, "generations by {} {count}", cause.code());
+            }
+            let _ = writeln!(out, "generations that removed their row {}", generations.removed);
+        }
+        for Late { source, origin, lateness } in &self.lateness {
+            let _ = write!(out, "lateness {source} {origin}");
+            for (name, per_mille) in SHOWN {
+                let _ = write!(out, " {name} {}", seconds(lateness.per_mille(per_mille)));
+            }
+            let (max, ahead) = (seconds(lateness.max()), lateness.ahead());
+            let _ = writeln!(out, " max {max}, {} events, {ahead} of them ahead of their arrival", lateness.count());
+        }
         if self.refolded > 0 {
             let _ = writeln!(out, "windows folded again after a correction {}", self.refolded);
         }
@@ -77,15 +130,41 @@ impl Summary {
         let reasons = join(self.reasons().map(|(reason, count)| format!("\"{reason}\":{count}")).collect());
         // Pipeline names are [a-z0-9_-], so they need no escapes.
         let rows = join(self.rows.iter().map(|(name, rows)| format!("\"{name}\":{rows}")).collect());
+        let history = self.history();
         let (quarantined, faults, refolded) = (self.counts.refused(), self.faults, self.refolded);
         format!(
             "{{\"received\":{received},\"facts\":{facts},\"duplicates\":{duplicates},\"superseded\":{superseded},\
              \"conflicts\":{conflicts},\"quarantined\":{quarantined},\"in_flight\":0,\"reasons\":{{{reasons}}},\
-             \"rows\":{{{rows}}},\"refolded\":{refolded},\"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\
+             \"rows\":{{{rows}}},{history}\"refolded\":{refolded},\"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\
              \"root\":\"{}\"}}\n",
             self.seconds,
             self.rate(),
             hex(&self.root),
+        )
+    }
+
+    /// Generations and lateness as members of a JSON object, each with its comma.
+    fn history(&self) -> String {
+        let Some(generations) = &self.generations else { return String::new() };
+        let causes = generations.by_cause.iter().map(|(cause, count)| format!("\"{}\":{count}", cause.code()));
+        let causes: Vec<String> = causes.collect();
+        let late = |Late { source, origin, lateness }: &Late| {
+            let shown = SHOWN.map(|(name, per_mille)| format!("\"{name}\":{}", lateness.per_mille(per_mille)));
+            let origin = serde_json::Value::from(origin.as_str());
+            format!(
+                "{{\"source\":\"{source}\",\"origin\":{origin},\"events\":{},\"ahead\":{},{},\"max\":{}}}",
+                lateness.count(),
+                lateness.ahead(),
+                shown.join(","),
+                lateness.max()
+            )
+        };
+        let late: Vec<String> = self.lateness.iter().map(late).collect();
+        format!(
+            "\"generations\":{{{}}},\"removed\":{},\"lateness_ns\":[{}],",
+            causes.join(","),
+            generations.removed,
+            late.join(",")
         )
     }
 
@@ -103,6 +182,24 @@ impl Summary {
     pub fn root(&self) -> &[u8; 32] {
         &self.root
     }
+}
+
+fn lateness(plan: &Plan, folded: &Folded) -> Vec<Late> {
+    let mut late = Vec::new();
+    for (index, source) in plan.sources.iter().enumerate() {
+        for origin in folded.seen.origins(index).iter().filter(|origin| origin.lateness.count() > 0) {
+            let (source, name, lateness) =
+                (source.name.clone(), source.origin_name(&origin.name), origin.lateness.clone());
+            late.push(Late { source, origin: name, lateness });
+        }
+    }
+    late.sort_by(|a, b| (&a.source, &a.origin).cmp(&(&b.source, &b.origin)));
+    late
+}
+
+/// Nanoseconds as seconds with three places.
+fn seconds(nanos: u64) -> String {
+    format!("{:.3} s", nanos as f64 / 1e9)
 }
 
 fn root(folded: &Folded) -> [u8; 32] {

@@ -2,6 +2,7 @@
 //! whatever the order.
 
 mod anyhow_fed;
+mod arrived;
 mod broken;
 mod hostile;
 mod meaning;
