@@ -5,6 +5,8 @@ use super::{Exit, FoldArgs, check, tell, threads};
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
 use crate::connect::files::render::{self, Shape};
+use crate::decode::Damaged;
+use crate::decode::parquet::LayoutError;
 use crate::decode::spelling::nearest;
 use crate::face::config::Config;
 use crate::runtime::clock::Stopwatch;
@@ -31,6 +33,12 @@ impl From<InputError> for Stop {
     }
 }
 
+impl From<Damaged> for Stop {
+    fn from(error: Damaged) -> Self {
+        Stop::Input(error.into())
+    }
+}
+
 impl From<OutputError> for Stop {
     fn from(error: OutputError) -> Self {
         Stop::Output(error)
@@ -42,12 +50,22 @@ impl Stop {
     fn report(self) -> Exit {
         let (exit, text) = match self {
             Stop::Usage(text) => (Exit::Usage, text),
-            Stop::Input(error) => (Exit::Input, format!("{error}; no row was written")),
+            Stop::Input(error) => (exit_of(&error), format!("{error}; no row was written")),
             Stop::Output(OutputError::Closed { .. }) => return Exit::Output,
             Stop::Output(error) => (Exit::Output, error.to_string()),
         };
         tell(&format!("error: {text}\n"));
         exit
+    }
+}
+
+/// Columns that do not fit are mended in the configuration, what cannot be read as Parquet on the command line.
+fn exit_of(error: &InputError) -> Exit {
+    match error {
+        InputError::Layout { cause: LayoutError::Damaged(_) | LayoutError::Encrypted, .. } => Exit::Input,
+        InputError::Layout { .. } => Exit::Config,
+        InputError::Stream { .. } | InputError::Packed { .. } => Exit::Usage,
+        _ => Exit::Input,
     }
 }
 
