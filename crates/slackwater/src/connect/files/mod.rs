@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+pub mod columnar;
 pub mod input;
 pub mod output;
 mod records;

@@ -2,6 +2,7 @@
 
 use super::summary::Summary;
 use super::{Exit, FoldArgs, check, tell, threads};
+use crate::connect::files::columnar;
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
 use crate::connect::files::render::{self, Shape};
@@ -13,6 +14,7 @@ use crate::runtime::clock::Stopwatch;
 use crate::runtime::engine::{self, Arrangement, Folded};
 use crate::runtime::gauge::Gauge;
 use indicatif::{ProgressBar, ProgressStyle};
+use slackwater_core::fold::Final;
 use slackwater_core::machine::Quarantined;
 use slackwater_core::plan::Plan;
 use std::io::IsTerminal;
@@ -129,14 +131,15 @@ fn choose(plan: &mut Plan, names: &[String]) -> Result<(), Stop> {
 
 fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
     let Some(shape) = Shape::of_name(out) else {
-        let text = format!("--out {out}: name it .ndjson or .csv (and .gz or .zst behind that), or `-`");
+        let text = format!("--out {out}: name it .ndjson or .csv (and .gz or .zst behind that), .parquet, or `-`");
         return Err(Stop::Usage(text));
     };
-    if shape == Shape::Csv && plan.pipelines.len() > 1 {
+    if shape != Shape::Ndjson && plan.pipelines.len() > 1 {
         let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
         let text = format!(
-            "--out {out}: pipelines have columns of their own, so a CSV holds one; add --pipeline with one of {}, or \
+            "--out {out}: pipelines have columns of their own, so a {} holds one; add --pipeline with one of {}, or \
              write .ndjson",
+            if shape == Shape::Csv { "CSV" } else { "Parquet file" },
             names.join(", ")
         );
         return Err(Stop::Usage(text));
@@ -144,7 +147,7 @@ fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
     Ok(shape)
 }
 
-/// Refuses one place for both outputs: each would overwrite the other.
+/// Refuses one place for both outputs, for each would overwrite the other, and refused events as columns.
 fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
     let place = |path: &str| {
         let path = Path::new(path);
@@ -153,6 +156,10 @@ fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
         path.canonicalize().unwrap_or(folder.join(path.file_name().unwrap_or_default()))
     };
     match quarantine {
+        Some(quarantine) if quarantine.ends_with(".parquet") => {
+            let text = format!("--quarantine {quarantine}: refused events are written as JSON lines; name it .ndjson");
+            Err(Stop::Usage(text))
+        }
         Some(quarantine) if place(quarantine) == place(out) => {
             Err(Stop::Usage(format!("--quarantine {quarantine}: this is the output too; name another file")))
         }
@@ -221,15 +228,18 @@ fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, work: impl FnO
 }
 
 fn write(plan: &Plan, shape: Shape, folded: &Folded, mut out: OutputFile) -> Result<(), Stop> {
-    let mut text = String::new();
-    if let (Shape::Csv, Some(pipeline)) = (shape, plan.pipelines.first()) {
-        render::csv_header(pipeline, &mut text);
-    }
-    for row in &folded.finals {
-        match shape {
-            Shape::Ndjson => render::ndjson(plan, row, &mut text),
-            Shape::Csv => render::csv(plan, row, &mut text),
+    // All but NDJSON holds one pipeline, and there is at least one.
+    let (pipeline, mut text) = (&plan.pipelines[0], String::new());
+    let render: fn(&Plan, &Final, &mut String) = match shape {
+        Shape::Ndjson => render::ndjson,
+        Shape::Csv => {
+            render::csv_header(pipeline, &mut text);
+            render::csv
         }
+        Shape::Parquet => return Ok(columnar::write(pipeline, &folded.finals, out)?),
+    };
+    for row in &folded.finals {
+        render(plan, row, &mut text);
         if text.len() > 1 << 16 {
             out.write(text.as_bytes())?;
             text.clear();
