@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, Write};
+use std::io;
 
 const SYMBOLS: usize = 1_000;
 const ORIGINS: u64 = 4;
@@ -30,27 +30,33 @@ impl Random {
     }
 }
 
+/// A trade, and when it is delivered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Delivery {
+pub struct Delivery {
     at: u64,
     number: u64,
-    id: u64,
-    ts: u64,
-    symbol: u16,
-    origin: u8,
-    price: u32,
-    size: u32,
+    /// Its number at its origin.
+    pub id: u64,
+    /// When it happened, in microseconds since the epoch.
+    pub ts: u64,
+    /// Which of the symbols.
+    pub symbol: u16,
+    /// Which of the origins.
+    pub origin: u8,
+    /// In ten-thousandths.
+    pub price: u32,
+    /// In ten-thousandths.
+    pub size: u32,
 }
 
-/// Writes `trades` trades, and their second deliveries, in the order of delivery. Gives the number of lines.
-pub fn generate(trades: u64, out: &mut impl Write) -> io::Result<u64> {
+/// Gives `trades` trades, and their second deliveries, to `put` in the order of delivery.
+pub fn generate(trades: u64, mut put: impl FnMut(&Delivery) -> io::Result<()>) -> io::Result<()> {
     let mut random = Random(20_260_101);
     let weights = zipf();
     let mut prices = [0u32; SYMBOLS];
     prices.iter_mut().for_each(|price| *price = 100_000 + random.below(9_000_000) as u32);
     let mut ids = [0u64; ORIGINS as usize];
     let mut waiting: BinaryHeap<Reverse<Delivery>> = BinaryHeap::new();
-    let (mut lines, mut line) = (0, Vec::with_capacity(160));
     for number in 0..trades {
         let ts = START_US + (u128::from(number) * u128::from(SPAN_US) / u128::from(trades)) as u64;
         let origin = random.below(ORIGINS) as usize;
@@ -75,29 +81,13 @@ pub fn generate(trades: u64, out: &mut impl Write) -> io::Result<u64> {
         }
         while waiting.peek().is_some_and(|Reverse(next)| next.at < ts) {
             let Some(Reverse(next)) = waiting.pop() else { break };
-            write(&next, &mut line, out)?;
-            lines += 1;
+            put(&next)?;
         }
     }
     while let Some(Reverse(next)) = waiting.pop() {
-        write(&next, &mut line, out)?;
-        lines += 1;
+        put(&next)?;
     }
-    Ok(lines)
-}
-
-fn write(trade: &Delivery, line: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
-    let Delivery { id, ts, symbol, origin, price, size, .. } = trade;
-    line.clear();
-    writeln!(
-        line,
-        "{{\"id\":{id},\"symbol\":\"S{symbol:04}\",\"venue\":\"V{origin}\",\"ts\":{ts},\"price\":{}.{:04},\"size\":{}.{:04}}}",
-        price / 10_000,
-        price % 10_000,
-        size / 10_000,
-        size % 10_000
-    )?;
-    out.write_all(line)
+    Ok(())
 }
 
 /// Cumulative zipf weights with exponent 1, scaled to u64.

@@ -1,14 +1,15 @@
 //! Throughput of the fold on W1, beside a hand loop over decoded rows as the floor, with where the rest goes.
 //!
-//! `cargo run --release -- w1 [--trades N] [--runs N]` prints medians. Every run is a process of its own, so that CPU
+//! `cargo run --release -- w1 [--trades N] [--runs N] [--format ndjson|csv|parquet]` prints medians. Every run is a process of its own, so that CPU
 //! seconds and peak memory are its own.
 
+mod formats;
 mod generate;
 mod stages;
 
 use std::env;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -28,9 +29,12 @@ struct Figures {
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
-        Some("w1") => w1(option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 5)),
+        Some("w1") => {
+            let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 5));
+            w1(trades, runs, &option(&arguments, "--format", String::from("ndjson")))
+        }
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
-        _ => Err(io::Error::other("usage: w1 [--trades N] [--runs N]")),
+        _ => Err(io::Error::other("usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet]")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn option(arguments: &[String], name: &str, default: u64) -> u64 {
+fn option<T: std::str::FromStr>(arguments: &[String], name: &str, default: T) -> T {
     let at = arguments.iter().position(|argument| argument == name);
     at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
 }
@@ -49,15 +53,17 @@ fn option(arguments: &[String], name: &str, default: u64) -> u64 {
 const STAGES: [(&str, &str, &str); 6] = [
     ("hand loop", "1", "a hash map of minute bars over rows decoded before, without dedup"),
     ("read", "1", "bytes of the file into chunks"),
-    ("decode", "1", "read, and NDJSON to rows"),
+    ("decode", "1", "read, and bytes to rows"),
     ("judge", "1", "read, decode, and exact identity over all history"),
     ("fold", "1", "everything, to final rows, on one thread"),
     ("fold", "2", "everything, to final rows, on two threads"),
 ];
 
-fn w1(trades: u64, runs: u64) -> io::Result<()> {
-    let file = data(trades)?;
-    println!("W1: {trades} trades, {} MiB of NDJSON; medians of {runs}", fs::metadata(&file)?.len() >> 20);
+fn w1(trades: u64, runs: u64, format: &str) -> io::Result<()> {
+    let file = data(trades, format)?;
+    // The hand loop is over rows, and takes them from where they are read most simply.
+    let by_hand = data(trades, "ndjson")?;
+    println!("W1: {trades} trades, {} MiB of {format}; medians of {runs}", fs::metadata(&file)?.len() >> 20);
     println!(
         "{:<10} {:>7} {:>12} {:>8} {:>8} {:>9}  what",
         "stage", "threads", "events/s", "wall s", "CPU s", "peak MiB"
@@ -66,7 +72,7 @@ fn w1(trades: u64, runs: u64) -> io::Result<()> {
     // Stages in turn, run by run, so that a slow minute of the machine falls on all of them.
     for _ in 0..runs.max(1) {
         for (stage, figures) in STAGES.iter().zip(&mut figures) {
-            figures.push(measure(stage, &file)?);
+            figures.push(measure(stage, if stage.0 == "hand loop" { &by_hand } else { &file })?);
         }
     }
     for ((name, threads, what), figures) in STAGES.iter().zip(&figures) {
@@ -79,15 +85,13 @@ fn w1(trades: u64, runs: u64) -> io::Result<()> {
 }
 
 /// Makes the events once; they are the same bytes every time.
-fn data(trades: u64) -> io::Result<PathBuf> {
+fn data(trades: u64, format: &str) -> io::Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
     fs::create_dir_all(&folder)?;
-    let file = folder.join(format!("w1_{trades}.ndjson"));
+    let file = folder.join(format!("w1_{trades}.{format}"));
     if !file.exists() {
         let part = file.with_extension("part");
-        let mut out = BufWriter::new(File::create(&part)?);
-        generate::generate(trades, &mut out)?;
-        out.flush()?;
+        formats::write(format, trades, &part)?;
         fs::rename(&part, &file)?;
     }
     Ok(file)

@@ -20,7 +20,7 @@ use std::time::Instant;
 pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
     let threads: usize = threads.parse().map_err(io::Error::other)?;
     let config =
-        config::load(include_str!("../w1.toml"), "w1.toml").map_err(|errors| io::Error::other(errors.render(false)))?;
+        config::load(&configuration(file), "w1.toml").map_err(|errors| io::Error::other(errors.render(false)))?;
     let rows = if stage == "hand loop" { decoded(&config, file)? } else { Vec::new() };
     let (cpu, watch) = (cpu_seconds()?, Instant::now());
     let events = match stage {
@@ -33,6 +33,15 @@ pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
     let (wall, cpu) = (watch.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     println!("{events} {wall} {cpu} {}", peak_mib()?);
     Ok(())
+}
+
+/// The configuration, for the format that the file's name ends in.
+fn configuration(file: &Path) -> String {
+    let format = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("ndjson") | None => "json",
+        Some(other) => other,
+    };
+    include_str!("../w1.toml").replace("format = \"json\"", &format!("format = \"{format}\""))
 }
 
 fn lines(chunk: &Chunk) -> u64 {
@@ -54,7 +63,10 @@ fn decode(config: &Config, file: &Path) -> io::Result<u64> {
     let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
     let mut events = 0;
     for chunk in chunks(config, file)? {
-        events += black_box(decoder.decode(&chunk?)).entries().len() as u64;
+        decoder.begin(chunk?);
+        while decoder.is_busy() {
+            events += black_box(decoder.next_batch().map_err(io::Error::other)?).entries().len() as u64;
+        }
     }
     Ok(events)
 }
@@ -63,9 +75,12 @@ fn judge(config: &Config, file: &Path) -> io::Result<u64> {
     let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
     let (mut judge, mut memory) = (Judge::new(&config.plan), Memory::new());
     for chunk in chunks(config, file)? {
-        let batch = Arc::new(decoder.decode(&chunk?));
-        let shard = Shard { number: 0, of: 1, folds: 1 };
-        black_box(judge_batch(&config.plan, &mut judge, &mut memory, &batch, shard));
+        decoder.begin(chunk?);
+        while decoder.is_busy() {
+            let batch = Arc::new(decoder.next_batch().map_err(io::Error::other)?);
+            let shard = Shard { number: 0, of: 1, folds: 1 };
+            black_box(judge_batch(&config.plan, &mut judge, &mut memory, &batch, shard));
+        }
     }
     Ok(judge.counts()[0].received)
 }

@@ -150,24 +150,37 @@ impl Batch {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// Ends the event that `builder` holds: a row, or, with its raw bytes, its refusal. What the source demands of its
-    /// events is asked here, where their bytes are at hand.
+    /// Bytes of all contents and refused events.
+    #[inline]
+    pub fn content_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Ends the event that `builder` holds: a row, or, with its raw bytes, its refusal.
     #[inline]
     pub fn push(&mut self, builder: &mut RowBuilder<'_>, position: Position, raw: &[u8]) {
+        if let Err(refusal) = self.try_push(builder, position) {
+            self.push_refused(position, refusal, raw);
+        }
+    }
+
+    /// Ends the event that `builder` holds. What the source demands of its events is asked here, where their bytes are
+    /// at hand.
+    ///
+    /// # Errors
+    /// Why the event is refused; nothing was added then, and [`Batch::push_refused`] must follow.
+    #[inline]
+    pub fn try_push(&mut self, builder: &mut RowBuilder<'_>, position: Position) -> Result<(), Refusal> {
         let start = self.bytes.len();
         let source = builder.source();
-        let finished = match builder.finish(&mut self.bytes) {
-            Ok(finished) => finished,
-            Err(refusal) => return self.push_refused(position, refusal, raw),
-        };
+        let finished = builder.finish(&mut self.bytes)?;
         let row = Row::new(&source.schema, &self.bytes[start..]);
-        match vet(source, row, finished.op, finished.arrival) {
-            Ok(()) => self.push_row(&source.schema, &mut builder.ids, start, position, finished),
-            Err(refusal) => {
-                self.bytes.truncate(start);
-                self.push_refused(position, refusal, raw);
-            }
+        if let Err(refusal) = vet(source, row, finished.op, finished.arrival) {
+            self.bytes.truncate(start);
+            return Err(refusal);
         }
+        self.push_row(&source.schema, &mut builder.ids, start, position, finished);
+        Ok(())
     }
 
     #[inline]

@@ -5,22 +5,20 @@ use crate::oracle::content::Stood;
 use crate::oracle::{Fact, Truth, refusal, truth};
 use crate::rng::Rng;
 use crate::world::{Format, Stage};
-use slackwater::decode::csv::Header;
-use slackwater::decode::{Chunk, Decoder};
+use slackwater::decode::{Chunk, Damaged, Decoder, Header, csv};
 use slackwater::face::config::{self, Config};
 use slackwater::runtime::Feed;
 use slackwater::runtime::engine::{self, Arrangement, Folded};
 use slackwater::runtime::gauge::Gauge;
 use slackwater_core::input::{Batch, Decoded};
 use slackwater_core::machine::Quarantined;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 /// A stage that the engine has compiled.
 pub struct Compiled {
     /// The configuration.
     pub config: Config,
-    headers: Vec<Option<Arc<Header>>>,
+    headers: Vec<Option<Header>>,
 }
 
 /// Compiles a stage from the text of its configuration.
@@ -35,8 +33,8 @@ pub fn compile(stage: &Stage) -> Compiled {
     };
     let header = |(source, compiled): (&crate::world::Source, &slackwater_core::plan::Source)| {
         let text = csv_header(source);
-        (source.format == Format::Csv)
-            .then(|| Arc::new(Header::parse(text.as_bytes(), &compiled.schema).expect("a header")))
+        let parse = || csv::Header::parse(text.as_bytes(), &compiled.schema).expect("a header");
+        (source.format == Format::Csv).then(|| Header::Csv(Arc::new(parse())))
     };
     let headers = stage.sources.iter().zip(&config.plan.sources).map(header).collect();
     Compiled { config, headers }
@@ -111,11 +109,11 @@ impl Compiled {
         let mut aside = Vec::new();
         let put_aside = |events: &[Quarantined]| {
             aside.extend_from_slice(events);
-            Ok::<(), std::convert::Infallible>(())
+            Ok::<(), Damaged>(())
         };
         let arrangement = Arrangement { threads, shards };
         let folded = engine::fold(&self.config.plan, &formats, feeds, arrangement, &Gauge::default(), put_aside);
-        let folded = folded.unwrap_or_else(|never| match never {});
+        let folded = folded.expect("records are refused, never damaged");
         (folded, aside)
     }
 }
@@ -147,9 +145,9 @@ pub fn refusals(world: &World, compiled: &Compiled, spelled: &Spelled) -> Result
 struct Chunks(std::collections::VecDeque<Chunk>);
 
 impl Feed for Chunks {
-    type Error = Infallible;
+    type Error = Damaged;
 
-    fn next(&mut self) -> Result<Option<Chunk>, Infallible> {
+    fn next(&mut self) -> Result<Option<Chunk>, Damaged> {
         Ok(self.0.pop_front())
     }
 

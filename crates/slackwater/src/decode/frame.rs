@@ -31,6 +31,7 @@ impl Record<'_> {
         match format {
             Format::Json => self.body.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')),
             Format::Csv => self.body.is_empty(),
+            Format::Parquet => no_records(),
         }
     }
 
@@ -40,6 +41,7 @@ impl Record<'_> {
         match format {
             Format::Json => 1,
             Format::Csv => 1 + count_lines(self.body),
+            Format::Parquet => no_records(),
         }
     }
 }
@@ -93,7 +95,13 @@ fn record_end(format: Format, bytes: &[u8]) -> Option<usize> {
     match format {
         Format::Json => memchr(b'\n', bytes),
         Format::Csv => csv_end(bytes),
+        Format::Parquet => no_records(),
     }
+}
+
+#[cold]
+fn no_records() -> ! {
+    panic!("a row group has no records: its file is not cut at them")
 }
 
 #[inline]

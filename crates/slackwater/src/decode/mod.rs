@@ -1,7 +1,8 @@
 //! Bytes to rows and refusals, without a clock, a file or a thread: what a journal replays, this decodes again, alike.
 //!
-//! A reader cuts its bytes at record borders ([`frame`]) into [`Chunk`]s; a [`Decoder`] turns each into a batch of the
-//! core. Every record becomes one entry, a row or a refusal with its bytes; only blank lines are no events.
+//! A reader cuts its bytes at record borders ([`frame`]), or at the borders of row groups, into [`Chunk`]s; a
+//! [`Decoder`] turns each into batches of the core. Every record becomes one entry, a row or a refusal with its bytes;
+//! only blank lines are no events.
 
 use slackwater_core::builder::RowBuilder;
 use slackwater_core::input::{Batch, Position};
@@ -9,10 +10,12 @@ use slackwater_core::limits;
 use slackwater_core::plan::Source;
 use slackwater_core::poison::{Reason, Refusal};
 use std::sync::Arc;
+use thiserror::Error;
 
 pub mod csv;
 pub mod frame;
 mod json;
+pub mod parquet;
 pub mod spelling;
 mod text;
 
@@ -23,6 +26,8 @@ pub enum Format {
     Json,
     /// RFC 4180, with a header line first.
     Csv,
+    /// Apache Parquet.
+    Parquet,
 }
 
 impl Format {
@@ -30,41 +35,66 @@ impl Format {
     /// version outranks one of a lower.
     pub const fn decoder_version(self) -> u32 {
         match self {
-            Format::Json | Format::Csv => 1,
+            Format::Json | Format::Csv | Format::Parquet => 1,
         }
     }
 }
 
-/// Whole records of one file or partition, in order. The last one may lack its line end.
+/// What the beginning or the end of a file says about the events in it.
+#[derive(Clone, Debug)]
+pub enum Header {
+    /// The first record of a CSV file.
+    Csv(Arc<csv::Header>),
+    /// The footer of a Parquet file, and which of its row groups a chunk is.
+    Parquet(Arc<parquet::Layout>, usize),
+}
+
+/// A file that cannot be read to its end, found while its events were decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{part}: the Parquet data is damaged or cut off at row {row} (counted from 0), or behind it: {cause}; fetch the file \
+     again, or check it with another reader"
+)]
+pub struct Damaged {
+    /// Name of the file.
+    pub part: Arc<str>,
+    /// Rows that were decoded before.
+    pub row: u64,
+    /// What was found.
+    pub cause: String,
+}
+
+/// Whole records of one file or partition, in order, or one row group of it. The last record may lack its line end.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     /// Index of the source in the plan.
     pub source: u16,
     /// Name of the file or partition.
     pub part: Arc<str>,
-    /// Offset of the first byte in it, after decompression.
+    /// Offset of the first byte in it, after decompression; of a row group, the number of its first row.
     pub offset: u64,
-    /// Line of the first record, counted from 1.
+    /// Line of the first record, counted from 1; 0 for a row group.
     pub line: u64,
-    /// The records.
+    /// The records; of a row group, the columns that are read, as they lie in the file, one behind the other.
     pub bytes: Vec<u8>,
-    /// The header of the file, for CSV.
-    pub header: Option<Arc<csv::Header>>,
+    /// What the file says of its columns; none for JSON.
+    pub header: Option<Header>,
 }
 
 /// Decodes the chunks of one source. It keeps its buffers, and nothing else, from one chunk to the next.
-#[derive(Debug)]
 pub struct Decoder<'s> {
     row: RowBuilder<'s>,
     reader: Reader<'s>,
     /// Events and bytes of the batch before: the next will be about as large.
     room: (usize, usize),
+    /// The chunk that was begun, if it is not finished.
+    begun: Option<Chunk>,
 }
 
-#[derive(Debug)]
 enum Reader<'s> {
     Json(json::Reader<'s>),
     Csv(csv::Reader),
+    Parquet(parquet::Reader),
 }
 
 impl<'s> Decoder<'s> {
@@ -73,8 +103,9 @@ impl<'s> Decoder<'s> {
         let reader = match format {
             Format::Json => Reader::Json(json::Reader::new(&source.schema)),
             Format::Csv => Reader::Csv(csv::Reader::default()),
+            Format::Parquet => Reader::Parquet(parquet::Reader::default()),
         };
-        Decoder { row: RowBuilder::new(source), reader, room: (0, 0) }
+        Decoder { row: RowBuilder::new(source), reader, room: (0, 0), begun: None }
     }
 
     /// The format.
@@ -82,21 +113,63 @@ impl<'s> Decoder<'s> {
         match self.reader {
             Reader::Json(_) => Format::Json,
             Reader::Csv(_) => Format::Csv,
+            Reader::Parquet(_) => Format::Parquet,
         }
     }
 
-    /// The events of a chunk.
+    /// Begins a chunk, whose events [`Decoder::next_batch`] gives. The chunk before must be finished.
+    pub fn begin(&mut self, chunk: Chunk) {
+        assert!(!self.is_busy(), "the chunk before is not finished");
+        self.begun = Some(chunk);
+    }
+
+    /// Whether more batches will come of the chunk that was begun.
+    pub fn is_busy(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// The next events of the chunk that was begun: all of them, or of a row group a few thousand.
+    ///
+    /// # Errors
+    /// When a row group is damaged.
+    ///
+    /// # Panics
+    /// When no chunk was begun, or it is finished.
+    pub fn next_batch(&mut self) -> Result<Batch, Damaged> {
+        let mut chunk = self.begun.take().expect("a chunk was begun");
+        if !matches!(self.reader, Reader::Parquet(_)) {
+            return Ok(self.decode(&chunk));
+        }
+        let mut batch = self.batch(&chunk);
+        let Reader::Parquet(reader) = &mut self.reader else { unreachable!("just asked") };
+        if !reader.has_more() {
+            let Some(Header::Parquet(layout, group)) = &chunk.header else { panic!("a row group has its layout") };
+            reader.begin(&chunk.part, layout, *group, chunk.offset, std::mem::take(&mut chunk.bytes))?;
+        }
+        reader.next(&mut self.row, &mut batch)?;
+        if reader.has_more() {
+            self.begun = Some(chunk);
+        }
+        self.room = room_of(&batch);
+        Ok(batch)
+    }
+
+    /// An empty batch for events of a chunk.
+    fn batch(&self, chunk: &Chunk) -> Batch {
+        let (events, bytes) = self.room;
+        Batch::with_capacity(chunk.source, self.format().decoder_version(), chunk.part.clone(), events, bytes)
+    }
+
+    /// The events of a chunk of records.
     ///
     /// A refused event keeps its bytes without the line end; of one that is too large, the first
     /// [`limits::EVENT_BYTES`], which its position in the file makes good.
     ///
     /// # Panics
-    /// When a CSV chunk has no header: the caller reads it from the file's first record.
+    /// When a CSV chunk has no header: the caller reads it from the file's first record. When it is a row group.
     pub fn decode(&mut self, chunk: &Chunk) -> Batch {
         let format = self.format();
-        let (events, bytes) = self.room;
-        let version = format.decoder_version();
-        let mut batch = Batch::with_capacity(chunk.source, version, chunk.part.clone(), events, bytes);
+        let mut batch = self.batch(chunk);
         // Of a chunk that is UTF-8 throughout, every record is.
         let utf8 = std::str::from_utf8(&chunk.bytes).is_ok();
         let (mut at, mut line) = (0, chunk.line);
@@ -107,7 +180,7 @@ impl<'s> Decoder<'s> {
                 let kept = &record.body[..limits::EVENT_BYTES];
                 batch.push_refused(position, Refusal::event(Reason::TooLarge), kept);
             } else if !record.is_blank(format) {
-                match self.event(&record, utf8, chunk.header.as_deref()) {
+                match self.event(&record, utf8, chunk.header.as_ref()) {
                     Ok(()) => batch.push(&mut self.row, position, record.body),
                     Err(refusal) => batch.push_refused(position, refusal, record.body),
                 }
@@ -115,14 +188,13 @@ impl<'s> Decoder<'s> {
             at += record.size;
             line += record.lines(format);
         }
-        let content = batch.entries().last().map_or(0, |last| batch.range(last).end as usize);
-        self.room = (batch.entries().len(), content);
+        self.room = room_of(&batch);
         batch
     }
 
     /// Puts the fields of one event into the builder, or says why the bytes are no event at all.
     #[inline]
-    fn event(&mut self, record: &frame::Record<'_>, utf8: bool, header: Option<&csv::Header>) -> Result<(), Refusal> {
+    fn event(&mut self, record: &frame::Record<'_>, utf8: bool, header: Option<&Header>) -> Result<(), Refusal> {
         if !utf8 && std::str::from_utf8(record.body).is_err() {
             return Err(Refusal::event(Reason::InvalidUtf8));
         }
@@ -130,9 +202,15 @@ impl<'s> Decoder<'s> {
         match &mut self.reader {
             Reader::Json(reader) => reader.event(record.body, &mut self.row),
             Reader::Csv(reader) => {
-                let header = header.expect("a CSV chunk carries the header of its file");
+                let Some(Header::Csv(header)) = header else { panic!("a CSV chunk carries the header of its file") };
                 reader.event(record.body, header, &mut self.row)
             }
+            Reader::Parquet(_) => panic!("a row group has no records"),
         }
     }
+}
+
+/// Events and bytes of a batch.
+fn room_of(batch: &Batch) -> (usize, usize) {
+    (batch.entries().len(), batch.content_len())
 }

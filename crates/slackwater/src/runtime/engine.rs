@@ -9,7 +9,7 @@ use super::ingest::{Decode, Reader};
 use super::link::{Receiver, Sender, link};
 use super::part::{Housed, Stage, drive};
 use super::shard::{Aside, Folding, Judging};
-use crate::decode::{Decoder, Format};
+use crate::decode::{Damaged, Decoder, Format};
 use slackwater_core::fold::{Final, Fold};
 use slackwater_core::input::{Decision, Tick};
 use slackwater_core::judge::Judge;
@@ -52,7 +52,7 @@ pub struct Folded {
 
 /// Folds everything that the feeds give. `formats` are those of the plan's sources; `aside` takes refused events and
 /// losers of conflicts, in the order in which they were read.
-pub fn fold<F: Feed, E: From<F::Error> + Send>(
+pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
     plan: &Plan,
     formats: &[Format],
     mut feeds: Vec<F>,
@@ -75,11 +75,9 @@ pub fn fold<F: Feed, E: From<F::Error> + Send>(
         .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
     stages.push(readers.collect());
     let decoders = || plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format)).collect();
-    let decoding = chunk_in
-        .into_iter()
-        .flatten()
-        .zip(batch_out)
-        .map(|(from, out)| -> Housed<'_, E> { Box::new(Decode { decoders: decoders(), from, out, gauge }) });
+    let decoding = chunk_in.into_iter().flatten().zip(batch_out).map(|(from, out)| -> Housed<'_, E> {
+        Box::new(Decode { decoders: decoders(), busy: None, from, out, gauge })
+    });
     stages.push(decoding.collect());
     let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
     let states = judges.iter_mut().zip(&mut memories);

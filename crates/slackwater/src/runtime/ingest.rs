@@ -3,7 +3,7 @@
 use super::gauge::Gauge;
 use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
-use crate::decode::{Chunk, Decoder};
+use crate::decode::{Chunk, Damaged, Decoder};
 use slackwater_core::input::Batch;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,30 +59,49 @@ impl<F: Feed, E: From<F::Error>> Part<E> for Reader<'_, F> {
     }
 }
 
-/// Decodes chunks. Every judge gets every batch and takes what is its own.
+/// A piece of a chunk, decoded.
+#[derive(Clone)]
+pub(super) struct Piece {
+    pub batch: Arc<Batch>,
+    /// Whether it ends its chunk.
+    pub last: bool,
+}
+
+/// Decodes chunks, batch by batch. Every judge gets every batch and takes what is its own.
 pub(super) struct Decode<'a> {
     /// By source.
     pub decoders: Vec<Decoder<'a>>,
+    /// The source of the chunk that is being decoded.
+    pub busy: Option<usize>,
     pub from: Receiver<Chunk>,
-    pub out: Vec<Sender<Arc<Batch>>>,
+    pub out: Vec<Sender<Piece>>,
     pub gauge: &'a Gauge,
 }
 
-impl<E> Part<E> for Decode<'_> {
+impl<E: From<Damaged>> Part<E> for Decode<'_> {
     fn poll(&mut self) -> Result<Progress, E> {
         if !self.out.iter().all(Sender::has_room) {
             return Ok(Progress::Waiting);
         }
-        let chunk = match self.from.receive() {
-            Received::Item(chunk) => chunk,
-            Received::Empty => return Ok(Progress::Waiting),
-            Received::Closed => return Ok(Progress::Done),
+        let source = match self.busy {
+            Some(source) => source,
+            None => match self.from.receive() {
+                Received::Item(chunk) => {
+                    let source = usize::from(chunk.source);
+                    self.decoders[source].begin(chunk);
+                    source
+                }
+                Received::Empty => return Ok(Progress::Waiting),
+                Received::Closed => return Ok(Progress::Done),
+            },
         };
-        let batch = Arc::new(self.decoders[usize::from(chunk.source)].decode(&chunk));
+        let decoder = &mut self.decoders[source];
+        let batch = Arc::new(decoder.next_batch()?);
+        self.busy = decoder.is_busy().then_some(source);
         self.gauge.add_events(batch.entries().len() as u64);
-        let weight = batch.weight();
+        let (weight, last) = (batch.weight(), self.busy.is_none());
         for out in &self.out {
-            out.send(batch.clone(), weight);
+            out.send(Piece { batch: batch.clone(), last }, weight);
         }
         Ok(Progress::Worked)
     }

@@ -1,15 +1,14 @@
 //! Judge and fold shards as parts, and what collects the events that were set aside.
 
+use super::ingest::Piece;
 use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
 use slackwater_core::delta::Deltas;
 use slackwater_core::fold::Fold;
-use slackwater_core::input::Batch;
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::{Quarantined, Shard, judge_batch};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
-use std::sync::Arc;
 
 /// One judge shard. It takes batches in the order of the chunks they were, whichever decoder they went through.
 pub(super) struct Judging<'a> {
@@ -17,7 +16,7 @@ pub(super) struct Judging<'a> {
     pub shard: Shard,
     pub judge: &'a mut Judge,
     pub memory: &'a mut Memory,
-    pub from: Vec<Receiver<Arc<Batch>>>,
+    pub from: Vec<Receiver<Piece>>,
     pub turn: usize,
     pub out: Vec<Sender<Deltas>>,
     pub aside: Sender<Vec<Quarantined>>,
@@ -28,13 +27,15 @@ impl<E> Part<E> for Judging<'_> {
         if !self.out.iter().all(Sender::has_room) || !self.aside.has_room() {
             return Ok(Progress::Waiting);
         }
-        let batch = match self.from[self.turn].receive() {
-            Received::Item(batch) => batch,
+        let Piece { batch, last } = match self.from[self.turn].receive() {
+            Received::Item(piece) => piece,
             Received::Empty => return Ok(Progress::Waiting),
             // Chunks are dealt out in turn: where the next one would be, there is none.
             Received::Closed => return Ok(Progress::Done),
         };
-        self.turn = (self.turn + 1) % self.from.len();
+        if last {
+            self.turn = (self.turn + 1) % self.from.len();
+        }
         let judged = judge_batch(self.plan, self.judge, self.memory, &batch, self.shard);
         for (out, deltas) in self.out.iter().zip(judged.deltas) {
             let weight = deltas.weight();

@@ -6,6 +6,7 @@ mod decode;
 mod demo;
 mod files;
 mod fold;
+mod parquet;
 mod program;
 mod real;
 mod sql;

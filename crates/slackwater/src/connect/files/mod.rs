@@ -4,9 +4,12 @@
 
 use std::path::Path;
 
+pub mod columnar;
 pub mod input;
 pub mod output;
+mod records;
 pub mod render;
+mod row_groups;
 
 /// The path that stands for standard input or output.
 const STANDARD_STREAM: &str = "-";

@@ -64,6 +64,13 @@ pub enum OutputError {
     },
 }
 
+impl OutputError {
+    /// What the system said of writing a file.
+    pub fn of(path: &str, cause: io::Error) -> Self {
+        failed(path, cause)
+    }
+}
+
 /// A file being written beside its place. [`OutputFile::finish`] puts it there; dropped before that, it is gone.
 ///
 /// What is not a regular file (a device, a pipe, standard output) is written to directly.
@@ -130,17 +137,17 @@ impl OutputFile {
         Ok(OutputFile { name, packed, place })
     }
 
+    /// What it is called in errors.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Appends bytes.
     ///
     /// # Errors
     /// [`OutputError::Closed`] when nobody reads any more, [`OutputError::Full`] when the disk is full.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        let outcome = match &mut self.packed {
-            Packed::Plain(writer) => writer.write_all(bytes),
-            Packed::Gzip(writer) => writer.write_all(bytes),
-            Packed::Zstd(writer) => writer.write_all(bytes),
-        };
-        outcome.map_err(|cause| failed(&self.name, cause))
+        self.packed.write_all(bytes).map_err(|cause| failed(&self.name, cause))
     }
 
     /// Writes what is left, syncs the file, puts it in its place and syncs the directory: after this it is there,
@@ -206,6 +213,34 @@ fn failed(name: &str, cause: io::Error) -> OutputError {
         io::ErrorKind::PermissionDenied => OutputError::Permission { path },
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OutputError::Full { path, cause },
         _ => OutputError::Write { path, cause },
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.packed.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.packed.flush()
+    }
+}
+
+impl Write for Packed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Packed::Plain(writer) => writer.write(bytes),
+            Packed::Gzip(writer) => writer.write(bytes),
+            Packed::Zstd(writer) => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Packed::Plain(writer) => writer.flush(),
+            Packed::Gzip(writer) => writer.flush(),
+            Packed::Zstd(writer) => writer.flush(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Final rows and refused events as text: NDJSON, or CSV of one pipeline.
+//! Final rows and refused events as text: NDJSON, or CSV of one pipeline; and what the name of an output asks for.
 //!
 //! Decimals are JSON strings with all digits of their scale; doubles the shortest text that reads back to the same bits
 //! (of two such the nearer, of two as near the even one); infinities and NaN strings; times RFC 3339 in UTC.
@@ -19,6 +19,8 @@ pub enum Shape {
     Ndjson,
     /// RFC 4180 with a header; null and the empty text are both an empty cell.
     Csv,
+    /// Apache Parquet, which [`super::columnar`] writes.
+    Parquet,
 }
 
 impl Shape {
@@ -29,6 +31,7 @@ impl Shape {
             _ if name == "-" => Some(Shape::Ndjson),
             Some("ndjson" | "jsonl" | "json") => Some(Shape::Ndjson),
             Some("csv") => Some(Shape::Csv),
+            Some("parquet") if plain == name => Some(Shape::Parquet),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ pub enum Exit {
     Wrong = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The configuration is wrong.
+    /// The configuration is wrong, or does not fit the columns of a Parquet file.
     Config = 3,
     /// An input could not be read to its end; nothing was written.
     Input = 4,
@@ -26,7 +26,7 @@ Exit codes:
   0  done; refused events are in quarantine and in the summary, and do not fail a command
   1  a result is not what it must be: a defect of slackwater, please report it
   2  the command line is wrong
-  3  the configuration is wrong
+  3  the configuration is wrong, or does not fit the columns of a Parquet file
   4  an input could not be read to its end; nothing was written
   5  an output could not be written";
 

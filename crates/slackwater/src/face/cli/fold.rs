@@ -2,9 +2,12 @@
 
 use super::summary::{Generations, Summary};
 use super::{Exit, FoldArgs, check, tell, threads};
+use crate::connect::files::columnar;
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
 use crate::connect::files::render::{self, Shape};
+use crate::decode::Damaged;
+use crate::decode::parquet::LayoutError;
 use crate::decode::spelling::nearest;
 use crate::face::config::Config;
 use crate::runtime::arrived;
@@ -33,6 +36,12 @@ impl From<InputError> for Stop {
     }
 }
 
+impl From<Damaged> for Stop {
+    fn from(error: Damaged) -> Self {
+        Stop::Input(error.into())
+    }
+}
+
 impl From<OutputError> for Stop {
     fn from(error: OutputError) -> Self {
         Stop::Output(error)
@@ -44,12 +53,22 @@ impl Stop {
     fn report(self) -> Exit {
         let (exit, text) = match self {
             Stop::Usage(text) => (Exit::Usage, text),
-            Stop::Input(error) => (Exit::Input, format!("{error}; no row was written")),
+            Stop::Input(error) => (exit_of(&error), format!("{error}; no row was written")),
             Stop::Output(OutputError::Closed { .. }) => return Exit::Output,
             Stop::Output(error) => (Exit::Output, error.to_string()),
         };
         tell(&format!("error: {text}\n"));
         exit
+    }
+}
+
+/// Columns that do not fit are mended in the configuration, what cannot be read as Parquet on the command line.
+fn exit_of(error: &InputError) -> Exit {
+    match error {
+        InputError::Layout { cause: LayoutError::Damaged(_) | LayoutError::Encrypted, .. } => Exit::Input,
+        InputError::Layout { .. } => Exit::Config,
+        InputError::Stream { .. } | InputError::Packed { .. } => Exit::Usage,
+        _ => Exit::Input,
     }
 }
 
@@ -148,14 +167,15 @@ fn have_arrivals(plan: &Plan) -> Result<(), Stop> {
 
 fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
     let Some(shape) = Shape::of_name(out) else {
-        let text = format!("--out {out}: name it .ndjson or .csv (and .gz or .zst behind that), or `-`");
+        let text = format!("--out {out}: name it .ndjson or .csv (and .gz or .zst behind that), .parquet, or `-`");
         return Err(Stop::Usage(text));
     };
-    if shape == Shape::Csv && plan.pipelines.len() > 1 {
+    if shape != Shape::Ndjson && plan.pipelines.len() > 1 {
         let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
         let text = format!(
-            "--out {out}: pipelines have columns of their own, so a CSV holds one; add --pipeline with one of {}, or \
+            "--out {out}: pipelines have columns of their own, so a {} holds one; add --pipeline with one of {}, or \
              write .ndjson",
+            if shape == Shape::Csv { "CSV" } else { "Parquet file" },
             names.join(", ")
         );
         return Err(Stop::Usage(text));
@@ -163,7 +183,7 @@ fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
     Ok(shape)
 }
 
-/// Refuses one place for both outputs: each would overwrite the other.
+/// Refuses one place for both outputs, for each would overwrite the other, and refused events as columns.
 fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
     let place = |path: &str| {
         let path = Path::new(path);
@@ -172,6 +192,10 @@ fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
         path.canonicalize().unwrap_or(folder.join(path.file_name().unwrap_or_default()))
     };
     match quarantine {
+        Some(quarantine) if quarantine.ends_with(".parquet") => {
+            let text = format!("--quarantine {quarantine}: refused events are written as JSON lines; name it .ndjson");
+            Err(Stop::Usage(text))
+        }
         Some(quarantine) if place(quarantine) == place(out) => {
             Err(Stop::Usage(format!("--quarantine {quarantine}: this is the output too; name another file")))
         }
@@ -240,15 +264,18 @@ fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, work: impl FnO
 }
 
 fn write(plan: &Plan, shape: Shape, folded: &Folded, mut out: OutputFile) -> Result<(), Stop> {
-    let mut text = String::new();
-    if let (Shape::Csv, Some(pipeline)) = (shape, plan.pipelines.first()) {
-        render::csv_header(pipeline, &mut text);
-    }
-    for row in &folded.finals {
-        match shape {
-            Shape::Ndjson => render::ndjson(plan, row, &mut text),
-            Shape::Csv => render::csv(plan, row, &mut text),
+    // All but NDJSON holds one pipeline, and there is at least one.
+    let (pipeline, mut text) = (&plan.pipelines[0], String::new());
+    let render: fn(&Plan, &Final, &mut String) = match shape {
+        Shape::Ndjson => render::ndjson,
+        Shape::Csv => {
+            render::csv_header(pipeline, &mut text);
+            render::csv
         }
+        Shape::Parquet => return Ok(columnar::write(pipeline, &folded.finals, out)?),
+    };
+    for row in &folded.finals {
+        render(plan, row, &mut text);
         if text.len() > 1 << 16 {
             out.write(text.as_bytes())?;
             text.clear();

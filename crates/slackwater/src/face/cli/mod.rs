@@ -37,10 +37,10 @@ struct FoldArgs {
     /// The configuration: sources and pipelines
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
-    /// Events of a source: NDJSON or CSV as the source says; .gz and .zst are unpacked; `-` is standard input
+    /// Events of a source: NDJSON, CSV or Parquet as the source says; .gz and .zst of the first two are unpacked, and `-` is standard input
     #[arg(long = "input", value_name = "SOURCE=PATH", required = true)]
     inputs: Vec<String>,
-    /// Where the final rows go: .ndjson or .csv, with .gz or .zst behind it if wanted; `-` is standard output
+    /// Where the final rows go: .ndjson or .csv, with .gz or .zst behind it if wanted, or .parquet; `-` is standard output
     #[arg(long, value_name = "PATH")]
     out: String,
     /// Where refused events go, one JSON object each: file, line, offset, reason and raw bytes

@@ -96,6 +96,7 @@ fn format_name(format: Format) -> &'static str {
     match format {
         Format::Json => "json",
         Format::Csv => "csv",
+        Format::Parquet => "parquet",
     }
 }
 

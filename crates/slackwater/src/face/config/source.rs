@@ -87,9 +87,10 @@ fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) 
         }
     };
     missing(section, "kind", "kind = \"files\" (or http, websocket, kafka, valkey, nats, postgres)", problems);
-    missing(section, "format", "format = \"json\" (or csv)", problems);
+    missing(section, "format", "format = \"json\" (or csv, parquet)", problems);
     let kind = section.choice("kind", &Kind::ALL, problems);
-    let format = format(section, problems);
+    let formats = [("json", Format::Json), ("csv", Format::Csv), ("parquet", Format::Parquet)];
+    let format = section.choice("format", &formats, problems);
     let keep_raw = match section.get("keep_raw") {
         None => Some(KeepRaw::Forever),
         Some(value) => match value.get_ref().as_str() {
@@ -104,16 +105,6 @@ fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) 
         },
     };
     Some(SourceConfig { name: name.to_string(), kind: kind?, format: format?, keep_raw: keep_raw? })
-}
-
-fn format(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Format> {
-    let known = [("json", Some(Format::Json)), ("csv", Some(Format::Csv)), ("parquet", None)];
-    let format = section.choice("format", &known, problems)?;
-    if format.is_none() {
-        let text = section.text("format", problems)?;
-        problems.add(text.span, "`parquet` is not supported yet").help("convert the file, and write json or csv");
-    }
-    format
 }
 
 fn role_keys<'c>(section: &mut Section<'c>, problems: &mut Problems<'_>) -> RoleKeys<'c> {

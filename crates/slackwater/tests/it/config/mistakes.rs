@@ -289,7 +289,6 @@ fn values_must_be_of_their_keys_types_and_words() {
         says(&with_keys(keys), &[message]);
     }
     says(&with("\"files\"", "\"file\""), &["`file` is no value of `kind`"]);
-    says(&with("\"json\"", "\"parquet\""), &["`parquet` is not supported yet"]);
     says(
         &with("venue = \"string\"", "venue = 5"),
         &["`venue` must be a type in quotes such as \"string\", and is an integer"],

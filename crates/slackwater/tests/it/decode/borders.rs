@@ -86,7 +86,7 @@ proptest! {
                 let batch = super::decode(&schema, format, &input);
                 let blank = |body: &String| match format {
                     Format::Json => body.chars().all(|c| matches!(c, ' ' | '\t' | '\r')),
-                    Format::Csv => body.is_empty(),
+                    Format::Csv | Format::Parquet => body.is_empty(),
                 };
                 let records = bodies(format, &bytes).iter().filter(|body| !blank(body)).count();
                 prop_assert_eq!(batch.entries().len(), records);

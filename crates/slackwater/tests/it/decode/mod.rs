@@ -7,8 +7,7 @@ mod nulls;
 mod numbers;
 mod times;
 
-use slackwater::decode::csv::Header;
-use slackwater::decode::{Chunk, Decoder, Format};
+use slackwater::decode::{Chunk, Decoder, Format, Header};
 use slackwater_core::input::{Batch, Decoded};
 use slackwater_core::plan::Source;
 use slackwater_core::row::Row;
@@ -61,12 +60,16 @@ pub fn decode(schema: &Schema, format: Format, text: impl AsRef<[u8]>) -> Batch 
     let (mut offset, mut line, mut header) = (0, 1, None);
     if format == Format::Csv {
         let end = bytes.iter().position(|byte| *byte == b'\n').expect("a header line");
-        header = Some(Arc::new(Header::parse(&bytes[..end], schema).expect("a sound header")));
+        header = Some(Header::Csv(Arc::new(parsed(&bytes[..end], schema))));
         bytes = &bytes[end + 1..];
         (offset, line) = (end as u64 + 1, 2);
     }
     let chunk = Chunk { source: 3, part: "file".into(), offset, line, bytes: bytes.to_vec(), header };
     Decoder::new(&Source::new("events", schema.clone()), format).decode(&chunk)
+}
+
+fn parsed(record: &[u8], schema: &Schema) -> slackwater::decode::csv::Header {
+    slackwater::decode::csv::Header::parse(record, schema).expect("a sound header")
 }
 
 /// Each entry as `a|b|c`, or as its reason and field.

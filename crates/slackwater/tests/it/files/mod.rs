@@ -1,4 +1,5 @@
 //! Files in and files out.
 
+mod columnar;
 mod input;
 mod output;

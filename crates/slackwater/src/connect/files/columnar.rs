@@ -1,0 +1,187 @@
+//! Final rows of one pipeline as a Parquet file: the columns of the NDJSON output, in its order, with their types.
+//!
+//! The same rows give the same bytes: the writer, the packing and the size of row groups are fixed, and no column is
+//! given a dictionary by what its values happen to be.
+
+use super::output::{OutputError, OutputFile};
+use super::render::hex;
+use arrow_array::{
+    ArrayRef, BooleanArray, Decimal128Array, Decimal256Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampNanosecondArray, UInt64Array,
+};
+use arrow_buffer::i256;
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use slackwater_core::fold::Final;
+use slackwater_core::number::{I384, decimal};
+use slackwater_core::plan::Pipeline;
+use slackwater_core::value::{Type, Value};
+use std::sync::Arc;
+
+/// What the files say that they are written by.
+const CREATED_BY: &str = "slackwater";
+/// Rows of a row group.
+const GROUP_ROWS: usize = 1 << 17;
+/// Rows that are turned into columns at once.
+const BATCH_ROWS: usize = 1 << 13;
+/// Level of zstd.
+const LEVEL: i32 = 3;
+/// Most digits of a decimal in 128 bits, and in 256. One with more is text.
+const DIGITS: [u8; 2] = [38, 76];
+
+/// Writes the rows of a pipeline into `out`, and finishes it.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write(pipeline: &Pipeline, rows: &[Final], out: OutputFile) -> Result<(), OutputError> {
+    let name = out.name().to_string();
+    let written = columns(pipeline, rows, out).map_err(|error| match error {
+        ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
+            Ok(cause) => OutputError::of(&name, *cause),
+            Err(cause) => OutputError::of(&name, std::io::Error::other(cause)),
+        },
+        other => OutputError::of(&name, std::io::Error::other(other)),
+    });
+    written?.finish()
+}
+
+fn columns(pipeline: &Pipeline, rows: &[Final], out: OutputFile) -> Result<OutputFile, ParquetError> {
+    let schema = schema(pipeline);
+    let properties = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_string())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .build();
+    // The types of Parquet say all that those of Arrow do here.
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(out, schema.clone(), options)?;
+    for rows in rows.chunks(BATCH_ROWS) {
+        writer.write(&RecordBatch::try_new(schema.clone(), arrays(pipeline, rows))?)?;
+    }
+    writer.into_inner()
+}
+
+/// The columns that every row has before those that its pipeline selects, and behind its key.
+const FRAME: [(&str, Type, bool); 6] = [
+    ("window_start", Type::Timestamp, true),
+    ("window_end", Type::Timestamp, true),
+    ("tier", Type::Text, false),
+    ("generation", Type::U64, false),
+    ("cause", Type::Text, false),
+    ("removed", Type::Bool, false),
+];
+
+fn schema(pipeline: &Pipeline) -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let value = |name: &str, ty| Field::new(name, data_type(ty), true);
+    let mut fields = vec![text("pipeline")];
+    fields.extend(pipeline.key.iter().map(|column| value(&column.name, column.expr.ty)));
+    fields.extend(FRAME.map(|(name, ty, nullable)| Field::new(name, data_type(ty), nullable)));
+    fields.extend(pipeline.columns.iter().map(|column| value(&column.name, column.expr.ty)));
+    fields.push(text("digest"));
+    Arc::new(Schema::new(fields))
+}
+
+fn arrays(pipeline: &Pipeline, rows: &[Final]) -> Vec<ArrayRef> {
+    let text =
+        |of: &dyn Fn(&Final) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
+    let mut arrays = vec![text(&|_| pipeline.name.clone())];
+    for (place, column) in pipeline.key.iter().enumerate() {
+        arrays.push(array(column.expr.ty, rows, |row| row.key[place].value()));
+    }
+    arrays.push(bounds(rows, |row| row.window.start));
+    arrays.push(bounds(rows, |row| row.window.end));
+    arrays.push(text(&|_| String::from("final")));
+    arrays.push(Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.generation))));
+    arrays.push(text(&|row| row.cause.code().to_string()));
+    arrays.push(Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.removed)))));
+    for (place, column) in pipeline.columns.iter().enumerate() {
+        // A row that was removed has no values.
+        arrays
+            .push(array(column.expr.ty, rows, |row| row.values.get(place).map_or(Value::Null, |value| value.value())));
+    }
+    arrays.push(text(&|row| hex(&row.digest)));
+    arrays
+}
+
+/// How the values of a type are stored.
+fn data_type(ty: Type) -> DataType {
+    match ty {
+        Type::Decimal { precision, scale } if precision <= DIGITS[0] => DataType::Decimal128(precision, scale as i8),
+        Type::Decimal { precision, scale } if precision <= DIGITS[1] => DataType::Decimal256(precision, scale as i8),
+        Type::Decimal { .. } | Type::Text => DataType::Utf8,
+        Type::Float64 => DataType::Float64,
+        Type::U64 => DataType::UInt64,
+        Type::I64 => DataType::Int64,
+        Type::Bool => DataType::Boolean,
+        Type::Timestamp => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+    }
+}
+
+/// One column, stored as [`data_type`] says of its type.
+fn array<'r>(ty: Type, rows: &'r [Final], of: impl Fn(&'r Final) -> Value<'r>) -> ArrayRef {
+    let values = rows.iter().map(of);
+    let fits = "a decimal has the digits of its type";
+    match ty {
+        Type::Decimal { precision, scale } if precision <= DIGITS[0] => {
+            let array = Decimal128Array::from_iter(values.map(|value| value.as_i128()));
+            Arc::new(array.with_precision_and_scale(precision, scale as i8).expect(fits))
+        }
+        Type::Decimal { precision, scale } if precision <= DIGITS[1] => {
+            let array = Decimal256Array::from_iter(values.map(|value| value.as_wide().map(|wide| narrow(&wide))));
+            Arc::new(array.with_precision_and_scale(precision, scale as i8).expect(fits))
+        }
+        Type::Decimal { scale, .. } => {
+            let digits = |wide| {
+                let mut text = String::new();
+                decimal::write_wide(&mut text, &wide, scale).expect("a String takes any text");
+                text
+            };
+            Arc::new(StringArray::from_iter(values.map(|value| value.as_wide().map(digits))))
+        }
+        Type::Float64 => Arc::new(Float64Array::from_iter(values.map(|value| match value {
+            Value::F64(x) => Some(x),
+            _ => None,
+        }))),
+        Type::U64 => Arc::new(UInt64Array::from_iter(values.map(|value| match value {
+            Value::U64(x) => Some(x),
+            _ => None,
+        }))),
+        Type::I64 => Arc::new(Int64Array::from_iter(values.map(|value| match value {
+            Value::I64(x) => Some(x),
+            _ => None,
+        }))),
+        Type::Bool => Arc::new(BooleanArray::from_iter(values.map(|value| value.as_bool()))),
+        Type::Text => Arc::new(StringArray::from_iter(values.map(|value| match value {
+            Value::Text(text) => Some(String::from_utf8_lossy(text)),
+            _ => None,
+        }))),
+        Type::Timestamp => times(values.map(|value| match value {
+            Value::Time(nanos) => Some(nanos),
+            _ => None,
+        })),
+    }
+}
+
+/// Bounds of windows. One outside 64-bit nanoseconds, as the last window's end may be, is null.
+fn bounds(rows: &[Final], of: impl Fn(&Final) -> i128) -> ArrayRef {
+    times(rows.iter().map(|row| i64::try_from(of(row)).ok()))
+}
+
+fn times(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(values.collect::<TimestampNanosecondArray>().with_timezone("UTC"))
+}
+
+/// A decimal of at most 76 digits in 256 bits.
+fn narrow(wide: &I384) -> i256 {
+    let mut text = String::new();
+    decimal::write_wide(&mut text, wide, 0).expect("a String takes any text");
+    i256::from_string(&text).expect("76 digits fit in 256 bits")
+}

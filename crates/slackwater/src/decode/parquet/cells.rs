@@ -1,0 +1,257 @@
+//! The values of one column, seen as the field that they are of.
+
+use super::super::text::set_number;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::{Array, BinaryViewArray};
+use arrow_buffer::{BooleanBuffer, NullBuffer, i256};
+use arrow_schema::DataType;
+use slackwater_core::builder::RowBuilder;
+use slackwater_core::number::decimal::pow10;
+use slackwater_core::poison::Reason;
+use slackwater_core::schema::{Field, Unit};
+use slackwater_core::value::Type;
+
+/// What a column's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bool,
+    Signed,
+    Unsigned,
+    Float,
+    /// Integers of `10^-scale`.
+    Decimal {
+        scale: u8,
+    },
+    /// Integers of so many nanoseconds, since the epoch.
+    Time {
+        nanos: i64,
+    },
+    Text,
+}
+
+/// The values of a column as they are stored.
+#[derive(Clone, Copy)]
+pub(super) enum Values<'a> {
+    Bool(&'a BooleanBuffer),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+    I128(&'a [i128]),
+    I256(&'a [i256]),
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    Bytes(&'a BinaryViewArray),
+}
+
+/// The values of a declared field's column.
+#[derive(Clone, Copy)]
+pub(super) struct Cells<'a> {
+    pub field: usize,
+    pub ty: Type,
+    pub unit: Unit,
+    pub kind: Kind,
+    pub values: Values<'a>,
+    nulls: Option<&'a NullBuffer>,
+}
+
+impl<'a> Cells<'a> {
+    /// Sees an array as the values of a field; none when it is not what its kind is stored as.
+    pub fn new(field: usize, declared: &Field, kind: Kind, array: &'a dyn Array) -> Option<Self> {
+        let values = match array.data_type() {
+            DataType::Boolean => Values::Bool(array.as_boolean().values()),
+            DataType::Int32 => Values::I32(array.as_primitive::<Int32Type>().values()),
+            DataType::Int64 => Values::I64(array.as_primitive::<Int64Type>().values()),
+            DataType::Decimal128(..) => Values::I128(array.as_primitive::<Decimal128Type>().values()),
+            DataType::Decimal256(..) => Values::I256(array.as_primitive::<Decimal256Type>().values()),
+            DataType::Float32 => Values::F32(array.as_primitive::<Float32Type>().values()),
+            DataType::Float64 => Values::F64(array.as_primitive::<Float64Type>().values()),
+            DataType::BinaryView => Values::Bytes(array.as_binary_view()),
+            _ => return None,
+        };
+        let sound = match kind {
+            Kind::Bool => matches!(values, Values::Bool(_)),
+            Kind::Float => matches!(values, Values::F32(_) | Values::F64(_)),
+            Kind::Text => matches!(values, Values::Bytes(_)),
+            Kind::Signed | Kind::Unsigned | Kind::Time { .. } => matches!(values, Values::I32(_) | Values::I64(_)),
+            Kind::Decimal { .. } => {
+                matches!(values, Values::I32(_) | Values::I64(_) | Values::I128(_) | Values::I256(_))
+            }
+        };
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        sound.then_some(Cells { field, ty: declared.ty, unit: declared.unit, kind, values, nulls })
+    }
+
+    #[inline]
+    pub fn is_null(&self, at: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(at))
+    }
+
+    /// Puts the value of a row into the builder, or its refusal. Gives the bytes of its text.
+    #[inline]
+    pub fn set(&self, at: usize, row: &mut RowBuilder<'_>) -> usize {
+        let field = self.field;
+        if !row.see(field) {
+            return 0;
+        }
+        if self.is_null(at) {
+            row.null(field);
+            return 0;
+        }
+        let exact = match self.values {
+            Values::I64(values) => self.widen(values[at], values[at] as u64),
+            Values::Bytes(texts) => return self.set_text(texts.value(at), row),
+            Values::I32(values) => self.widen(values[at].into(), u64::from(values[at] as u32)),
+            Values::I128(values) => values[at],
+            Values::F64(values) => return self.set_float(values[at], row),
+            Values::F32(values) => return self.set_float(values[at].into(), row),
+            Values::I256(values) => return self.set_wide(values[at], row),
+            Values::Bool(values) => {
+                row.set_bool(field, values.value(at));
+                return 0;
+            }
+        };
+        self.set_exact(exact, row);
+        0
+    }
+
+    #[inline]
+    fn widen(&self, signed: i64, unsigned: u64) -> i128 {
+        if self.kind == Kind::Unsigned { unsigned.into() } else { signed.into() }
+    }
+
+    #[inline]
+    fn set_text(&self, text: &[u8], row: &mut RowBuilder<'_>) -> usize {
+        if !text.is_ascii() && std::str::from_utf8(text).is_err() {
+            row.refuse(self.field, Reason::InvalidUtf8);
+        } else if self.ty == Type::Text {
+            row.set_text(self.field, text);
+        } else {
+            set_number(row, self.field, text);
+        }
+        text.len()
+    }
+
+    #[inline]
+    fn set_float(&self, value: f64, row: &mut RowBuilder<'_>) -> usize {
+        row.set_f64(self.field, value);
+        0
+    }
+
+    /// Digits behind the point of what is stored.
+    #[inline]
+    fn scale(&self) -> u8 {
+        if let Kind::Decimal { scale } = self.kind { scale } else { 0 }
+    }
+
+    /// Digits behind the point of what the field wants, and what a time is multiplied by after that.
+    #[inline]
+    fn wanted(&self) -> (u8, i64) {
+        match (self.ty, self.unit) {
+            (Type::Decimal { scale, .. }, _) => (scale, 1),
+            (Type::Timestamp, Unit::Seconds) => (9, 1),
+            (Type::Timestamp, Unit::Millis) => (6, 1),
+            (Type::Timestamp, unit) => (0, unit.nanos()),
+            _ => (0, 1),
+        }
+    }
+
+    /// Sets the field from an exact number, as its text would in other formats.
+    #[inline]
+    fn set_exact(&self, value: i128, row: &mut RowBuilder<'_>) {
+        if let Kind::Time { nanos } = self.kind {
+            // Both came from 64 bits, so the product fits.
+            return match i64::try_from(value * i128::from(nanos)) {
+                Ok(time) => row.set_time(self.field, time),
+                Err(_) => row.refuse(self.field, Reason::TimeRange),
+            };
+        }
+        if self.ty == Type::Float64 {
+            return row.set_f64(self.field, nearest(value, self.scale()));
+        }
+        self.put(rescale(value, self.scale(), self.wanted().0), row);
+    }
+
+    #[cold]
+    fn set_wide(&self, value: i256, row: &mut RowBuilder<'_>) -> usize {
+        if self.ty == Type::Float64 {
+            row.set_f64(self.field, parse(&format!("{value}e-{}", self.scale())));
+        } else {
+            self.put(rescale_wide(value, self.scale(), self.wanted().0), row);
+        }
+        0
+    }
+
+    /// Sets the field from an integer at the scale it wants.
+    #[inline]
+    fn put(&self, value: Result<i128, Reason>, row: &mut RowBuilder<'_>) {
+        let field = self.field;
+        let set = value.and_then(|value| {
+            match self.ty {
+                Type::Decimal { precision, .. } if value.unsigned_abs() < pow10(precision.into()).unsigned_abs() => {
+                    row.set_decimal(field, value);
+                }
+                Type::U64 => row.set_u64(field, u64::try_from(value).map_err(|_| Reason::Range)?),
+                Type::I64 => row.set_i64(field, i64::try_from(value).map_err(|_| Reason::Range)?),
+                Type::Timestamp => {
+                    let value = i64::try_from(value).ok().and_then(|value| value.checked_mul(self.wanted().1));
+                    row.set_time(field, value.ok_or(Reason::Range)?);
+                }
+                _ => return Err(Reason::Range),
+            }
+            Ok(())
+        });
+        match set {
+            Err(Reason::Range) if self.ty == Type::Timestamp => row.refuse(field, Reason::TimeRange),
+            Err(reason) => row.refuse(field, reason),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// `value * 10^-from` as an integer of `10^-to`. Too many digits behind the point are told before too many in all.
+#[inline]
+fn rescale(value: i128, from: u8, to: u8) -> Result<i128, Reason> {
+    if from == to {
+        return Ok(value);
+    }
+    if from > 38 {
+        return rescale_wide(i256::from_i128(value), from, to);
+    }
+    let power = pow10(from.abs_diff(to).into());
+    if from < to {
+        return value.checked_mul(power).ok_or(Reason::Range);
+    }
+    if value % power == 0 { Ok(value / power) } else { Err(Reason::Scale) }
+}
+
+#[cold]
+fn rescale_wide(value: i256, from: u8, to: u8) -> Result<i128, Reason> {
+    let power = (0..from.abs_diff(to)).fold(i256::ONE, |power, _| power.wrapping_mul(i256::from_i128(10)));
+    let scaled = if from <= to {
+        value.checked_mul(power)
+    } else if value.checked_rem(power) == Some(i256::ZERO) {
+        value.checked_div(power)
+    } else {
+        return Err(Reason::Scale);
+    };
+    scaled.and_then(i256::to_i128).ok_or(Reason::Range)
+}
+
+/// The double nearest to `value * 10^-scale`.
+#[inline]
+fn nearest(value: i128, scale: u8) -> f64 {
+    /// Powers of ten that a double holds exactly; so does it integers of 53 bits, and one division rounds once.
+    const EXACT: u8 = 22;
+    if scale == 0 {
+        value as f64
+    } else if value.unsigned_abs() < 1 << 53 && scale <= EXACT {
+        value as f64 / pow10(scale.into()) as f64
+    } else {
+        parse(&format!("{value}e-{scale}"))
+    }
+}
+
+#[cold]
+fn parse(text: &str) -> f64 {
+    text.parse().expect("digits and an exponent are a number")
+}
