@@ -18,7 +18,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use slackwater_core::fold::Final;
 use slackwater_core::number::{I384, decimal};
-use slackwater_core::plan::Pipeline;
+use slackwater_core::plan::{Pipeline, Windowing};
 use slackwater_core::value::{Type, Value};
 use std::sync::Arc;
 
@@ -68,10 +68,12 @@ fn columns(pipeline: &Pipeline, rows: &[Final], out: OutputFile) -> Result<Outpu
     writer.into_inner()
 }
 
-/// The columns that every row has before those that its pipeline selects, and behind its key.
-const FRAME: [(&str, Type, bool); 6] = [
-    ("window_start", Type::Timestamp, true),
-    ("window_end", Type::Timestamp, true),
+/// The columns that every row has behind its key: its window, which bar it is where windows are bars, and what became of
+/// it. Name, type, and whether it can be null.
+const SPAN: [(&str, Type, bool); 2] = [("window_start", Type::Timestamp, true), ("window_end", Type::Timestamp, true)];
+const BAR: [(&str, Type, bool); 3] =
+    [("anchor", Type::Timestamp, true), ("bar", Type::U64, false), ("complete", Type::Bool, false)];
+const FATE: [(&str, Type, bool); 4] = [
     ("tier", Type::Text, false),
     ("generation", Type::U64, false),
     ("cause", Type::Text, false),
@@ -83,7 +85,9 @@ fn schema(pipeline: &Pipeline) -> SchemaRef {
     let value = |name: &str, ty| Field::new(name, data_type(ty), true);
     let mut fields = vec![text("pipeline")];
     fields.extend(pipeline.key.iter().map(|column| value(&column.name, column.expr.ty)));
-    fields.extend(FRAME.map(|(name, ty, nullable)| Field::new(name, data_type(ty), nullable)));
+    let bar = if matches!(pipeline.windowing, Windowing::Bars(_)) { &BAR[..] } else { &[] };
+    let frame = SPAN.iter().chain(bar).chain(&FATE);
+    fields.extend(frame.map(|(name, ty, nullable)| Field::new(*name, data_type(*ty), *nullable)));
     fields.extend(pipeline.columns.iter().map(|column| value(&column.name, column.expr.ty)));
     fields.push(text("digest"));
     Arc::new(Schema::new(fields))
@@ -98,6 +102,13 @@ fn arrays(pipeline: &Pipeline, rows: &[Final]) -> Vec<ArrayRef> {
     }
     arrays.push(bounds(rows, |row| row.window.start));
     arrays.push(bounds(rows, |row| row.window.end));
+    if matches!(pipeline.windowing, Windowing::Bars(_)) {
+        let bars = || rows.iter().filter_map(|row| row.bar);
+        let anchors = bars().map(|bar| bar.anchor.and_then(|anchor| i64::try_from(anchor).ok()));
+        arrays.push(times(anchors));
+        arrays.push(Arc::new(UInt64Array::from_iter_values(bars().map(|bar| bar.ordinal))));
+        arrays.push(Arc::new(BooleanArray::from_iter(bars().map(|bar| Some(bar.complete)))));
+    }
     arrays.push(text(&|_| String::from("final")));
     arrays.push(Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.generation))));
     arrays.push(text(&|row| row.cause.code().to_string()));

@@ -3,10 +3,12 @@
 
 mod anyhow_fed;
 mod arrived;
+mod bars;
 mod broken;
 mod hostile;
 mod meaning;
 mod ordering;
+mod spans;
 
 /// Trades with every role, and one-minute bars.
 pub const TRADES: &str = r#"

@@ -217,7 +217,37 @@ fn windows_lie_over_the_event_time_and_have_a_length() {
     refuses("tumble(ts, INTERVAL '1 hour', «INTERVAL '1 month'»)", "an offset has a fixed length", "");
     refuses("«tumble(ts)»", "tumble() takes a time, a size, and an offset or a zone", "write tumble");
     refuses("«tumble()»", "tumble() takes a time", "write tumble");
-    refuses("«hop(ts, INTERVAL '1 minute', INTERVAL '1 hour')»", "the window hop() is not known yet", "write tumble");
+    refuses("«hop(ts, INTERVAL '1 minute')»", "hop() takes a time, a slide, a size", "a window of five begins every");
+    refuses("hop(ts, «INTERVAL '0 seconds'», INTERVAL '1 minute')", "a slide is longer than nothing", "");
+    refuses("hop(ts, INTERVAL '1 minute', «INTERVAL '1 month'»)", "a window has a fixed length", "");
+    refuses("«hop(ts, INTERVAL '1 second', INTERVAL '7 days')»", "in more than 100000 windows", "a longer slide");
+}
+
+#[test]
+fn sessions_and_bars_say_what_they_need() {
+    let refuses = |window: &str, message: &str, help: &str| {
+        refuses(&format!("SELECT count(*) AS x FROM trades GROUP BY {window}"), message, help);
+    };
+    refuses("«session(ts)»", "session() takes a time and a gap", "write session(ts");
+    refuses("session(«other», INTERVAL '1 hour')", "windows are laid over the event time", "write `ts`");
+    refuses("session(ts, «INTERVAL '-1 hour'»)", "a gap is longer than nothing", "");
+    refuses("«tick_bar()»", "tick_bar() does not take 0 arguments", "write tick_bar(500)");
+    refuses("tick_bar(«0»)", "a whole number of facts, at least one", "write tick_bar(500)");
+    refuses("tick_bar(«1.5»)", "a whole number of facts", "write tick_bar(500)");
+    refuses("tick_bar(5, «'noon'»)", "an anchor says when bars begin anew", "'09:30 America/New_York'");
+    refuses("tick_bar(5, «'9:30 Europe/Berlin'»)", "an anchor says when", "'09:30 America/New_York'");
+    refuses("tick_bar(5, «'24:00 Europe/Berlin'»)", "a time of day is HH:MM", "'09:30");
+    refuses("tick_bar(5, «'day Europe/Berlim'»)", "`Europe/Berlim` is no time zone", "'09:30");
+    refuses("volume_bar(«f», 5)", "bars are measured in exact numbers", "price * size");
+    refuses("value_bar(«price + size», 5)", "bars are measured in exact numbers", "price * size");
+    refuses("volume_bar(«size», 5)", "`size` can be null", "take the ? from its type");
+    refuses("volume_bar(«id», 5)", "`id` may be below zero", "add \"id >= 0\" to the source's `require`");
+    refuses("break_when(«price»)", "a condition must be true or false", "write a comparison");
+    refuses("break_when(prev(«pric») > 1)", "has no field `pric`", "did you mean `price`?");
+    refuses("break_when(«prev(price + 1)» > 1)", "prev() takes one column", "write prev(price)");
+    refuses("break_when(max(«prev(price)») > 1)", "there is no function prev()", "known are");
+    refuses("tick_bar(5), «tick_bar(5)»", "a pipeline has one window", "write GROUP BY");
+    refuses("«tick_bar(5) FILTER (WHERE ok)»", "tick_bar() takes arguments only", "leave FILTER");
 }
 
 #[test]
