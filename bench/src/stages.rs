@@ -1,7 +1,7 @@
 //! One stage of the work on one file, timed in a process of its own.
 
 use slackwater::connect::files::input::{FileChunks, InputError};
-use slackwater::decode::{Chunk, Decoder};
+use slackwater::decode::{Chunk, Decoder, Header};
 use slackwater::face::config::{self, Config};
 use slackwater::runtime::engine::{self, Arrangement};
 use slackwater::runtime::gauge::Gauge;
@@ -45,6 +45,9 @@ fn configuration(file: &Path) -> String {
 }
 
 fn lines(chunk: &Chunk) -> u64 {
+    if let Some(Header::Parquet(layout, group)) = &chunk.header {
+        return layout.rows(*group);
+    }
     // Reading touches every byte once, as a reader that cuts at line ends must.
     chunk.bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }

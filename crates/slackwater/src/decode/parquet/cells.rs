@@ -51,7 +51,42 @@ pub(super) struct Cells<'a> {
     pub unit: Unit,
     pub kind: Kind,
     pub values: Values<'a>,
+    short: Short,
     nulls: Option<&'a NullBuffer>,
+}
+
+/// What needs no more than 64 bits: most columns, most values. The rest goes the long way, and all of it could.
+#[derive(Clone, Copy)]
+enum Short {
+    U64,
+    I64,
+    /// Times so many nanoseconds.
+    Time(i64),
+    /// Times a power of ten; a product that is as large as the bound has too many digits.
+    Decimal(i64, u64),
+    None,
+}
+
+impl Short {
+    /// The short way of a column of 64-bit integers, if there is one.
+    fn of(declared: &Field, kind: Kind) -> Short {
+        /// Digits of a decimal that takes 64 bits.
+        const DIGITS: u8 = 18;
+        let stored = if let Kind::Decimal { scale } = kind { scale } else { 0 };
+        match (declared.ty, kind) {
+            (Type::U64, Kind::Unsigned) => Short::U64,
+            (Type::I64, Kind::Signed) => Short::I64,
+            (Type::Timestamp, Kind::Time { nanos }) => Short::Time(nanos),
+            (Type::Timestamp, Kind::Signed) => Short::Time(declared.unit.nanos()),
+            (Type::Decimal { precision, scale }, Kind::Decimal { .. } | Kind::Signed)
+                if precision <= DIGITS && stored <= scale =>
+            {
+                let power = |digits: u8| 10u64.pow(digits.into());
+                Short::Decimal(power(scale - stored) as i64, power(precision))
+            }
+            _ => Short::None,
+        }
+    }
 }
 
 impl<'a> Cells<'a> {
@@ -78,7 +113,8 @@ impl<'a> Cells<'a> {
             }
         };
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-        sound.then_some(Cells { field, ty: declared.ty, unit: declared.unit, kind, values, nulls })
+        let short = if matches!(values, Values::I64(_)) { Short::of(declared, kind) } else { Short::None };
+        sound.then_some(Cells { field, ty: declared.ty, unit: declared.unit, kind, values, short, nulls })
     }
 
     #[inline]
@@ -98,7 +134,10 @@ impl<'a> Cells<'a> {
             return 0;
         }
         let exact = match self.values {
-            Values::I64(values) => self.widen(values[at], values[at] as u64),
+            Values::I64(values) => match values[at] {
+                value if self.set_short(value, row) => return 0,
+                value => self.widen(value, value as u64),
+            },
             Values::Bytes(texts) => return self.set_text(texts.value(at), row),
             Values::I32(values) => self.widen(values[at].into(), u64::from(values[at] as u32)),
             Values::I128(values) => values[at],
@@ -112,6 +151,25 @@ impl<'a> Cells<'a> {
         };
         self.set_exact(exact, row);
         0
+    }
+
+    /// Sets the field the short way; false where that is not its way.
+    #[inline]
+    fn set_short(&self, value: i64, row: &mut RowBuilder<'_>) -> bool {
+        match self.short {
+            Short::U64 => row.set_u64(self.field, value as u64),
+            Short::I64 => row.set_i64(self.field, value),
+            Short::Time(nanos) => match value.checked_mul(nanos) {
+                Some(time) => row.set_time(self.field, time),
+                None => return false,
+            },
+            Short::Decimal(power, bound) => match value.checked_mul(power) {
+                Some(value) if value.unsigned_abs() < bound => row.set_decimal(self.field, value.into()),
+                _ => return false,
+            },
+            Short::None => return false,
+        }
+        true
     }
 
     #[inline]
@@ -156,7 +214,6 @@ impl<'a> Cells<'a> {
     }
 
     /// Sets the field from an exact number, as its text would in other formats.
-    #[inline]
     fn set_exact(&self, value: i128, row: &mut RowBuilder<'_>) {
         if let Kind::Time { nanos } = self.kind {
             // Both came from 64 bits, so the product fits.
@@ -182,7 +239,6 @@ impl<'a> Cells<'a> {
     }
 
     /// Sets the field from an integer at the scale it wants.
-    #[inline]
     fn put(&self, value: Result<i128, Reason>, row: &mut RowBuilder<'_>) {
         let field = self.field;
         let set = value.and_then(|value| {
