@@ -330,11 +330,15 @@ pub enum Function {
     Wavg,
     /// sum_product(x, y)
     SumProduct,
+    /// percentile_disc(p) WITHIN GROUP (ORDER BY x)
+    PercentileDisc,
+    /// percentile_cont(p) WITHIN GROUP (ORDER BY x)
+    PercentileCont,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Function; 15] = [
+    pub const ALL: [Function; 17] = [
         Function::CountRows,
         Function::Count,
         Function::Distinct,
@@ -350,6 +354,8 @@ impl Function {
         Function::StddevSamp,
         Function::Wavg,
         Function::SumProduct,
+        Function::PercentileDisc,
+        Function::PercentileCont,
     ];
 }
 
@@ -362,6 +368,17 @@ pub struct Call {
     pub arguments: Vec<Ex>,
     /// FILTER (WHERE ...)
     pub filter: Option<Ex>,
+    /// Constants beside the arguments, for those that take them.
+    pub with: With,
+}
+
+/// Constants of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct With {
+    /// The mantissa and the scale of a percentile, from 0 to 1.
+    pub p: (i64, u32),
+    /// Whether the order is descending.
+    pub descending: bool,
 }
 
 /// How windows lie.

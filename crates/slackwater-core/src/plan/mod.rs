@@ -9,9 +9,11 @@ use alloc::vec::Vec;
 
 pub mod expr;
 mod fingerprint;
+mod fraction;
 mod pipeline;
 
 pub use expr::Expr;
+pub use fraction::Fraction;
 pub use pipeline::{Accumulate, Column, Finish, KeyColumn, Pipeline, Result, State};
 
 /// All that the core needs to know of a configuration.

@@ -1,5 +1,6 @@
 //! One compiled SELECT: filter, key, window, the states to keep, and how results are read from them.
 
+use super::Fraction;
 use super::expr::Expr;
 use crate::value::Type;
 use crate::window::WindowRule;
@@ -74,13 +75,13 @@ pub enum Accumulate {
     /// The value of the last row in canonical order.
     Last(Expr),
     /// The values, each with its multiplicity.
-    Distinct(Expr),
+    Values(Expr),
 }
 
 impl Accumulate {
     /// Whether removing a row can be undone in place. What cannot subtract is folded again from the facts.
     pub fn subtracts(&self) -> bool {
-        matches!(self, Accumulate::Count(_) | Accumulate::Sum(_) | Accumulate::Products(..) | Accumulate::Distinct(_))
+        matches!(self, Accumulate::Count(_) | Accumulate::Sum(_) | Accumulate::Products(..) | Accumulate::Values(_))
     }
 }
 
@@ -109,6 +110,24 @@ pub enum Finish {
     Value(usize),
     /// How many distinct values.
     Distinct(usize),
+    /// The smallest value whose cumulative count is at least so much of all; null of no values.
+    Discrete {
+        /// The state of the values.
+        values: usize,
+        /// How much.
+        p: Fraction,
+        /// Whether counting begins at the largest value.
+        descending: bool,
+    },
+    /// The value at p * (n - 1) among n, between its neighbours; null of no values.
+    Continuous {
+        /// The state of the values.
+        values: usize,
+        /// How much.
+        p: Fraction,
+        /// Type of the values.
+        of: Type,
+    },
     /// Sum over count.
     Mean {
         /// The sum's state.

@@ -190,6 +190,11 @@ impl Names<'_> {
         let text = match call.function {
             Function::CountRows => "count(*)".to_string(),
             Function::Distinct => format!("count(DISTINCT {arguments})"),
+            Function::PercentileDisc | Function::PercentileCont => {
+                let p = self.text(&Ex::Exact(call.with.p.0, call.with.p.1));
+                let direction = if call.with.descending { " DESC" } else { "" };
+                format!("{}({p}) WITHIN GROUP (ORDER BY {arguments}{direction})", function(call.function))
+            }
             other => format!("{}({arguments})", function(other)),
         };
         match &call.filter {
@@ -214,6 +219,8 @@ fn function(function: Function) -> &'static str {
         Function::StddevSamp => "stddev_samp",
         Function::Wavg => "wavg",
         Function::SumProduct => "sum_product",
+        Function::PercentileDisc => "percentile_disc",
+        Function::PercentileCont => "percentile_cont",
     }
 }
 

@@ -8,6 +8,7 @@ mod expression;
 mod extent;
 mod interval;
 mod literal;
+mod parametric;
 mod place;
 mod select;
 mod typing;

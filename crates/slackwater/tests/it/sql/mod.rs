@@ -3,6 +3,7 @@
 mod aggregating;
 
 mod grouping;
+mod percentiles;
 mod refusals;
 mod scalars;
 mod tumbling;
