@@ -9,6 +9,7 @@ use crate::number::I384;
 use crate::value::{Type, Value};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// A multiset of values of one type, none of them null.
 #[derive(Clone, Debug)]
@@ -88,12 +89,38 @@ impl Bag {
     /// The value that has `below` values before it in ascending order, and the one behind it, which is the same where it
     /// is the last. None where there are no more than `below`.
     pub fn at(&self, below: u64, ty: Type) -> Option<(Value<'_>, Value<'_>)> {
-        match &self.0 {
-            Kept::Short(values) => two(values.entries(), below).map(|(a, b)| (from_short(*a, ty), from_short(*b, ty))),
-            Kept::Long(values) => two(values.entries(), below).map(|(a, b)| (Value::Decimal(*a), Value::Decimal(*b))),
-            Kept::Wide(values) => two(values.entries(), below).map(|(a, b)| (Value::Wide(*a), Value::Wide(*b))),
-            Kept::Text(values) => two(values.entries(), below).map(|(a, b)| (Value::Text(a), Value::Text(b))),
-        }
+        each!(&self.0, values => two(values.entries(), below).map(|(a, b)| (a.value(ty), b.value(ty))))
+    }
+
+    /// Shows the values in descending order with their counts, as long as it is wanted.
+    pub(super) fn descend(&self, ty: Type, mut show: impl FnMut(Value<'_>, i64) -> bool) {
+        each!(&self.0, values => {
+            let entries: Vec<_> = values.entries().collect();
+            let _ = entries.into_iter().rev().all(|(key, count)| show(key.value(ty), count));
+        });
+    }
+
+    /// How a value is ordered against the smallest of those that were kept at the last cut; greater if there are none.
+    #[inline]
+    pub(super) fn against_smallest(&self, value: &Value<'_>) -> Ordering {
+        let order = match (&self.0, value) {
+            (Kept::Short(values), value) => values.smallest().map(|smallest| short(*value).cmp(smallest)),
+            (Kept::Long(values), value) => values.smallest().map(|smallest| value.as_i128().cmp(&Some(*smallest))),
+            (Kept::Wide(values), value) => values.smallest().map(|smallest| value.as_wide().cmp(&Some(*smallest))),
+            (Kept::Text(values), Value::Text(text)) => values.smallest().map(|smallest| (*text).cmp(smallest)),
+            (Kept::Text(_), _) => unreachable!("a text of its type"),
+        };
+        order.unwrap_or(Ordering::Greater)
+    }
+
+    /// Leaves the so many largest values. True if there are as many.
+    pub(super) fn keep_largest(&mut self, most: i64) -> bool {
+        each!(&mut self.0, values => values.keep_largest(most))
+    }
+
+    /// Whether every value is there at least once, and none was only taken away.
+    pub(super) fn is_positive(&self) -> bool {
+        each!(&self.0, values => values.entries().all(|(_, count)| count > 0))
     }
 
     /// Appends the canonical encoding.
@@ -146,6 +173,36 @@ fn short(value: Value<'_>) -> u64 {
             let mantissa = other.as_i128().and_then(|mantissa| i64::try_from(mantissa).ok());
             mantissa.expect("the type bounds the digits") as u64 ^ SIGN
         }
+    }
+}
+
+/// The value that a key stands for.
+trait Read {
+    /// The value, of a type that is kept so.
+    fn value(&self, ty: Type) -> Value<'_>;
+}
+
+impl Read for u64 {
+    fn value(&self, ty: Type) -> Value<'_> {
+        from_short(*self, ty)
+    }
+}
+
+impl Read for i128 {
+    fn value(&self, _: Type) -> Value<'_> {
+        Value::Decimal(*self)
+    }
+}
+
+impl Read for I384 {
+    fn value(&self, _: Type) -> Value<'_> {
+        Value::Wide(*self)
+    }
+}
+
+impl Read for Box<[u8]> {
+    fn value(&self, _: Type) -> Value<'_> {
+        Value::Text(self)
     }
 }
 

@@ -7,11 +7,22 @@ use super::{Accumulator, Bag, percentile};
 use crate::number::{I384, Nat, Ratio, Specials};
 use crate::plan::expr::{Faults, leave};
 use crate::plan::{Finish, Result};
-use crate::value::{Type, Value};
+use crate::value::{Scalar, Type, Value};
 use core::cmp::Ordering;
 
 /// The value of an aggregate.
-pub fn finish<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Faults) -> Value<'a> {
+pub fn finish(result: &Result, states: &[Accumulator], faults: &mut Faults) -> Scalar {
+    match &result.finish {
+        Finish::Largest { values, of } => match &states[*values] {
+            Accumulator::Largest(values) => values.array(*of),
+            _ => unreachable!("the largest values are read from a state that holds them"),
+        },
+        _ => read(result, states, faults).to_scalar(),
+    }
+}
+
+/// The value of an aggregate that is no array.
+fn read<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Faults) -> Value<'a> {
     let value = match &result.finish {
         Finish::Count(state) => return Value::I64(count(&states[*state])),
         Finish::Value(state) => {
@@ -25,6 +36,7 @@ pub fn finish<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Fault
         Finish::Discrete { values, p, descending } => {
             return percentile::discrete(bag(&states[*values]), p, *descending, result.ty);
         }
+        Finish::Largest { .. } => unreachable!("an array is no plain value"),
         Finish::Continuous { values, p, of } => {
             match percentile::continuous(bag(&states[*values]), p, *of, result.ty) {
                 Some(value) => value,

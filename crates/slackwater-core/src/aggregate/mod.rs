@@ -7,12 +7,14 @@
 mod bag;
 mod edge;
 mod finish;
+mod largest;
 mod multiset;
 mod percentile;
 
 pub use bag::Bag;
 pub use edge::Edge;
 pub use finish::finish;
+pub use largest::Largest;
 
 use crate::codec::{CodecError, Reader, put_signed};
 use crate::number::{FloatSum, I384};
@@ -59,6 +61,8 @@ pub enum Accumulator {
     Edge(Option<Box<Edge>>),
     /// Values with their multiplicities.
     Values(Bag),
+    /// The largest values.
+    Largest(Box<Largest>),
 }
 
 impl Accumulator {
@@ -73,6 +77,7 @@ impl Accumulator {
             Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::Plain(Value::Null)),
             Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
             Accumulate::Values(x) => Accumulator::Values(Bag::new(x.ty)),
+            Accumulate::Largest(x, most) => Accumulator::Largest(Box::new(Largest::new(x.ty, *most))),
         }
     }
 
@@ -99,6 +104,7 @@ impl Accumulator {
                 }
             }
             (Accumulator::Values(a), Accumulator::Values(b)) => a.merge(b),
+            (Accumulator::Largest(a), Accumulator::Largest(b)) => a.merge(b),
             _ => unreachable!("two states of one kind"),
         }
     }
@@ -116,6 +122,7 @@ impl Accumulator {
                 edge.encode(out);
             }
             Accumulator::Values(values) => values.encode(out),
+            Accumulator::Largest(values) => values.encode(out),
         }
     }
 
@@ -143,6 +150,9 @@ impl Accumulator {
                 _ => return reader.fail("0 or 1"),
             },
             (Accumulator::Values(values), Accumulate::Values(x)) => *values = Bag::decode(reader, x.ty)?,
+            (Accumulator::Largest(values), Accumulate::Largest(x, most)) => {
+                **values = Largest::decode(reader, x.ty, *most)?;
+            }
             _ => unreachable!("a new accumulator is of its kind"),
         }
         Ok(empty)
@@ -199,6 +209,7 @@ pub fn accumulate<'a>(
         (Accumulate::First(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Last(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Greater, sign, x, row),
         (Accumulate::Values(x), Accumulator::Values(values)) => values.add(row.value(x), sign.unit()),
+        (Accumulate::Largest(x, _), Accumulator::Largest(values)) => return values.update(row.value(x), sign),
         _ => unreachable!("an accumulator is of its state's kind"),
     }
     true

@@ -67,6 +67,31 @@ impl<K: Key> Multiset<K> {
         self.run.iter().chain(&self.tail).map(|(_, count)| i128::from(*count)).sum()
     }
 
+    /// The smallest value of the run.
+    pub fn smallest(&self) -> Option<&K> {
+        self.run.first().map(|(value, _)| value)
+    }
+
+    /// Leaves the so many largest values. True if there are as many.
+    pub fn keep_largest(&mut self, most: i64) -> bool {
+        self.settle();
+        let total = self.total();
+        let (mut over, mut gone) = (total - i128::from(most), 0);
+        for (_, count) in &mut self.run {
+            if over <= 0 {
+                break;
+            }
+            if i128::from(*count) > over {
+                *count -= over as i64;
+                break;
+            }
+            over -= i128::from(*count);
+            gone += 1;
+        }
+        self.run.drain(..gone);
+        total >= i128::from(most)
+    }
+
     /// Appends the canonical encoding: how many entries, then each value as what is left of it behind the one before,
     /// and its count.
     pub fn encode(&self, out: &mut Vec<u8>) {

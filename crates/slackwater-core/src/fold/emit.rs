@@ -116,7 +116,7 @@ impl Fold {
         let mut inputs = decode_key(pipeline, &group.key);
         let key = inputs.clone();
         for result in &pipeline.results {
-            inputs.push(finish(result, &cell.states, &mut faults).to_scalar());
+            inputs.push(finish(result, &cell.states, &mut faults));
         }
         let inputs = inputs.as_slice();
         let holds =
@@ -170,7 +170,7 @@ fn digest(pipeline: &Pipeline, key: &[u8], window: Window, removed: bool, values
     bytes.push(u8::from(removed));
     for (column, value) in pipeline.columns.iter().zip(values) {
         // The scale is part of a decimal's value; the encoding holds its mantissa only.
-        if let Some((_, scale)) = column.expr.ty.exact() {
+        if let Some(scale) = column.expr.ty.scale() {
             bytes.push(scale);
         }
         value.value().encode(&mut bytes);

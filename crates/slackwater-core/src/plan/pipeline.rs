@@ -76,6 +76,8 @@ pub enum Accumulate {
     Last(Expr),
     /// The values, each with its multiplicity.
     Values(Expr),
+    /// The so many largest values, each as often as it occurs.
+    Largest(Expr, u16),
 }
 
 impl Accumulate {
@@ -118,6 +120,13 @@ pub enum Finish {
         p: Fraction,
         /// Whether counting begins at the largest value.
         descending: bool,
+    },
+    /// The largest values as a descending array; null of no values.
+    Largest {
+        /// The state of the values.
+        values: usize,
+        /// Type of the values.
+        of: Type,
     },
     /// The value at p * (n - 1) among n, between its neighbours; null of no values.
     Continuous {

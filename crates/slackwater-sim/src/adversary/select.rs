@@ -157,7 +157,8 @@ fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
             | Function::Max
             | Function::First
             | Function::Last
-            | Function::PercentileDisc => Want::Any,
+            | Function::PercentileDisc
+            | Function::TopK => Want::Any,
             _ => Want::Number,
         };
         let depth = rng.below(3);
@@ -177,7 +178,7 @@ fn constants(rng: &mut Rng) -> With {
         1 => *rng.pick(&[(25, 2), (75, 2), (9, 1), (99, 2), (999, 3), (333_333_333_333_333_333, 18)]),
         _ => (rng.within(0, 1_000), 3),
     };
-    With { p, descending: rng.chance(25) }
+    With { p, descending: rng.chance(25), most: *rng.pick(&[1, 2, 3, 7, 1_000]) }
 }
 
 /// A place to type calls in that need no group-by column.

@@ -91,6 +91,7 @@ fn ty_text(field: &Field) -> String {
         (Ty::Time, Unit::Ms) => "timestamp_ms".into(),
         (Ty::Time, Unit::Us) => "timestamp_us".into(),
         (Ty::Time, Unit::Ns) => "timestamp_ns".into(),
+        (Ty::Array(_), _) => unreachable!("no field is an array"),
     }
 }
 
@@ -190,6 +191,7 @@ impl Names<'_> {
         let text = match call.function {
             Function::CountRows => "count(*)".to_string(),
             Function::Distinct => format!("count(DISTINCT {arguments})"),
+            Function::TopK => format!("top_k({arguments}, {})", call.with.most),
             Function::PercentileDisc | Function::PercentileCont => {
                 let p = self.text(&Ex::Exact(call.with.p.0, call.with.p.1));
                 let direction = if call.with.descending { " DESC" } else { "" };
@@ -221,6 +223,7 @@ fn function(function: Function) -> &'static str {
         Function::SumProduct => "sum_product",
         Function::PercentileDisc => "percentile_disc",
         Function::PercentileCont => "percentile_cont",
+        Function::TopK => "top_k",
     }
 }
 

@@ -41,6 +41,7 @@ pub fn value(call: &Call, rows: &[Scope<'_>], to: Option<Ty>) -> Val {
         Function::Last => one(values.last()),
         Function::PercentileDisc => one(percentile_disc(call, &values).as_ref()),
         _ if values.is_empty() => Val::Null,
+        Function::TopK => Val::Array(sorted(&values).into_iter().rev().take(call.with.most).collect()),
         Function::Sum => sum(&values.iter().map(|value| val(value, ty)).collect::<Vec<_>>(), ty),
         Function::Avg => mean(&values, ty, to),
         Function::PercentileCont => percentile_cont(call, &values, ty, to),

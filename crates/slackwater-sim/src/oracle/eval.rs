@@ -23,6 +23,8 @@ pub enum Val {
     Text(String),
     /// A time.
     Time(i64),
+    /// Several values.
+    Array(Vec<Datum>),
 }
 
 /// What names mean where an expression stands.
@@ -279,6 +281,7 @@ pub fn val(datum: &Datum, ty: Ty) -> Val {
         (Datum::Decimal(mantissa), Ty::Decimal(_, scale)) => Val::Exact(mantissa.clone(), scale),
         (Datum::Text(text), _) => Val::Text(text.clone()),
         (Datum::Time(time), _) => Val::Time(*time),
+        (Datum::Array(list), _) => Val::Array(list.clone()),
         (Datum::Decimal(_), _) => panic!("a decimal is of a decimal type"),
     }
 }
@@ -290,6 +293,7 @@ pub fn datum(value: Val, ty: Ty) -> Datum {
         (Val::Bool(b), _) => Datum::Bool(b),
         (Val::Text(text), _) => Datum::Text(text),
         (Val::Time(time), _) => Datum::Time(time),
+        (Val::Array(list), _) => Datum::Array(list),
         (Val::F64(x), _) => Datum::F64(x),
         (Val::Exact(mantissa, 0), Ty::U64) => Datum::U64(mantissa.to_u64().expect("a u64")),
         (Val::Exact(mantissa, 0), Ty::I64) => Datum::I64(mantissa.to_i64().expect("an i64")),

@@ -12,7 +12,7 @@ use sqlparser::ast::{
 use std::ops::Range;
 
 /// The aggregates.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "count",
     "sum",
     "avg",
@@ -28,6 +28,7 @@ pub(super) const NAMES: [&str; 15] = [
     "sum_product",
     "percentile_disc",
     "percentile_cont",
+    "top_k",
 ];
 
 /// Names are the group-by columns; calls are aggregates over the rows of a window.

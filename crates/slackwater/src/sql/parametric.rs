@@ -1,9 +1,10 @@
-//! Aggregates with a constant beside their values: percentiles.
+//! Aggregates with a constant beside their values: percentiles, and the largest so many.
 
 use super::aggregates::WindowScope;
 use super::expression::{self, Scope};
 use super::typing::Refused;
 use super::{Outcome, SqlError, literal, place};
+use slackwater_core::limits;
 use slackwater_core::plan::expr::Node;
 use slackwater_core::plan::{Accumulate, Expr, Finish, Fraction};
 use slackwater_core::value::{Type, Value};
@@ -15,7 +16,7 @@ pub(super) const ORDERED: [&str; 2] = ["percentile_disc", "percentile_cont"];
 
 /// Whether this aggregate takes a constant.
 pub(super) fn is_parametric(name: &str) -> bool {
-    ORDERED.contains(&name)
+    ORDERED.contains(&name) || name == "top_k"
 }
 
 /// Compiles the call of such an aggregate, whose FILTER is compiled already.
@@ -27,7 +28,11 @@ pub(super) fn call(
     span: Range<usize>,
 ) -> Outcome<Expr> {
     let arguments = expression::arguments(&scope.rows, function)?;
-    percentile(scope, name, function, &arguments, filter)?.map_err(|(message, help)| SqlError { span, message, help })
+    let compiled = match name {
+        "top_k" => top_k(scope, &arguments, filter)?,
+        _ => percentile(scope, name, function, &arguments, filter)?,
+    };
+    compiled.map_err(|(message, help)| SqlError { span, message, help })
 }
 
 /// percentile_disc and percentile_cont. What is wrong with a part of the call is refused there, else the whole.
@@ -65,6 +70,24 @@ fn percentile(
         let p = if descending { p.complement() } else { p };
         scope.result(Type::Float64, nullable, Finish::Continuous { values, p, of })
     }))
+}
+
+/// top_k(x, n).
+fn top_k(scope: &mut WindowScope<'_>, arguments: &[&Ast], filter: Option<Expr>) -> Outcome<Result<Expr, Refused>> {
+    let help = "write top_k(price, 10) for the ten largest";
+    let [x, most] = arguments else {
+        return Ok(Err((format!("top_k() takes 2 arguments, and has {}", arguments.len()), Some(help.to_string()))));
+    };
+    let number = literal::number(most).and_then(|text| text.parse::<u16>().ok());
+    let Some(number) = number.filter(|number| (1..=limits::TOP_K).contains(number)) else {
+        let message = format!("how many are wanted is a whole number from 1 to {}", limits::TOP_K);
+        return expression::refuse(scope, *most, &message, Some(help));
+    };
+    let x = expression::compile(&mut scope.rows, x)?;
+    let (of, nullable) = (x.ty, x.nullable || filter.is_some());
+    let ty = of.array().expect("no row expression is an array");
+    let values = scope.state(Accumulate::Largest(x, number), filter);
+    Ok(Ok(scope.result(ty, nullable, Finish::Largest { values, of })))
 }
 
 /// Whether the order is descending. Nulls are skipped, so nothing may be said of their place.

@@ -3,6 +3,7 @@
 mod aggregating;
 
 mod grouping;
+mod largest;
 mod percentiles;
 mod refusals;
 mod scalars;
