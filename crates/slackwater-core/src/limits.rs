@@ -18,6 +18,8 @@ pub const ROW_DIGITS: u8 = 76;
 pub const WIDE_DIGITS: u8 = 115;
 /// Decimal digits that a sum may grow by: no aggregate covers more than 2^63 facts.
 pub const SUM_HEADROOM_DIGITS: u8 = 20;
+/// Most values of an array that `top_k` gives.
+pub const TOP_K: u16 = 1_000;
 /// Deepest nesting of an expression in SQL.
 pub const EXPR_DEPTH: usize = 64;
 /// Most nodes of one expression.

@@ -72,6 +72,7 @@ impl<'a> Row<'a> {
             Type::Bool => Value::Bool(self.content[slot.offset as usize] != 0),
             Type::Text => Value::Text(self.text(slot)),
             Type::Timestamp => Value::Time(i64::from_le_bytes(self.bytes(slot.offset))),
+            Type::Array(_) => Value::Null,
         }
     }
 
@@ -277,7 +278,9 @@ pub fn put_ordered(value: Value<'_>, out: &mut Vec<u8>) {
             out.push(0);
         }
         Value::Bool(v) => out.push(u8::from(v)),
-        Value::Null | Value::F64(_) | Value::Wide(_) => unreachable!("no identity or origin has this type"),
+        Value::Null | Value::F64(_) | Value::Wide(_) | Value::Array(_) => {
+            unreachable!("no identity or origin has this type")
+        }
     }
 }
 

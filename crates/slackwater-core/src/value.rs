@@ -28,9 +28,72 @@ pub enum Type {
     Text,
     /// Nanoseconds since the epoch, UTC.
     Timestamp,
+    /// Several values of one type: what some aggregates give. No field and no row expression has it.
+    Array(Element),
+}
+
+/// What the elements of an array may be: any type but an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// `precision` digits in all, `scale` of them behind the point.
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits behind the point.
+        scale: u8,
+    },
+    /// An IEEE double.
+    Float64,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Signed, 64 bits.
+    I64,
+    /// True or false.
+    Bool,
+    /// UTF-8 without NUL.
+    Text,
+    /// Nanoseconds since the epoch, UTC.
+    Timestamp,
+}
+
+impl Element {
+    /// The type of an element.
+    pub fn ty(self) -> Type {
+        match self {
+            Element::Decimal { precision, scale } => Type::Decimal { precision, scale },
+            Element::Float64 => Type::Float64,
+            Element::U64 => Type::U64,
+            Element::I64 => Type::I64,
+            Element::Bool => Type::Bool,
+            Element::Text => Type::Text,
+            Element::Timestamp => Type::Timestamp,
+        }
+    }
 }
 
 impl Type {
+    /// An array of values of this type; none where they are arrays themselves.
+    pub fn array(self) -> Option<Type> {
+        Some(Type::Array(match self {
+            Type::Decimal { precision, scale } => Element::Decimal { precision, scale },
+            Type::Float64 => Element::Float64,
+            Type::U64 => Element::U64,
+            Type::I64 => Element::I64,
+            Type::Bool => Element::Bool,
+            Type::Text => Element::Text,
+            Type::Timestamp => Element::Timestamp,
+            Type::Array(_) => return None,
+        }))
+    }
+
+    /// Digits behind the point of exact numbers, alone or in an array.
+    pub fn scale(self) -> Option<u8> {
+        match self {
+            Type::Array(element) => element.ty().scale(),
+            other => other.exact().map(|(_, scale)| scale),
+        }
+    }
+
     /// Whether values of this decimal type need more than an i128.
     pub fn is_wide(self) -> bool {
         matches!(self, Type::Decimal { precision, .. } if precision > crate::limits::DECIMAL_DIGITS)
@@ -62,6 +125,7 @@ impl core::fmt::Display for Type {
             Type::Bool => f.write_str("bool"),
             Type::Text => f.write_str("string"),
             Type::Timestamp => f.write_str("timestamp"),
+            Type::Array(element) => write!(f, "an array of {}", element.ty()),
         }
     }
 }
@@ -87,6 +151,23 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     /// Nanoseconds since the epoch.
     Time(i64),
+    /// The canonical encodings of the elements, one behind the other; none of them is null. [`elements`] reads them.
+    Array(&'a [u8]),
+}
+
+/// The elements of an array. Whatever their type says, a decimal comes in the narrowest form that holds it.
+pub fn elements(array: &[u8]) -> impl Iterator<Item = Value<'_>> {
+    const WIDE: Type = Type::Decimal { precision: u8::MAX, scale: 0 };
+    let mut reader = Reader::new(array);
+    core::iter::from_fn(move || {
+        let types = [Type::Bool, Type::I64, Type::U64, Type::Float64, WIDE, Type::Text, Type::Timestamp];
+        let tag = usize::from(*reader.rest().first()?);
+        let value = Value::decode(&mut reader, *types.get(tag.checked_sub(1)?)?).ok()?;
+        Some(match (value, value.as_i128()) {
+            (Value::Wide(_), Some(narrow)) => Value::Decimal(narrow),
+            _ => value,
+        })
+    })
 }
 
 impl<'a> Value<'a> {
@@ -137,6 +218,7 @@ impl<'a> Value<'a> {
             Value::Decimal(v) => Scalar::Plain(Value::Decimal(v)),
             Value::Wide(v) => Scalar::Plain(Value::Wide(v)),
             Value::Time(v) => Scalar::Plain(Value::Time(v)),
+            Value::Array(bytes) => Scalar::Array(bytes.into()),
         }
     }
 
@@ -148,7 +230,7 @@ impl<'a> Value<'a> {
             (Value::F64(a), Value::F64(b)) => a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan())),
             (Value::Time(a), Value::Time(b)) | (Value::I64(a), Value::I64(b)) => a.cmp(b),
             (Value::U64(a), Value::U64(b)) => a.cmp(b),
-            (Value::Text(a), Value::Text(b)) => a.cmp(b),
+            (Value::Text(a), Value::Text(b)) | (Value::Array(a), Value::Array(b)) => a.cmp(b),
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
             (Value::Null, Value::Null) => Ordering::Equal,
             (Value::Null, _) => Ordering::Less,
@@ -189,6 +271,10 @@ impl<'a> Value<'a> {
                 out.push(7);
                 out.extend_from_slice(&v.to_le_bytes());
             }
+            Value::Array(bytes) => {
+                out.push(8);
+                codec::put_bytes(out, bytes);
+            }
         }
     }
 
@@ -216,6 +302,16 @@ impl<'a> Value<'a> {
             }
             (6, Type::Text) => Value::Text(reader.bytes()?),
             (7, Type::Timestamp) => Value::Time(i64::from_le_bytes(reader.array()?)),
+            (8, Type::Array(element)) => {
+                let bytes = reader.bytes()?;
+                let mut inner = Reader::new(bytes);
+                while !inner.rest().is_empty() {
+                    if Value::decode(&mut inner, element.ty())?.is_null() {
+                        return reader.fail("elements that are not null");
+                    }
+                }
+                Value::Array(bytes)
+            }
             _ => return reader.fail("a value of its type"),
         })
     }
@@ -224,10 +320,12 @@ impl<'a> Value<'a> {
 /// A value that owns its text, for what outlives an event. Equality is equality of bits.
 #[derive(Clone, Debug)]
 pub enum Scalar {
-    /// Anything but text.
+    /// Anything but text and arrays.
     Plain(Value<'static>),
     /// UTF-8 text.
     Text(Box<[u8]>),
+    /// The canonical encodings of the elements.
+    Array(Box<[u8]>),
 }
 
 impl Scalar {
@@ -237,6 +335,7 @@ impl Scalar {
         match self {
             Scalar::Plain(value) => *value,
             Scalar::Text(text) => Value::Text(text),
+            Scalar::Array(bytes) => Value::Array(bytes),
         }
     }
 }

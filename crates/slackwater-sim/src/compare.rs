@@ -8,7 +8,7 @@ use slackwater_core::fold::Final;
 use slackwater_core::judge;
 use slackwater_core::machine::{Quarantined, Why};
 use slackwater_core::plan::Plan;
-use slackwater_core::value::{Type, Value};
+use slackwater_core::value::{Type, Value, elements};
 
 /// A value of the engine in the oracle's terms.
 pub fn datum(value: Value<'_>) -> Datum {
@@ -26,6 +26,7 @@ pub fn datum(value: Value<'_>) -> Datum {
         }
         Value::Text(text) => Datum::Text(String::from_utf8(text.to_vec()).expect("texts are UTF-8")),
         Value::Time(time) => Datum::Time(time),
+        Value::Array(bytes) => Datum::Array(elements(bytes).map(datum).collect()),
     }
 }
 
@@ -73,6 +74,7 @@ fn typed(plan: &Plan, found: &Final) -> Result<(), String> {
             Value::Wide(_) => ty.is_wide(),
             Value::Text(_) => ty == Type::Text,
             Value::Time(_) => ty == Type::Timestamp,
+            Value::Array(_) => matches!(ty, Type::Array(_)),
         };
         if !sound {
             return Err(format!(

@@ -114,7 +114,8 @@ impl<'a> Place<'a> {
 }
 
 fn comparable(a: Ty, b: Ty) -> Option<Ty> {
-    (a == b || (a.is_number() && b.is_number())).then_some(Ty::Bool)
+    let array = matches!(a, Ty::Array(_)) || matches!(b, Ty::Array(_));
+    (!array && (a == b || (a.is_number() && b.is_number()))).then_some(Ty::Bool)
 }
 
 /// The type of `sum`: room for 2^63 terms.
@@ -135,10 +136,13 @@ fn call_ty(row: Place<'_>, call: &Call) -> Option<Ty> {
     };
     match (call.function, &arguments[..]) {
         (Function::CountRows, []) | (Function::Count | Function::Distinct, [_]) => Some(Ty::I64),
-        (Function::Min | Function::Max | Function::First | Function::Last, [ty]) => Some(*ty),
+        (Function::Min | Function::Max | Function::First | Function::Last | Function::PercentileDisc, [ty]) => {
+            Some(*ty)
+        }
         (_, list) if !list.iter().all(|ty| ty.is_number()) => None,
         (Function::Sum, [ty]) => Some(sum_ty(*ty)),
-        (Function::Avg, [_]) => Some(Ty::F64),
+        (Function::TopK, [ty]) => Some(ty.array()),
+        (Function::Avg | Function::PercentileCont, [_]) => Some(Ty::F64),
         (Function::VarPop | Function::VarSamp | Function::StddevPop | Function::StddevSamp, [ty]) => {
             product(*ty, *ty).map(|_| Ty::F64)
         }

@@ -20,9 +20,44 @@ pub enum Ty {
     Text,
     /// Nanoseconds since the epoch.
     Time,
+    /// Several values of a type.
+    Array(Item),
+}
+
+/// A type of what stands in an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// Digits in all, and behind the point.
+    Decimal(u32, u32),
+    /// A double.
+    F64,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Signed, 64 bits.
+    I64,
+    /// True or false.
+    Bool,
+    /// Text.
+    Text,
+    /// Nanoseconds since the epoch.
+    Time,
 }
 
 impl Ty {
+    /// Several values of this type.
+    pub fn array(self) -> Ty {
+        Ty::Array(match self {
+            Ty::Decimal(precision, scale) => Item::Decimal(precision, scale),
+            Ty::F64 => Item::F64,
+            Ty::U64 => Item::U64,
+            Ty::I64 => Item::I64,
+            Ty::Bool => Item::Bool,
+            Ty::Text => Item::Text,
+            Ty::Time => Item::Time,
+            Ty::Array(item) => item,
+        })
+    }
+
     /// Digits and scale of an exact number.
     pub fn exact(self) -> Option<(u32, u32)> {
         match self {
@@ -58,6 +93,8 @@ pub enum Datum {
     Text(String),
     /// Nanoseconds.
     Time(i64),
+    /// Several values.
+    Array(Vec<Datum>),
 }
 
 /// Equality of bits.
@@ -72,6 +109,7 @@ impl PartialEq for Datum {
             (Datum::Decimal(a), Datum::Decimal(b)) => a == b,
             (Datum::Text(a), Datum::Text(b)) => a == b,
             (Datum::Time(a), Datum::Time(b)) => a == b,
+            (Datum::Array(a), Datum::Array(b)) => a == b,
             _ => false,
         }
     }
@@ -330,11 +368,17 @@ pub enum Function {
     Wavg,
     /// sum_product(x, y)
     SumProduct,
+    /// percentile_disc(p) WITHIN GROUP (ORDER BY x)
+    PercentileDisc,
+    /// percentile_cont(p) WITHIN GROUP (ORDER BY x)
+    PercentileCont,
+    /// top_k(x, n)
+    TopK,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Function; 15] = [
+    pub const ALL: [Function; 18] = [
         Function::CountRows,
         Function::Count,
         Function::Distinct,
@@ -350,6 +394,9 @@ impl Function {
         Function::StddevSamp,
         Function::Wavg,
         Function::SumProduct,
+        Function::PercentileDisc,
+        Function::PercentileCont,
+        Function::TopK,
     ];
 }
 
@@ -362,6 +409,19 @@ pub struct Call {
     pub arguments: Vec<Ex>,
     /// FILTER (WHERE ...)
     pub filter: Option<Ex>,
+    /// Constants beside the arguments, for those that take them.
+    pub with: With,
+}
+
+/// Constants of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct With {
+    /// The mantissa and the scale of a percentile, from 0 to 1.
+    pub p: (i64, u32),
+    /// Whether the order is descending.
+    pub descending: bool,
+    /// How many of the largest.
+    pub most: usize,
 }
 
 /// How windows lie.

@@ -3,15 +3,26 @@
 //! Mean, variance and weighted mean follow their textbook definitions over exact sums, as one quotient of integers:
 //! mean = S1/n; var_pop = (n*S2 - S1^2) / n^2; var_samp = (n*S2 - S1^2) / (n(n-1)); wavg(x, w) = sum(xw) / sum(w).
 
-use super::Accumulator;
+use super::{Accumulator, Bag, percentile};
 use crate::number::{I384, Nat, Ratio, Specials};
 use crate::plan::expr::{Faults, leave};
 use crate::plan::{Finish, Result};
-use crate::value::{Type, Value};
+use crate::value::{Scalar, Type, Value};
 use core::cmp::Ordering;
 
 /// The value of an aggregate.
-pub fn finish<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Faults) -> Value<'a> {
+pub fn finish(result: &Result, states: &[Accumulator], faults: &mut Faults) -> Scalar {
+    match &result.finish {
+        Finish::Largest { values, of } => match &states[*values] {
+            Accumulator::Largest(values) => values.array(*of),
+            _ => unreachable!("the largest values are read from a state that holds them"),
+        },
+        _ => read(result, states, faults).to_scalar(),
+    }
+}
+
+/// The value of an aggregate that is no array.
+fn read<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Faults) -> Value<'a> {
     let value = match &result.finish {
         Finish::Count(state) => return Value::I64(count(&states[*state])),
         Finish::Value(state) => {
@@ -21,10 +32,17 @@ pub fn finish<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Fault
                 _ => unreachable!("a value is read from a state that holds one"),
             };
         }
-        Finish::Distinct(state) => match &states[*state] {
-            Accumulator::Distinct(values) => return Value::I64(values.len() as i64),
-            _ => unreachable!("distinct values are counted in a state that holds them"),
-        },
+        Finish::Distinct(state) => return Value::I64(bag(&states[*state]).distinct() as i64),
+        Finish::Discrete { values, p, descending } => {
+            return percentile::discrete(bag(&states[*values]), p, *descending, result.ty);
+        }
+        Finish::Largest { .. } => unreachable!("an array is no plain value"),
+        Finish::Continuous { values, p, of } => {
+            match percentile::continuous(bag(&states[*values]), p, *of, result.ty) {
+                Some(value) => value,
+                None => return Value::Null,
+            }
+        }
         Finish::Sum { count: n, .. } if count(&states[*n]) == 0 => return Value::Null,
         Finish::Sum { sum, scale, .. } => return total(&states[*sum], *scale, result.ty),
         Finish::Mean { count: n, .. } if count(&states[*n]) == 0 => return Value::Null,
@@ -53,6 +71,13 @@ fn count(state: &Accumulator) -> i64 {
     match state {
         Accumulator::Count(n) => *n,
         _ => unreachable!("a count is read from a state that counts"),
+    }
+}
+
+fn bag(state: &Accumulator) -> &Bag {
+    match state {
+        Accumulator::Values(values) => values,
+        _ => unreachable!("values are read from a state that holds them"),
     }
 }
 

@@ -1,25 +1,30 @@
 //! What a window accumulates: commutative, associative, exact.
 //!
-//! An accumulator takes rows and gives them back. Counts, sums and distinct values can subtract; a smallest, largest,
+//! An accumulator takes rows and gives them back. Counts, sums and multisets can subtract; a smallest, largest,
 //! first or last value can only tell that it may have lost its holder, and its window is then folded again from the
 //! facts.
 
+mod bag;
 mod edge;
 mod finish;
+mod largest;
+mod multiset;
+mod percentile;
 mod share;
 
+pub use bag::Bag;
 pub use edge::Edge;
 pub use finish::finish;
+pub use largest::Largest;
 pub use share::Share;
 
-use crate::codec::{CodecError, Reader, put_signed, put_varint};
+use crate::codec::{CodecError, Reader, put_signed};
 use crate::number::{FloatSum, I384, Nat};
 use crate::plan::expr::Node;
 use crate::plan::{Accumulate, Expr, State};
 use crate::planted::{self, Bug};
 use crate::value::{Scalar, Type, Value};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -58,8 +63,10 @@ pub enum Accumulator {
     Extreme(Scalar),
     /// First or last value and its place in canonical order.
     Edge(Option<Box<Edge>>),
-    /// Values with their multiplicities; none with zero.
-    Distinct(BTreeMap<Box<[u8]>, i64>),
+    /// Values with their multiplicities.
+    Values(Bag),
+    /// The largest values.
+    Largest(Box<Largest>),
 }
 
 impl Accumulator {
@@ -74,7 +81,8 @@ impl Accumulator {
             Accumulate::Shares(_) => Accumulator::Share(Box::default()),
             Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::Plain(Value::Null)),
             Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
-            Accumulate::Distinct(_) => Accumulator::Distinct(BTreeMap::new()),
+            Accumulate::Values(x) => Accumulator::Values(Bag::new(x.ty)),
+            Accumulate::Largest(x, most) => Accumulator::Largest(Box::new(Largest::new(x.ty, *most))),
         }
     }
 
@@ -101,11 +109,8 @@ impl Accumulator {
                     *a = b.clone();
                 }
             }
-            (Accumulator::Distinct(a), Accumulator::Distinct(b)) => {
-                for (value, count) in b {
-                    put_distinct(a, value, *count);
-                }
-            }
+            (Accumulator::Values(a), Accumulator::Values(b)) => a.merge(b),
+            (Accumulator::Largest(a), Accumulator::Largest(b)) => a.merge(b),
             _ => unreachable!("two states of one kind"),
         }
     }
@@ -123,13 +128,8 @@ impl Accumulator {
                 out.push(1);
                 edge.encode(out);
             }
-            Accumulator::Distinct(values) => {
-                put_varint(out, values.len() as u64);
-                for (value, count) in values {
-                    crate::codec::put_bytes(out, value);
-                    put_signed(out, *count);
-                }
-            }
+            Accumulator::Values(values) => values.encode(out),
+            Accumulator::Largest(values) => values.encode(out),
         }
     }
 
@@ -157,33 +157,13 @@ impl Accumulator {
                 1 => *edge = Some(Box::new(Edge::decode(reader, x.ty)?)),
                 _ => return reader.fail("0 or 1"),
             },
-            (Accumulator::Distinct(values), _) => decode_distinct(reader, values)?,
+            (Accumulator::Values(values), Accumulate::Values(x)) => *values = Bag::decode(reader, x.ty)?,
+            (Accumulator::Largest(values), Accumulate::Largest(x, most)) => {
+                **values = Largest::decode(reader, x.ty, *most)?;
+            }
             _ => unreachable!("a new accumulator is of its kind"),
         }
         Ok(empty)
-    }
-}
-
-fn decode_distinct(reader: &mut Reader<'_>, values: &mut BTreeMap<Box<[u8]>, i64>) -> Result<(), CodecError> {
-    for _ in 0..reader.varint()? {
-        let value: Box<[u8]> = reader.bytes()?.into();
-        let count = reader.signed()?;
-        if count == 0 || values.last_key_value().is_some_and(|(last, _)| *last >= value) {
-            return reader.fail("distinct values in order, each with a count");
-        }
-        values.insert(value, count);
-    }
-    Ok(())
-}
-
-fn put_distinct(values: &mut BTreeMap<Box<[u8]>, i64>, value: &[u8], by: i64) {
-    if let Some(count) = values.get_mut(value) {
-        *count += by;
-        if *count == 0 {
-            values.remove(value);
-        }
-    } else {
-        values.insert(value.into(), by);
     }
 }
 
@@ -241,14 +221,8 @@ pub fn accumulate<'a>(
         (Accumulate::Max(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Greater, sign, x, row),
         (Accumulate::First(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Last(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Greater, sign, x, row),
-        (Accumulate::Distinct(x), Accumulator::Distinct(values)) => {
-            let value = row.value(x);
-            if !value.is_null() {
-                let mut bytes = Vec::new();
-                value.encode(&mut bytes);
-                put_distinct(values, &bytes, sign.unit());
-            }
-        }
+        (Accumulate::Values(x), Accumulator::Values(values)) => values.add(row.value(x), sign.unit()),
+        (Accumulate::Largest(x, _), Accumulator::Largest(values)) => return values.update(row.value(x), sign),
         _ => unreachable!("an accumulator is of its state's kind"),
     }
     true

@@ -189,7 +189,7 @@ impl Cutter<'_> {
         let open = carry.open.as_ref().expect("only an open bar is broken");
         let mut faults = 0;
         let results: Vec<Scalar> =
-            rule.results.iter().map(|result| finish(result, &open.running, &mut faults).to_scalar()).collect();
+            rule.results.iter().map(|result| finish(result, &open.running, &mut faults)).collect();
         let previous = carry.previous.as_ref().map(|content| Row::new(self.schema, content));
         let inputs =
             Seen { row: Row::new(self.schema, &fact.content), previous, results: &results, fields: rule.fields };

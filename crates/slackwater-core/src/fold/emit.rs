@@ -66,7 +66,7 @@ pub(super) fn settle(
 fn values(pipeline: &Pipeline, key: &[u8], states: &[Accumulator], faults: &mut Faults) -> Option<Vec<Scalar>> {
     let mut inputs = decode_key(pipeline, key);
     for result in &pipeline.results {
-        inputs.push(finish(result, states, faults).to_scalar());
+        inputs.push(finish(result, states, faults));
     }
     let inputs = inputs.as_slice();
     let holds = pipeline.having.as_ref().is_none_or(|having| having.eval(&inputs, faults).as_bool() == Some(true));
@@ -146,7 +146,7 @@ fn digest(
     bytes.push(u8::from(removed));
     for (column, value) in pipeline.columns.iter().zip(values) {
         // The scale is part of a decimal's value; the encoding holds its mantissa only.
-        if let Some((_, scale)) = column.expr.ty.exact() {
+        if let Some(scale) = column.expr.ty.scale() {
             bytes.push(scale);
         }
         value.value().encode(&mut bytes);

@@ -10,10 +10,12 @@ use alloc::vec::Vec;
 mod bars;
 pub mod expr;
 mod fingerprint;
+mod fraction;
 mod pipeline;
 
 pub use bars::{Bars, Break, Cut, Overshoot};
 pub use expr::Expr;
+pub use fraction::Fraction;
 pub use pipeline::{Accumulate, Column, Finish, KeyColumn, Pipeline, Result, State, Windowing};
 
 /// All that the core needs to know of a configuration.

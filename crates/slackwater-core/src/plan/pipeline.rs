@@ -1,5 +1,6 @@
 //! One compiled SELECT: filter, key, window, the states to keep, and how results are read from them.
 
+use super::Fraction;
 use super::bars::Bars;
 use super::expr::Expr;
 use crate::value::Type;
@@ -92,7 +93,9 @@ pub enum Accumulate {
     /// The value of the last row in canonical order.
     Last(Expr),
     /// The values, each with its multiplicity.
-    Distinct(Expr),
+    Values(Expr),
+    /// The so many largest values, each as often as it occurs.
+    Largest(Expr, u16),
 }
 
 impl Accumulate {
@@ -104,7 +107,7 @@ impl Accumulate {
                 | Accumulate::Sum(_)
                 | Accumulate::Shares(_)
                 | Accumulate::Products(..)
-                | Accumulate::Distinct(_)
+                | Accumulate::Values(_)
         )
     }
 }
@@ -136,6 +139,31 @@ pub enum Finish {
     Value(usize),
     /// How many distinct values.
     Distinct(usize),
+    /// The smallest value whose cumulative count is at least so much of all; null of no values.
+    Discrete {
+        /// The state of the values.
+        values: usize,
+        /// How much.
+        p: Fraction,
+        /// Whether counting begins at the largest value.
+        descending: bool,
+    },
+    /// The largest values as a descending array; null of no values.
+    Largest {
+        /// The state of the values.
+        values: usize,
+        /// Type of the values.
+        of: Type,
+    },
+    /// The value at p * (n - 1) among n, between its neighbours; null of no values.
+    Continuous {
+        /// The state of the values.
+        values: usize,
+        /// How much.
+        p: Fraction,
+        /// Type of the values.
+        of: Type,
+    },
     /// Sum over count.
     Mean {
         /// The sum's state.

@@ -2,7 +2,7 @@
 
 use crate::rng::Rng;
 use crate::typing::Place;
-use crate::world::{Call, Cmp, Ex, Function, Op, Pipeline, Source, Ty, Windows};
+use crate::world::{Call, Cmp, Ex, Function, Op, Pipeline, Source, Ty, Windows, With};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -67,6 +67,7 @@ fn ratio(rng: &mut Rng, row: Place<'_>) -> Ex {
             function: Function::Sum,
             arguments: vec![typed(rng, row, Want::Exact, 1)],
             filter: None,
+            with: With::default(),
         }))
     };
     let quotient = Ex::Arith(Op::Divide, Box::new(sum()), Box::new(sum()));
@@ -150,20 +151,34 @@ fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
             _ => 1,
         };
         let want = match function {
-            Function::Count | Function::Distinct | Function::Min | Function::Max | Function::First | Function::Last => {
-                Want::Any
-            }
+            Function::Count
+            | Function::Distinct
+            | Function::Min
+            | Function::Max
+            | Function::First
+            | Function::Last
+            | Function::PercentileDisc
+            | Function::TopK => Want::Any,
             _ => Want::Number,
         };
         let depth = rng.below(3);
         let arguments: Vec<Ex> = (0..count).map(|_| typed(rng, row, want, depth)).collect();
         let filter = rng.chance(25).then(|| condition(rng, row, 1));
-        let call = Call { function, arguments, filter };
+        let call = Call { function, arguments, filter, with: constants(rng) };
         let Place::Row(source) = row else { unreachable!("arguments stand over a row") };
         if Place::Group(source, &NO_PIPELINE).ty(&Ex::Call(Box::new(call.clone()))).is_some() {
             return call;
         }
     }
+}
+
+fn constants(rng: &mut Rng) -> With {
+    let p = match rng.below(4) {
+        0 => *rng.pick(&[(0, 0), (1, 0), (10, 1), (5, 1), (50, 2), (1, 18)]),
+        1 => *rng.pick(&[(25, 2), (75, 2), (9, 1), (99, 2), (999, 3), (333_333_333_333_333_333, 18)]),
+        _ => (rng.within(0, 1_000), 3),
+    };
+    With { p, descending: rng.chance(25), most: *rng.pick(&[1, 2, 3, 7, 1_000]) }
 }
 
 /// A place to type calls in that need no group-by column.

@@ -91,6 +91,7 @@ fn ty_text(field: &Field) -> String {
         (Ty::Time, Unit::Ms) => "timestamp_ms".into(),
         (Ty::Time, Unit::Us) => "timestamp_us".into(),
         (Ty::Time, Unit::Ns) => "timestamp_ns".into(),
+        (Ty::Array(_), _) => unreachable!("no field is an array"),
     }
 }
 
@@ -190,6 +191,12 @@ impl Names<'_> {
         let text = match call.function {
             Function::CountRows => "count(*)".to_string(),
             Function::Distinct => format!("count(DISTINCT {arguments})"),
+            Function::TopK => format!("top_k({arguments}, {})", call.with.most),
+            Function::PercentileDisc | Function::PercentileCont => {
+                let p = self.text(&Ex::Exact(call.with.p.0, call.with.p.1));
+                let direction = if call.with.descending { " DESC" } else { "" };
+                format!("{}({p}) WITHIN GROUP (ORDER BY {arguments}{direction})", function(call.function))
+            }
             other => format!("{}({arguments})", function(other)),
         };
         match &call.filter {
@@ -214,6 +221,9 @@ fn function(function: Function) -> &'static str {
         Function::StddevSamp => "stddev_samp",
         Function::Wavg => "wavg",
         Function::SumProduct => "sum_product",
+        Function::PercentileDisc => "percentile_disc",
+        Function::PercentileCont => "percentile_cont",
+        Function::TopK => "top_k",
     }
 }
 

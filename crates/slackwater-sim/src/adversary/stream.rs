@@ -296,6 +296,7 @@ impl<'a> Stream<'a> {
             Ty::Text if json => vec![Reason::WrongType, Reason::NulByte],
             Ty::Text => vec![Reason::NulByte],
             Ty::Time => vec![Reason::TimeFormat, Reason::TimeRange, Reason::Scale],
+            Ty::Array(_) => unreachable!("no field is an array"),
         };
         if !field.nullable {
             reasons.push(Reason::MissingField);

@@ -6,7 +6,7 @@ use super::exact;
 use crate::world::{Call, Datum, Function, Ty};
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::Zero;
+use num_traits::{ToPrimitive, Zero};
 
 /// The value of a call over the rows of a window, which stand in canonical order. `to` is the decimal that a CAST asks
 /// for.
@@ -39,9 +39,12 @@ pub fn value(call: &Call, rows: &[Scope<'_>], to: Option<Ty>) -> Val {
         Function::Max => one(largest()),
         Function::First => one(values.first()),
         Function::Last => one(values.last()),
+        Function::PercentileDisc => one(percentile_disc(call, &values).as_ref()),
         _ if values.is_empty() => Val::Null,
+        Function::TopK => Val::Array(sorted(&values).into_iter().rev().take(call.with.most).collect()),
         Function::Sum => sum(&values.iter().map(|value| val(value, ty)).collect::<Vec<_>>(), ty),
         Function::Avg => mean(&values, ty, to),
+        Function::PercentileCont => percentile_cont(call, &values, ty, to),
         _ => spread(call.function, &values, ty, to),
     }
 }
@@ -131,6 +134,56 @@ fn spread(function: Function, values: &[Datum], ty: Ty, to: Option<Ty>) -> Val {
     let mean = total(&exact) / BigRational::from(BigInt::from(exact.len()));
     let squares: Vec<BigRational> = exact.iter().map(|value| (value - &mean) * (value - &mean)).collect();
     leave(&(total(&squares) / BigRational::from(BigInt::from(of))), root, to)
+}
+
+fn sorted(values: &[Datum]) -> Vec<Datum> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(order);
+    sorted
+}
+
+/// So much of a number.
+fn part(call: &Call, number: usize) -> BigRational {
+    let (mantissa, scale) = call.with.p;
+    exact::of_decimal(&BigInt::from(mantissa), scale) * BigRational::from(BigInt::from(number))
+}
+
+/// The first value whose cumulative count is at least p * n.
+fn percentile_disc(call: &Call, values: &[Datum]) -> Option<Datum> {
+    let mut sorted = sorted(values);
+    if call.with.descending {
+        sorted.reverse();
+    }
+    let wanted = part(call, sorted.len());
+    let reached = |place: &usize| BigRational::from(BigInt::from(place + 1)) >= wanted;
+    (0..sorted.len()).find(reached).map(|place| sorted[place].clone())
+}
+
+/// The value at p * (n - 1), on the line between its neighbours; between two of which one is not finite, what IEEE makes
+/// of low + (high - low).
+fn percentile_cont(call: &Call, values: &[Datum], ty: Ty, to: Option<Ty>) -> Val {
+    let sorted = sorted(values);
+    let last = BigRational::from(BigInt::from(sorted.len() - 1));
+    let at = part(call, sorted.len() - 1);
+    let at = if call.with.descending { last - at } else { at };
+    let floor = at.floor().to_integer().to_usize().expect("a place");
+    let rest = &at - at.floor();
+    let low = val(&sorted[floor], ty);
+    if rest.is_zero() || order(&sorted[floor], &sorted[floor + 1]).is_eq() {
+        return match exactly(std::slice::from_ref(&low)) {
+            Ok(exact) => leave(&exact[0], false, to),
+            Err(wild) => leave_wild(wild, to),
+        };
+    }
+    let high = val(&sorted[floor + 1], ty);
+    match exactly(&[low.clone(), high.clone()]) {
+        Ok(exact) => leave(&(&exact[0] + rest * (&exact[1] - &exact[0])), false, to),
+        Err(_) => {
+            let (low, high) = (as_f64(&low).expect("a double"), as_f64(&high).expect("a double"));
+            let value = low + (high - low);
+            leave_wild(if value.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { value }, to)
+        }
+    }
 }
 
 /// sum_product and wavg: rows in which either side is null count for nothing; beside a double, exact numbers are doubles.

@@ -45,6 +45,7 @@ pub fn bytes(source: &Source, event: &Event) -> Vec<u8> {
             Datum::Bool(value) => fixed.push(u8::from(*value)),
             Datum::Text(text) => texts.extend(text.as_bytes()),
             Datum::Null => {}
+            Datum::Array(_) => unreachable!("no field is an array"),
         }
         match (field.ty, value) {
             (Ty::Text, _) => fixed.extend((texts.len() as u32).to_le_bytes()),

@@ -23,6 +23,8 @@ pub enum Val {
     Text(String),
     /// A time.
     Time(i64),
+    /// Several values.
+    Array(Vec<Datum>),
 }
 
 /// What names mean where an expression stands.
@@ -119,8 +121,13 @@ impl Scope<'_> {
         }
     }
 
-    /// A quotient that is cast is rounded once, to what the CAST asks for.
     fn cast(&self, inner: &Ex, to: Ty) -> Val {
+        self.rounded(inner, to).unwrap_or_else(|| convert(self.eval(inner), to))
+    }
+
+    /// A quotient that is cast, whatever becomes of its sign on the way, is rounded once, to what the CAST asks for.
+    /// None of everything else.
+    fn rounded(&self, inner: &Ex, to: Ty) -> Option<Val> {
         let quotients = [
             Function::Avg,
             Function::VarPop,
@@ -128,18 +135,25 @@ impl Scope<'_> {
             Function::StddevPop,
             Function::StddevSamp,
             Function::Wavg,
+            Function::PercentileCont,
         ];
-        match (inner, to) {
-            (Ex::Call(call), Ty::Decimal(..)) if quotients.contains(&call.function) => (self.call)(call, Some(to)),
-            (Ex::Arith(Op::Divide, a, b), Ty::Decimal(precision, scale)) => match (self.eval(a), self.eval(b)) {
-                (Val::Exact(_, _), Val::Exact(b, _)) if b.is_zero() => Val::Null,
+        let Ty::Decimal(precision, scale) = to else { return None };
+        match inner {
+            Ex::Call(call) if quotients.contains(&call.function) => Some((self.call)(call, Some(to))),
+            Ex::Arith(Op::Divide, a, b) => match (self.eval(a), self.eval(b)) {
+                (Val::Exact(_, _), Val::Exact(b, _)) if b.is_zero() => Some(Val::Null),
                 (Val::Exact(a, sa), Val::Exact(b, sb)) => {
                     let quotient = exact::of_decimal(&a, sa) / exact::of_decimal(&b, sb);
-                    decimal(exact::to_decimal(&quotient, precision, scale), scale)
+                    Some(decimal(exact::to_decimal(&quotient, precision, scale), scale))
                 }
-                (a, b) => convert(arithmetic(Op::Divide, a, b), to),
+                _ => None,
             },
-            _ => convert(self.eval(inner), to),
+            Ex::Negate(a) | Ex::Abs(a) => match self.rounded(a, to)? {
+                Val::Exact(m, scale) if matches!(inner, Ex::Abs(_)) => Some(Val::Exact(m.abs(), scale)),
+                Val::Exact(m, scale) => Some(Val::Exact(-m, scale)),
+                other => Some(other),
+            },
+            _ => None,
         }
     }
 }
@@ -267,6 +281,7 @@ pub fn val(datum: &Datum, ty: Ty) -> Val {
         (Datum::Decimal(mantissa), Ty::Decimal(_, scale)) => Val::Exact(mantissa.clone(), scale),
         (Datum::Text(text), _) => Val::Text(text.clone()),
         (Datum::Time(time), _) => Val::Time(*time),
+        (Datum::Array(list), _) => Val::Array(list.clone()),
         (Datum::Decimal(_), _) => panic!("a decimal is of a decimal type"),
     }
 }
@@ -278,6 +293,7 @@ pub fn datum(value: Val, ty: Ty) -> Datum {
         (Val::Bool(b), _) => Datum::Bool(b),
         (Val::Text(text), _) => Datum::Text(text),
         (Val::Time(time), _) => Datum::Time(time),
+        (Val::Array(list), _) => Datum::Array(list),
         (Val::F64(x), _) => Datum::F64(x),
         (Val::Exact(mantissa, 0), Ty::U64) => Datum::U64(mantissa.to_u64().expect("a u64")),
         (Val::Exact(mantissa, 0), Ty::I64) => Datum::I64(mantissa.to_i64().expect("an i64")),

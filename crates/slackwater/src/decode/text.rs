@@ -24,7 +24,7 @@ pub(super) fn set_number(row: &mut RowBuilder<'_>, field: usize, text: &[u8]) {
             Err(TimeError::Range) => return row.refuse(field, Reason::TimeRange),
             Err(TimeError::Scale) => return row.refuse(field, Reason::Scale),
         },
-        Type::Bool | Type::Text => Err(DecimalError::Syntax),
+        Type::Bool | Type::Text | Type::Array(_) => Err(DecimalError::Syntax),
     };
     if let Err(error) = result {
         row.refuse(field, reason(error, text));

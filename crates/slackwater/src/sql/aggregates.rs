@@ -2,7 +2,7 @@
 
 use super::expression::{self, RowScope, Scope, at, is_null, not, only_where};
 use super::split::Split;
-use super::{Outcome, SqlError, place, typing};
+use super::{Outcome, SqlError, parametric, place, typing};
 use slackwater_core::limits;
 use slackwater_core::plan::expr::{Arithmetic, Node};
 use slackwater_core::plan::{Accumulate, Expr, Finish, KeyColumn, Result as Aggregate, State};
@@ -13,7 +13,7 @@ use sqlparser::ast::{
 use std::ops::Range;
 
 /// The aggregates.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 16] = [
     "count",
     "sum",
     "avg",
@@ -27,6 +27,9 @@ pub(super) const NAMES: [&str; 13] = [
     "stddev_samp",
     "wavg",
     "sum_product",
+    "percentile_disc",
+    "percentile_cont",
+    "top_k",
 ];
 
 /// Names are the group-by columns; calls are aggregates over the rows of a window.
@@ -80,8 +83,10 @@ impl Scope for WindowScope<'_> {
         if function.over.is_some() {
             return refuse("OVER is not part of what a pipeline can say: windows stand in GROUP BY".into(), None);
         }
-        if !function.within_group.is_empty() || function.null_treatment.is_some() {
-            return refuse(format!("{name}() takes no WITHIN GROUP and no NULLS clause; nulls are skipped"), None);
+        let ordered = parametric::ORDERED.contains(&name);
+        if (!function.within_group.is_empty() && !ordered) || function.null_treatment.is_some() {
+            let within = if ordered { "" } else { "no WITHIN GROUP and " };
+            return refuse(format!("{name}() takes {within}no NULLS clause; nulls are skipped"), None);
         }
         let filter = match &function.filter {
             None => None,
@@ -101,12 +106,15 @@ impl Scope for WindowScope<'_> {
         if star && name == "count" && !distinct {
             return Ok(self.count(None, filter));
         }
+        if distinct && name != "count" {
+            return refuse(format!("{name}(DISTINCT ...) is not known"), Some("count(DISTINCT x) is"));
+        }
+        if parametric::is_parametric(name) {
+            return parametric::call(self, name, function, filter, span);
+        }
         let mut values = Vec::new();
         for argument in expression::arguments(&self.rows, function)? {
             values.push(expression::compile(&mut self.rows, argument)?);
-        }
-        if distinct && name != "count" {
-            return refuse(format!("{name}(DISTINCT ...) is not known"), Some("count(DISTINCT x) is"));
         }
         let wanted = if matches!(name, "wavg" | "sum_product") { 2 } else { 1 };
         if values.len() != wanted {
@@ -129,9 +137,10 @@ impl Scope for WindowScope<'_> {
         // Only what leaves as a quotient or a root was going to be rounded, and only to a double: what a CAST has
         // rounded before is rounded again.
         match (&result.finish, ty) {
-            (Finish::Mean { .. } | Finish::Variance { .. } | Finish::Weighted { .. }, Type::Decimal { .. })
-                if result.ty == Type::Float64 =>
-            {
+            (
+                Finish::Mean { .. } | Finish::Variance { .. } | Finish::Weighted { .. } | Finish::Continuous { .. },
+                Type::Decimal { .. },
+            ) if result.ty == Type::Float64 => {
                 let finish = result.finish.clone();
                 Some(self.result(ty, true, finish))
             }
@@ -146,7 +155,7 @@ impl WindowScope<'_> {
         Expr { ty: key.ty, nullable: key.nullable, node: Node::Input(index) }
     }
 
-    fn state(&mut self, kind: Accumulate, filter: Option<Expr>) -> usize {
+    pub(super) fn state(&mut self, kind: Accumulate, filter: Option<Expr>) -> usize {
         let state = State { filter, kind };
         self.states.iter().position(|known| *known == state).unwrap_or_else(|| {
             self.states.push(state);
@@ -154,7 +163,7 @@ impl WindowScope<'_> {
         })
     }
 
-    fn result(&mut self, ty: Type, nullable: bool, finish: Finish) -> Expr {
+    pub(super) fn result(&mut self, ty: Type, nullable: bool, finish: Finish) -> Expr {
         let result = Aggregate { ty, finish };
         let index = self.results.iter().position(|known| *known == result).unwrap_or_else(|| {
             self.results.push(result);
@@ -186,7 +195,7 @@ impl WindowScope<'_> {
         let (ty, argument) = (x.ty, x.ty);
         Ok(match name {
             "count" if distinct => {
-                let state = self.state(Accumulate::Distinct(x), filter);
+                let state = self.state(Accumulate::Values(x), filter);
                 self.result(Type::I64, false, Finish::Distinct(state))
             }
             "count" => self.count(Some(x), filter),

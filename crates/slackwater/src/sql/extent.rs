@@ -15,7 +15,7 @@ const CHAIN_TOKENS: usize = 2_000;
 
 /// Refuses chains of operators that are too deep to be walked. The parser itself bounds only what it recurses into.
 pub(super) fn chains(sql: &str, tokens: &[TokenWithSpan]) -> Outcome<()> {
-    let (mut levels, mut total) = (vec![0], 0);
+    let (mut levels, mut total, mut before) = (vec![0], 0, Keyword::NoKeyword);
     for token in tokens {
         let last = levels.len() - 1;
         let keyword = match &token.token {
@@ -23,7 +23,10 @@ pub(super) fn chains(sql: &str, tokens: &[TokenWithSpan]) -> Outcome<()> {
             Token::Word(word) => word.keyword,
             _ => Keyword::NoKeyword,
         };
+        let within = std::mem::replace(&mut before, keyword) == Keyword::WITHIN;
         match (&token.token, keyword) {
+            // The GROUP of WITHIN GROUP begins nothing new.
+            (_, Keyword::GROUP) if within => {}
             (Token::Comma, _)
             | (_, Keyword::WHEN | Keyword::THEN | Keyword::ELSE | Keyword::WHERE | Keyword::GROUP | Keyword::HAVING) => {
                 total -= std::mem::take(&mut levels[last]);

@@ -23,7 +23,8 @@ pub(super) fn compile(sql: &str, value: &ValueWithSpan) -> Outcome<Expr> {
     }
 }
 
-fn numeric(text: &str) -> Result<Expr, String> {
+/// A number as a typed constant.
+pub(super) fn numeric(text: &str) -> Result<Expr, String> {
     if text.contains(['e', 'E']) {
         return match text.parse::<f64>() {
             Ok(x) if x.is_finite() => Ok(Expr::literal(Type::Float64, Scalar::Plain(Value::F64(x)))),

@@ -9,6 +9,7 @@ mod expression;
 mod extent;
 mod interval;
 mod literal;
+mod parametric;
 mod place;
 mod select;
 mod split;

@@ -70,6 +70,10 @@ pub(super) fn arithmetic(op: Arithmetic, a: Expr, b: Expr, limit: u8) -> Result<
         if !side.ty.is_numeric() {
             let help =
                 matches!(side.ty, Type::Timestamp).then(|| "times can be compared, not calculated with".to_string());
+            let help = match side.ty {
+                Type::Array(_) => Some("an array stands alone in the SELECT list".to_string()),
+                _ => help,
+            };
             return Err((format!("arithmetic needs numbers, and this is {}", side.ty), help));
         }
     }
@@ -109,6 +113,10 @@ fn alike(a: Expr, b: Expr) -> Result<(Expr, Expr), Refused> {
         return Ok((a, coerce(b, ty)));
     }
     match (a.ty, b.ty) {
+        (Type::Array(_), _) | (_, Type::Array(_)) => {
+            let help = "an array stands alone in the SELECT list; max(x) is the largest value";
+            Err(("arrays cannot be compared".to_string(), Some(help.to_string())))
+        }
         (x, y) if x == y => Ok((a, b)),
         (x, y) if x.exact().is_some() && y.exact().is_some() => {
             let (x, y) = (x, y);

@@ -50,7 +50,7 @@ fn summing() -> &'static (Stage, Compiled) {
         let sum = |name: &str, field, function| {
             let arguments =
                 if function == Function::SumProduct { vec![Ex::Field(field); 2] } else { vec![Ex::Field(field)] };
-            (name.to_string(), Ex::Call(Box::new(Call { function, arguments, filter: None })))
+            (name.to_string(), Ex::Call(Box::new(Call { function, arguments, filter: None, with: With::default() })))
         };
         let pipeline = Pipeline {
             name: "p".into(),

@@ -6,11 +6,11 @@
 use super::output::{OutputError, OutputFile};
 use super::render::hex;
 use arrow_array::{
-    ArrayRef, BooleanArray, Decimal128Array, Decimal256Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BooleanArray, Decimal128Array, Decimal256Array, Float64Array, Int64Array, ListArray, RecordBatch,
+    StringArray, TimestampNanosecondArray, UInt64Array,
 };
-use arrow_buffer::i256;
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_buffer::{OffsetBuffer, i256};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -19,7 +19,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use slackwater_core::fold::Final;
 use slackwater_core::number::{I384, decimal};
 use slackwater_core::plan::{Pipeline, Windowing};
-use slackwater_core::value::{Type, Value};
+use slackwater_core::value::{Type, Value, elements};
 use std::sync::Arc;
 
 /// What the files say that they are written by.
@@ -98,7 +98,8 @@ fn arrays(pipeline: &Pipeline, rows: &[Final]) -> Vec<ArrayRef> {
         |of: &dyn Fn(&Final) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(of))) };
     let mut arrays = vec![text(&|_| pipeline.name.clone())];
     for (place, column) in pipeline.key.iter().enumerate() {
-        arrays.push(array(column.expr.ty, rows, |row| row.key[place].value()));
+        let values: Vec<Value<'_>> = rows.iter().map(|row| row.key[place].value()).collect();
+        arrays.push(array(column.expr.ty, &values));
     }
     arrays.push(bounds(rows, |row| row.window.start));
     arrays.push(bounds(rows, |row| row.window.end));
@@ -115,8 +116,9 @@ fn arrays(pipeline: &Pipeline, rows: &[Final]) -> Vec<ArrayRef> {
     arrays.push(Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.removed)))));
     for (place, column) in pipeline.columns.iter().enumerate() {
         // A row that was removed has no values.
-        arrays
-            .push(array(column.expr.ty, rows, |row| row.values.get(place).map_or(Value::Null, |value| value.value())));
+        let values: Vec<Value<'_>> =
+            rows.iter().map(|row| row.values.get(place).map_or(Value::Null, |value| value.value())).collect();
+        arrays.push(array(column.expr.ty, &values));
     }
     arrays.push(text(&|row| hex(&row.digest)));
     arrays
@@ -133,12 +135,18 @@ fn data_type(ty: Type) -> DataType {
         Type::I64 => DataType::Int64,
         Type::Bool => DataType::Boolean,
         Type::Timestamp => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+        Type::Array(element) => DataType::List(item(element.ty())),
     }
 }
 
+/// What an array holds: never null.
+fn item(ty: Type) -> FieldRef {
+    Arc::new(Field::new_list_field(data_type(ty), false))
+}
+
 /// One column, stored as [`data_type`] says of its type.
-fn array<'r>(ty: Type, rows: &'r [Final], of: impl Fn(&'r Final) -> Value<'r>) -> ArrayRef {
-    let values = rows.iter().map(of);
+fn array(ty: Type, values: &[Value<'_>]) -> ArrayRef {
+    let (all, values) = (values, values.iter());
     let fits = "a decimal has the digits of its type";
     match ty {
         Type::Decimal { precision, scale } if precision <= DIGITS[0] => {
@@ -158,15 +166,15 @@ fn array<'r>(ty: Type, rows: &'r [Final], of: impl Fn(&'r Final) -> Value<'r>) -
             Arc::new(StringArray::from_iter(values.map(|value| value.as_wide().map(digits))))
         }
         Type::Float64 => Arc::new(Float64Array::from_iter(values.map(|value| match value {
-            Value::F64(x) => Some(x),
+            Value::F64(x) => Some(*x),
             _ => None,
         }))),
         Type::U64 => Arc::new(UInt64Array::from_iter(values.map(|value| match value {
-            Value::U64(x) => Some(x),
+            Value::U64(x) => Some(*x),
             _ => None,
         }))),
         Type::I64 => Arc::new(Int64Array::from_iter(values.map(|value| match value {
-            Value::I64(x) => Some(x),
+            Value::I64(x) => Some(*x),
             _ => None,
         }))),
         Type::Bool => Arc::new(BooleanArray::from_iter(values.map(|value| value.as_bool()))),
@@ -175,10 +183,24 @@ fn array<'r>(ty: Type, rows: &'r [Final], of: impl Fn(&'r Final) -> Value<'r>) -
             _ => None,
         }))),
         Type::Timestamp => times(values.map(|value| match value {
-            Value::Time(nanos) => Some(nanos),
+            Value::Time(nanos) => Some(*nanos),
             _ => None,
         })),
+        Type::Array(element) => list(element.ty(), all),
     }
+}
+
+/// Arrays as one list of all their elements, and where each array ends.
+fn list(ty: Type, arrays: &[Value<'_>]) -> ArrayRef {
+    let each = arrays.iter().map(|array| match array {
+        Value::Array(bytes) => elements(bytes).collect(),
+        _ => Vec::new(),
+    });
+    let each: Vec<Vec<Value<'_>>> = each.collect();
+    let offsets = OffsetBuffer::from_lengths(each.iter().map(Vec::len));
+    let nulls = arrays.iter().map(|array| !array.is_null()).collect::<Vec<bool>>().into();
+    let values = each.concat();
+    Arc::new(ListArray::new(item(ty), offsets, array(ty, &values), Some(nulls)))
 }
 
 /// Bounds of windows. One outside 64-bit nanoseconds, as the last window's end may be, is null.

@@ -1,7 +1,8 @@
 //! Final rows and refused events as text: NDJSON, or CSV of one pipeline; and what the name of an output asks for.
 //!
 //! Decimals are JSON strings with all digits of their scale; doubles the shortest text that reads back to the same bits
-//! (of two such the nearer, of two as near the even one); infinities and NaN strings; times RFC 3339 in UTC.
+//! (of two such the nearer, of two as near the even one); infinities and NaN strings; times RFC 3339 in UTC; arrays JSON
+//! arrays of these, in CSV too.
 
 use slackwater_core::fold::{Bar, Final};
 use slackwater_core::machine::{Quarantined, Why};
@@ -9,7 +10,7 @@ use slackwater_core::number::decimal;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::Row;
 use slackwater_core::time::format_rfc3339;
-use slackwater_core::value::{Type, Value};
+use slackwater_core::value::{Type, Value, elements};
 use std::fmt::Write as _;
 
 /// What rows are written as.
@@ -212,20 +213,7 @@ impl<'a> Object<'a> {
 
     fn value(&mut self, key: &str, value: Value<'_>, ty: Type) {
         self.key(key);
-        let bare = match value {
-            Value::Null => return self.out.push_str("null"),
-            Value::Text(text) => return json_text(&String::from_utf8_lossy(text), self.out),
-            Value::Bool(_) | Value::I64(_) | Value::U64(_) => true,
-            Value::F64(x) => x.is_finite(),
-            Value::Decimal(_) | Value::Wide(_) | Value::Time(_) => false,
-        };
-        if !bare {
-            self.out.push('"');
-        }
-        plain(value, ty, self.out);
-        if !bare {
-            self.out.push('"');
-        }
+        json(value, ty, self.out);
     }
 
     fn close(self) {
@@ -237,7 +225,38 @@ impl<'a> Object<'a> {
     }
 }
 
-/// A value as bare text; null is empty.
+/// A value as JSON.
+fn json(value: Value<'_>, ty: Type, out: &mut String) {
+    let bare = match value {
+        Value::Null => return out.push_str("null"),
+        Value::Text(text) => return json_text(&String::from_utf8_lossy(text), out),
+        Value::Bool(_) | Value::I64(_) | Value::U64(_) | Value::Array(_) => true,
+        Value::F64(x) => x.is_finite(),
+        Value::Decimal(_) | Value::Wide(_) | Value::Time(_) => false,
+    };
+    if !bare {
+        out.push('"');
+    }
+    plain(value, ty, out);
+    if !bare {
+        out.push('"');
+    }
+}
+
+/// An array as JSON.
+fn array(bytes: &[u8], ty: Type, out: &mut String) {
+    let Type::Array(element) = ty else { unreachable!("an array has the type of one") };
+    out.push('[');
+    for (index, value) in elements(bytes).enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        json(value, element.ty(), out);
+    }
+    out.push(']');
+}
+
+/// A value as bare text; null is empty, an array its JSON.
 fn plain(value: Value<'_>, ty: Type, out: &mut String) {
     let scale = ty.exact().map_or(0, |(_, scale)| scale);
     // Writing to a String cannot fail.
@@ -257,6 +276,10 @@ fn plain(value: Value<'_>, ty: Type, out: &mut String) {
         }
         Value::Time(nanos) => {
             put_time(nanos.into(), out);
+            Ok(())
+        }
+        Value::Array(bytes) => {
+            array(bytes, ty, out);
             Ok(())
         }
     };

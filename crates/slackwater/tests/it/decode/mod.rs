@@ -103,7 +103,7 @@ fn show_value(value: Value<'_>) -> String {
         Value::F64(v) => format!("{v:?}"),
         Value::Decimal(v) => v.to_string(),
         Value::Text(v) => String::from_utf8(v.to_vec()).expect("texts are UTF-8"),
-        Value::Wide(_) => panic!("no field is wide"),
+        Value::Wide(_) | Value::Array(_) => panic!("no field is wide or an array"),
     }
 }
 

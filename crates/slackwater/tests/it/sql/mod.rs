@@ -3,6 +3,8 @@
 mod aggregating;
 
 mod grouping;
+mod largest;
+mod percentiles;
 mod refusals;
 mod scalars;
 mod tumbling;

@@ -41,6 +41,8 @@ fn long_chains_of_operators_are_refused_before_they_are_deep() {
     too_large(&format!("ok{}", " IS NULL".repeat(7_000)), "too long");
     too_large(&format!("n{}", "::i64".repeat(10_000)), "too long");
     too_large(&format!("CASE WHEN ok THEN 1{} END", "+1".repeat(20_000)), "too long");
+    let median = "percentile_disc(.5)WITHIN GROUP(ORDER BY n)";
+    too_large(&format!("n{}", format!("+{median}").repeat(1_200)), "too long");
 }
 
 #[test]
