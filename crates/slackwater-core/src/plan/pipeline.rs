@@ -76,6 +76,10 @@ pub enum Accumulate {
     Last(Expr),
     /// The values, each with its multiplicity.
     Values(Expr),
+    /// The numbers of the values' buckets, each with its multiplicity.
+    Histogram(Expr),
+    /// The registers of a HyperLogLog.
+    HyperLogLog(Expr),
     /// The so many largest values, each as often as it occurs.
     Largest(Expr, u16),
 }
@@ -83,7 +87,14 @@ pub enum Accumulate {
 impl Accumulate {
     /// Whether removing a row can be undone in place. What cannot subtract is folded again from the facts.
     pub fn subtracts(&self) -> bool {
-        matches!(self, Accumulate::Count(_) | Accumulate::Sum(_) | Accumulate::Products(..) | Accumulate::Values(_))
+        matches!(
+            self,
+            Accumulate::Count(_)
+                | Accumulate::Sum(_)
+                | Accumulate::Products(..)
+                | Accumulate::Values(_)
+                | Accumulate::Histogram(_)
+        )
     }
 }
 
@@ -112,6 +123,17 @@ pub enum Finish {
     Value(usize),
     /// How many distinct values.
     Distinct(usize),
+    /// An estimate of how many distinct values.
+    HyperLogLog(usize),
+    /// The middle of the first bucket whose cumulative count is at least so much of all; null of no values.
+    Bucket {
+        /// The state of the buckets.
+        buckets: usize,
+        /// How much.
+        p: Fraction,
+        /// Type of the values.
+        of: Type,
+    },
     /// The smallest value whose cumulative count is at least so much of all; null of no values.
     Discrete {
         /// The state of the values.
