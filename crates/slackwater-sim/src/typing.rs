@@ -135,14 +135,16 @@ fn call_ty(row: Place<'_>, call: &Call) -> Option<Ty> {
         (pa + pb <= DIGITS.0).then_some(Ty::Decimal(pa + pb, sa + sb))
     };
     match (call.function, &arguments[..]) {
-        (Function::CountRows, []) | (Function::Count | Function::Distinct, [_]) => Some(Ty::I64),
+        (Function::CountRows, []) | (Function::Count | Function::Distinct | Function::ApproxDistinct, [_]) => {
+            Some(Ty::I64)
+        }
         (Function::Min | Function::Max | Function::First | Function::Last | Function::PercentileDisc, [ty]) => {
             Some(*ty)
         }
         (_, list) if !list.iter().all(|ty| ty.is_number()) => None,
         (Function::Sum, [ty]) => Some(sum_ty(*ty)),
         (Function::TopK, [ty]) => Some(ty.array()),
-        (Function::Avg | Function::PercentileCont, [_]) => Some(Ty::F64),
+        (Function::Avg | Function::PercentileCont | Function::ApproxPercentile, [_]) => Some(Ty::F64),
         (Function::VarPop | Function::VarSamp | Function::StddevPop | Function::StddevSamp, [ty]) => {
             product(*ty, *ty).map(|_| Ty::F64)
         }

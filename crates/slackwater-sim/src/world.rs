@@ -374,11 +374,15 @@ pub enum Function {
     PercentileCont,
     /// top_k(x, n)
     TopK,
+    /// approx_distinct(x)
+    ApproxDistinct,
+    /// approx_percentile(x, p)
+    ApproxPercentile,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Function; 18] = [
+    pub const ALL: [Function; 20] = [
         Function::CountRows,
         Function::Count,
         Function::Distinct,
@@ -397,6 +401,8 @@ impl Function {
         Function::PercentileDisc,
         Function::PercentileCont,
         Function::TopK,
+        Function::ApproxDistinct,
+        Function::ApproxPercentile,
     ];
 }
 

@@ -123,6 +123,12 @@ impl Bag {
         each!(&self.0, values => values.entries().all(|(_, count)| count > 0))
     }
 
+    /// Whether the smallest and the largest value are such values.
+    pub(super) fn is_within(&self, is: impl Fn(Value<'_>) -> bool) -> bool {
+        let last = self.total().saturating_sub(1);
+        [0, last].into_iter().all(|below| self.at(below, Type::I64).is_none_or(|(value, _)| is(value)))
+    }
+
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
         each!(&self.0, values => values.encode(out));

@@ -3,7 +3,7 @@
 //! Mean, variance and weighted mean follow their textbook definitions over exact sums, as one quotient of integers:
 //! mean = S1/n; var_pop = (n*S2 - S1^2) / n^2; var_samp = (n*S2 - S1^2) / (n(n-1)); wavg(x, w) = sum(xw) / sum(w).
 
-use super::{Accumulator, Bag, percentile};
+use super::{Accumulator, Bag, histogram, percentile};
 use crate::number::{I384, Nat, Ratio, Specials};
 use crate::plan::expr::{Faults, leave};
 use crate::plan::{Finish, Result};
@@ -33,6 +33,14 @@ fn read<'a>(result: &Result, states: &'a [Accumulator], faults: &mut Faults) -> 
             };
         }
         Finish::Distinct(state) => return Value::I64(bag(&states[*state]).distinct() as i64),
+        Finish::HyperLogLog(state) => match &states[*state] {
+            Accumulator::HyperLogLog(registers) => return Value::I64(registers.estimate()),
+            _ => unreachable!("an estimate is read from a state that makes one"),
+        },
+        Finish::Bucket { buckets, p, of } => match percentile::discrete(bag(&states[*buckets]), p, false, Type::I64) {
+            Value::I64(bucket) => histogram::middle(bucket, *of, result.ty),
+            _ => return Value::Null,
+        },
         Finish::Discrete { values, p, descending } => {
             return percentile::discrete(bag(&states[*values]), p, *descending, result.ty);
         }

@@ -7,6 +7,8 @@
 mod bag;
 mod edge;
 mod finish;
+mod histogram;
+mod hyperloglog;
 mod largest;
 mod multiset;
 mod percentile;
@@ -15,6 +17,7 @@ mod share;
 pub use bag::Bag;
 pub use edge::Edge;
 pub use finish::finish;
+pub use hyperloglog::HyperLogLog;
 pub use largest::Largest;
 pub use share::Share;
 
@@ -63,8 +66,10 @@ pub enum Accumulator {
     Extreme(Scalar),
     /// First or last value and its place in canonical order.
     Edge(Option<Box<Edge>>),
-    /// Values with their multiplicities.
+    /// Values, or the numbers of their buckets, with their multiplicities.
     Values(Bag),
+    /// An estimate of how many distinct values.
+    HyperLogLog(HyperLogLog),
     /// The largest values.
     Largest(Box<Largest>),
 }
@@ -82,6 +87,8 @@ impl Accumulator {
             Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::Plain(Value::Null)),
             Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
             Accumulate::Values(x) => Accumulator::Values(Bag::new(x.ty)),
+            Accumulate::Histogram(_) => Accumulator::Values(Bag::new(Type::I64)),
+            Accumulate::HyperLogLog(_) => Accumulator::HyperLogLog(HyperLogLog::new()),
             Accumulate::Largest(x, most) => Accumulator::Largest(Box::new(Largest::new(x.ty, *most))),
         }
     }
@@ -111,6 +118,7 @@ impl Accumulator {
             }
             (Accumulator::Values(a), Accumulator::Values(b)) => a.merge(b),
             (Accumulator::Largest(a), Accumulator::Largest(b)) => a.merge(b),
+            (Accumulator::HyperLogLog(a), Accumulator::HyperLogLog(b)) => a.merge(b),
             _ => unreachable!("two states of one kind"),
         }
     }
@@ -130,6 +138,7 @@ impl Accumulator {
             }
             Accumulator::Values(values) => values.encode(out),
             Accumulator::Largest(values) => values.encode(out),
+            Accumulator::HyperLogLog(registers) => registers.encode(out),
         }
     }
 
@@ -158,6 +167,13 @@ impl Accumulator {
                 _ => return reader.fail("0 or 1"),
             },
             (Accumulator::Values(values), Accumulate::Values(x)) => *values = Bag::decode(reader, x.ty)?,
+            (Accumulator::Values(buckets), Accumulate::Histogram(x)) => {
+                *buckets = Bag::decode(reader, Type::I64)?;
+                if !buckets.is_within(|value| matches!(value, Value::I64(b) if histogram::is_bucket(b, x.ty))) {
+                    return reader.fail("buckets of its type");
+                }
+            }
+            (Accumulator::HyperLogLog(registers), _) => *registers = HyperLogLog::decode(reader)?,
             (Accumulator::Largest(values), Accumulate::Largest(x, most)) => {
                 **values = Largest::decode(reader, x.ty, *most)?;
             }
@@ -222,6 +238,14 @@ pub fn accumulate<'a>(
         (Accumulate::First(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Last(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Greater, sign, x, row),
         (Accumulate::Values(x), Accumulator::Values(values)) => values.add(row.value(x), sign.unit()),
+        (Accumulate::Histogram(x), Accumulator::Values(buckets)) => {
+            if let Some(bucket) = histogram::bucket(row.value(x)) {
+                buckets.add(Value::I64(bucket), sign.unit());
+            }
+        }
+        (Accumulate::HyperLogLog(x), Accumulator::HyperLogLog(registers)) => {
+            return registers.update(row.value(x), sign);
+        }
         (Accumulate::Largest(x, _), Accumulator::Largest(values)) => return values.update(row.value(x), sign),
         _ => unreachable!("an accumulator is of its state's kind"),
     }

@@ -94,6 +94,10 @@ pub enum Accumulate {
     Last(Expr),
     /// The values, each with its multiplicity.
     Values(Expr),
+    /// The numbers of the values' buckets, each with its multiplicity.
+    Histogram(Expr),
+    /// The registers of a HyperLogLog.
+    HyperLogLog(Expr),
     /// The so many largest values, each as often as it occurs.
     Largest(Expr, u16),
 }
@@ -108,6 +112,7 @@ impl Accumulate {
                 | Accumulate::Shares(_)
                 | Accumulate::Products(..)
                 | Accumulate::Values(_)
+                | Accumulate::Histogram(_)
         )
     }
 }
@@ -139,6 +144,17 @@ pub enum Finish {
     Value(usize),
     /// How many distinct values.
     Distinct(usize),
+    /// An estimate of how many distinct values.
+    HyperLogLog(usize),
+    /// The middle of the first bucket whose cumulative count is at least so much of all; null of no values.
+    Bucket {
+        /// The state of the buckets.
+        buckets: usize,
+        /// How much.
+        p: Fraction,
+        /// Type of the values.
+        of: Type,
+    },
     /// The smallest value whose cumulative count is at least so much of all; null of no values.
     Discrete {
         /// The state of the values.

@@ -2,5 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "an oracle may use what the core may not")]
 
+mod aggregate;
 mod number;
 mod time;

@@ -158,7 +158,8 @@ fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
             | Function::First
             | Function::Last
             | Function::PercentileDisc
-            | Function::TopK => Want::Any,
+            | Function::TopK
+            | Function::ApproxDistinct => Want::Any,
             _ => Want::Number,
         };
         let depth = rng.below(3);

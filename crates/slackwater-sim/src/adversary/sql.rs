@@ -191,6 +191,10 @@ impl Names<'_> {
         let text = match call.function {
             Function::CountRows => "count(*)".to_string(),
             Function::Distinct => format!("count(DISTINCT {arguments})"),
+            Function::ApproxPercentile => {
+                let p = self.text(&Ex::Exact(call.with.p.0, call.with.p.1));
+                format!("approx_percentile({arguments}, {p})")
+            }
             Function::TopK => format!("top_k({arguments}, {})", call.with.most),
             Function::PercentileDisc | Function::PercentileCont => {
                 let p = self.text(&Ex::Exact(call.with.p.0, call.with.p.1));
@@ -224,6 +228,8 @@ fn function(function: Function) -> &'static str {
         Function::PercentileDisc => "percentile_disc",
         Function::PercentileCont => "percentile_cont",
         Function::TopK => "top_k",
+        Function::ApproxDistinct => "approx_distinct",
+        Function::ApproxPercentile => "approx_percentile",
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::content::order;
 use super::eval::{Scope, Val, as_f64, datum, val};
-use super::exact;
-use crate::world::{Call, Datum, Function, Ty};
+use super::{exact, sketch};
+use crate::world::{Call, Datum, Function, Ty, With};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{ToPrimitive, Zero};
@@ -35,6 +35,7 @@ pub fn value(call: &Call, rows: &[Scope<'_>], to: Option<Ty>) -> Val {
             sorted.dedup();
             count(sorted.len())
         }
+        Function::ApproxDistinct => count(sketch::distinct(&values)),
         Function::Min => one(smallest()),
         Function::Max => one(largest()),
         Function::First => one(values.first()),
@@ -44,6 +45,7 @@ pub fn value(call: &Call, rows: &[Scope<'_>], to: Option<Ty>) -> Val {
         Function::TopK => Val::Array(sorted(&values).into_iter().rev().take(call.with.most).collect()),
         Function::Sum => sum(&values.iter().map(|value| val(value, ty)).collect::<Vec<_>>(), ty),
         Function::Avg => mean(&values, ty, to),
+        Function::ApproxPercentile => approx_percentile(call, &values, ty, to),
         Function::PercentileCont => percentile_cont(call, &values, ty, to),
         _ => spread(call.function, &values, ty, to),
     }
@@ -54,7 +56,11 @@ fn count(rows: usize) -> Val {
 }
 
 fn nothing(function: Function) -> Val {
-    if matches!(function, Function::Count | Function::Distinct) { count(0) } else { Val::Null }
+    if matches!(function, Function::Count | Function::Distinct | Function::ApproxDistinct) {
+        count(0)
+    } else {
+        Val::Null
+    }
 }
 
 /// The exact values, or the sum of those that are not finite: an infinity, or NaN.
@@ -157,6 +163,16 @@ fn percentile_disc(call: &Call, values: &[Datum]) -> Option<Datum> {
     let wanted = part(call, sorted.len());
     let reached = |place: &usize| BigRational::from(BigInt::from(place + 1)) >= wanted;
     (0..sorted.len()).find(reached).map(|place| sorted[place].clone())
+}
+
+/// The middle of the bucket in which percentile_disc lies.
+fn approx_percentile(call: &Call, values: &[Datum], ty: Ty, to: Option<Ty>) -> Val {
+    let with = With { descending: false, ..call.with };
+    let disc = percentile_disc(&Call { with, ..call.clone() }, values).expect("there are values");
+    match exactly(&[val(&disc, ty)]) {
+        Ok(exact) => leave(&sketch::middle(&exact[0], ty.exact().map(|(_, scale)| scale)), false, to),
+        Err(wild) => leave_wild(wild, to),
+    }
 }
 
 /// The value at p * (n - 1), on the line between its neighbours; between two of which one is not finite, what IEEE makes

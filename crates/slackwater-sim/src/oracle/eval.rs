@@ -136,6 +136,7 @@ impl Scope<'_> {
             Function::StddevSamp,
             Function::Wavg,
             Function::PercentileCont,
+            Function::ApproxPercentile,
         ];
         let Ty::Decimal(precision, scale) = to else { return None };
         match inner {

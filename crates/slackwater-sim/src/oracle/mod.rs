@@ -7,6 +7,7 @@ pub mod aggregate;
 pub mod content;
 pub mod eval;
 pub mod exact;
+pub mod sketch;
 pub mod window;
 
 use crate::typing::Place;

@@ -13,7 +13,7 @@ use sqlparser::ast::{
 use std::ops::Range;
 
 /// The aggregates.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 18] = [
     "count",
     "sum",
     "avg",
@@ -30,6 +30,8 @@ pub(super) const NAMES: [&str; 16] = [
     "percentile_disc",
     "percentile_cont",
     "top_k",
+    "approx_distinct",
+    "approx_percentile",
 ];
 
 /// Names are the group-by columns; calls are aggregates over the rows of a window.
@@ -121,7 +123,7 @@ impl Scope for WindowScope<'_> {
             let help = (name == "count").then_some("write count(*) or count(x)");
             return refuse(format!("{name}() takes {wanted} argument(s), and has {}", values.len()), help);
         }
-        let numeric = !matches!(name, "count" | "min" | "max" | "first" | "last");
+        let numeric = !matches!(name, "count" | "approx_distinct" | "min" | "max" | "first" | "last");
         if let Some(value) = values.iter().find(|value| numeric && !value.ty.is_numeric()) {
             return refuse(format!("{name}() needs numbers, and this is {}", value.ty), None);
         }
@@ -138,7 +140,11 @@ impl Scope for WindowScope<'_> {
         // rounded before is rounded again.
         match (&result.finish, ty) {
             (
-                Finish::Mean { .. } | Finish::Variance { .. } | Finish::Weighted { .. } | Finish::Continuous { .. },
+                Finish::Mean { .. }
+                | Finish::Variance { .. }
+                | Finish::Weighted { .. }
+                | Finish::Continuous { .. }
+                | Finish::Bucket { .. },
                 Type::Decimal { .. },
             ) if result.ty == Type::Float64 => {
                 let finish = result.finish.clone();
@@ -199,6 +205,10 @@ impl WindowScope<'_> {
                 self.result(Type::I64, false, Finish::Distinct(state))
             }
             "count" => self.count(Some(x), filter),
+            "approx_distinct" => {
+                let state = self.state(Accumulate::HyperLogLog(x), filter);
+                self.result(Type::I64, false, Finish::HyperLogLog(state))
+            }
             "min" | "max" | "first" | "last" => {
                 let kind = match name {
                     "min" => Accumulate::Min(x),

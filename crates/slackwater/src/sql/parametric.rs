@@ -16,7 +16,7 @@ pub(super) const ORDERED: [&str; 2] = ["percentile_disc", "percentile_cont"];
 
 /// Whether this aggregate takes a constant.
 pub(super) fn is_parametric(name: &str) -> bool {
-    ORDERED.contains(&name) || name == "top_k"
+    ORDERED.contains(&name) || matches!(name, "top_k" | "approx_percentile")
 }
 
 /// Compiles the call of such an aggregate, whose FILTER is compiled already.
@@ -30,6 +30,7 @@ pub(super) fn call(
     let arguments = expression::arguments(&scope.rows, function)?;
     let compiled = match name {
         "top_k" => top_k(scope, &arguments, filter)?,
+        "approx_percentile" => approx_percentile(scope, &arguments, filter)?,
         _ => percentile(scope, name, function, &arguments, filter)?,
     };
     compiled.map_err(|(message, help)| SqlError { span, message, help })
@@ -70,6 +71,27 @@ fn percentile(
         let p = if descending { p.complement() } else { p };
         scope.result(Type::Float64, nullable, Finish::Continuous { values, p, of })
     }))
+}
+
+/// approx_percentile(x, p).
+fn approx_percentile(
+    scope: &mut WindowScope<'_>,
+    arguments: &[&Ast],
+    filter: Option<Expr>,
+) -> Outcome<Result<Expr, Refused>> {
+    let [x, p] = arguments else {
+        let message = format!("approx_percentile() takes 2 arguments, and has {}", arguments.len());
+        return Ok(Err((message, Some("write approx_percentile(x, 0.99)".to_string()))));
+    };
+    let p = fraction(scope, "approx_percentile", p)?;
+    let value = expression::compile(&mut scope.rows, x)?;
+    let (of, nullable) = (value.ty, value.nullable || filter.is_some());
+    if !of.is_numeric() {
+        let message = format!("approx_percentile() needs numbers, and this is {of}");
+        return expression::refuse(scope, *x, &message, Some("percentile_disc takes values of any type"));
+    }
+    let buckets = scope.state(Accumulate::Histogram(value), filter);
+    Ok(Ok(scope.result(Type::Float64, nullable, Finish::Bucket { buckets, p, of })))
 }
 
 /// top_k(x, n).
@@ -117,8 +139,13 @@ fn fraction(scope: &WindowScope<'_>, name: &str, ast: &Ast) -> Outcome<Fraction>
     match known {
         Some(fraction) => Ok(fraction),
         None => {
-            let (message, help) =
-                ("a percentile is a number from 0 to 1", format!("write 0.5 for the median: {name}(0.5)"));
+            let (message, help) = (
+                "a percentile is a number from 0 to 1",
+                match name {
+                    "approx_percentile" => "write 0.5 for the median: approx_percentile(x, 0.5)".to_string(),
+                    _ => format!("write 0.5 for the median: {name}(0.5)"),
+                },
+            );
             Err(SqlError { span: place::of(scope.sql(), ast), message: message.to_string(), help: Some(help) })
         }
     }

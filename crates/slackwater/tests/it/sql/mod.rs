@@ -1,7 +1,7 @@
 //! The SELECT subset: what it takes gives the right value, what it refuses is underlined and answered.
 
 mod aggregating;
-
+mod approximate;
 mod grouping;
 mod largest;
 mod percentiles;
