@@ -3,7 +3,7 @@
 use crate::plan::Source;
 use crate::poison::{Reason, Refusal};
 use crate::row::{IdentityBytes, Op};
-use crate::schema::{IdentityRule, Schema};
+use crate::schema::{IdentityRule, Schema, Slot};
 use crate::value::{Type, Value};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,8 +15,11 @@ use alloc::vec::Vec;
 pub struct RowBuilder<'s> {
     source: &'s Source,
     schema: &'s Schema,
+    /// Every event writes each slot, with a value or with the zeros of a null; only the null bits start anew.
     fixed: Vec<u8>,
-    seen: Vec<bool>,
+    nulls: usize,
+    /// A bit a field: what stood in this event.
+    seen: Vec<u64>,
     missing: usize,
     texts: Vec<(u32, u32)>,
     text: Vec<u8>,
@@ -45,7 +48,8 @@ impl<'s> RowBuilder<'s> {
             source,
             schema,
             fixed: vec![0; schema.fixed_len()],
-            seen: vec![false; schema.fields().len()],
+            nulls: schema.null_bytes(),
+            seen: vec![0; schema.fields().len().div_ceil(64)],
             missing: schema.fields().len(),
             texts: vec![(0, 0); schema.text_count()],
             text: Vec::new(),
@@ -69,10 +73,9 @@ impl<'s> RowBuilder<'s> {
     /// Starts the next event.
     #[inline]
     pub fn begin(&mut self) {
-        self.fixed.fill(0);
-        self.seen.fill(false);
-        self.missing = self.seen.len();
-        self.texts.fill((0, 0));
+        self.fixed[..self.nulls].iter_mut().for_each(|byte| *byte = 0);
+        self.seen.iter_mut().for_each(|word| *word = 0);
+        self.missing = self.schema.fields().len();
         self.text.clear();
         (self.arrival, self.sequence) = (None, None);
         self.errors.clear();
@@ -82,11 +85,12 @@ impl<'s> RowBuilder<'s> {
     /// Every `set_*`, and [`RowBuilder::null`] and [`RowBuilder::refuse`], must be led by it.
     #[inline]
     pub fn see(&mut self, field: usize) -> bool {
-        if self.seen[field] {
+        let (word, bit) = (field / 64, 1 << (field % 64));
+        if self.seen[word] & bit != 0 {
             self.errors.push(Refusal::field(Reason::DuplicateField, field));
             return false;
         }
-        self.seen[field] = true;
+        self.seen[word] |= bit;
         self.missing -= 1;
         true
     }
@@ -97,8 +101,20 @@ impl<'s> RowBuilder<'s> {
         let declared = &self.schema.fields()[field];
         if !declared.nullable {
             self.errors.push(Refusal::field(Reason::MissingField, field));
-        } else if let Some(bit) = self.schema.slot(field).and_then(|slot| slot.null_bit) {
-            self.fixed[usize::from(bit / 8)] |= 1 << (bit % 8);
+        } else if let Some(slot) = self.schema.slot(field) {
+            if let Some(bit) = slot.null_bit {
+                self.fixed[usize::from(bit / 8)] |= 1 << (bit % 8);
+            }
+            self.clear(slot, declared.ty);
+        }
+    }
+
+    /// Writes the zeros of a null.
+    fn clear(&mut self, slot: Slot, ty: Type) {
+        let at = slot.offset as usize;
+        self.fixed[at..at + usize::from(slot.width)].fill(0);
+        if ty == Type::Text {
+            self.texts[usize::from(slot.text)] = (0, 0);
         }
     }
 
@@ -182,8 +198,8 @@ impl<'s> RowBuilder<'s> {
     /// Ends the event and appends its content to `out`; `out` is unchanged when it is refused.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Finished, Refusal> {
         if self.missing > 0 {
-            for field in 0..self.seen.len() {
-                if !self.seen[field] {
+            for field in 0..self.schema.fields().len() {
+                if self.seen[field / 64] >> (field % 64) & 1 == 0 {
                     self.null(field);
                 }
             }
@@ -238,14 +254,10 @@ impl<'s> RowBuilder<'s> {
         self.errors.retain(|e| e.reason == Reason::DuplicateField || e.field.is_some_and(|f| kept(usize::from(f))));
         for field in (0..schema.fields().len()).filter(|field| !kept(*field)) {
             let Some(slot) = schema.slot(field) else { continue };
-            let at = slot.offset as usize;
-            self.fixed[at..at + usize::from(slot.width)].fill(0);
             if let Some(bit) = slot.null_bit {
                 self.fixed[usize::from(bit / 8)] &= !(1 << (bit % 8));
             }
-            if schema.fields()[field].ty == Type::Text {
-                self.texts[usize::from(slot.text)] = (0, 0);
-            }
+            self.clear(slot, schema.fields()[field].ty);
         }
     }
 }

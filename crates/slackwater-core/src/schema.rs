@@ -152,6 +152,11 @@ impl Schema {
         self.fixed
     }
 
+    /// Bytes of the null bitmap.
+    pub(crate) fn null_bytes(&self) -> usize {
+        self.slots.iter().flatten().filter(|slot| slot.null_bit.is_some()).count().div_ceil(8)
+    }
+
     pub(crate) fn text_count(&self) -> usize {
         self.texts.len()
     }

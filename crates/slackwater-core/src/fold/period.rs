@@ -1,8 +1,8 @@
 //! Bars of one key from one anchor to the next: its facts in canonical order, cut as far as they are settled.
 //!
 //! Only settled facts are cut, so what is cut stays cut until a late fact, a correction or a retraction reaches into it;
-//! then it is cut again from the last mark before the change. Marks and facts far behind are let go, and are asked for
-//! again when a change lies before what is kept.
+//! then it is cut again from the last mark before the change. Facts far behind are let go, but for a mark now and then;
+//! when a change lies before what is kept, they are asked for again from the last such mark on.
 
 use super::cutter::{Carry, Closed, Cutter};
 use super::group::{RowId, Sealed};
@@ -21,6 +21,21 @@ pub(super) struct Held {
     pub time: i64,
     pub tie: Box<[u8]>,
     pub content: Box<[u8]>,
+}
+
+/// Where facts were let go: the place of the last of them, and what was carried on.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    pub time: i64,
+    pub tie: Box<[u8]>,
+    pub carry: Carry,
+}
+
+impl Past {
+    /// Whether a fact lies behind it.
+    fn is_before(&self, held: &Held) -> bool {
+        (self.time, &self.tie) < (held.time, &held.tie)
+    }
 }
 
 impl Held {
@@ -49,10 +64,10 @@ pub(super) struct Period {
     pub at: Mark,
     /// From the earliest that can be gone back to. The first stands before all kept facts.
     pub marks: Vec<Mark>,
-    /// The time of the last fact that was let go.
-    pub gone: Option<i64>,
-    /// A change lies before what is kept.
-    pub stale: bool,
+    /// Marks before what is kept, the last of them right before it.
+    pub past: Vec<Past>,
+    /// The time of the first change before what is kept, until it is folded again.
+    pub stale: Option<i64>,
     /// Bars that were closed are to be cut again.
     pub reopened: bool,
 }
@@ -74,38 +89,59 @@ impl Period {
             pending: Vec::new(),
             at: start.clone(),
             marks: alloc::vec![start],
-            gone: None,
-            stale: false,
+            past: Vec::new(),
+            stale: None,
             reopened: false,
         }
     }
 
     /// Takes a ±fact. False if it is the first that lies before what is kept.
     pub fn take(&mut self, sign: Sign, held: Held) -> bool {
-        if self.stale {
-            return true;
+        let kept = self.past.last().is_none_or(|past| past.is_before(&held));
+        match self.stale {
+            None if kept => self.pending.push((sign, held)),
+            None => {
+                self.stale = Some(held.time);
+                return false;
+            }
+            // All facts behind the mark will be given again.
+            Some(first) => self.stale = Some(first.min(held.time)),
         }
-        if self.gone.is_some_and(|gone| held.time <= gone) {
-            self.stale = true;
-            return false;
-        }
-        self.pending.push((sign, held));
         true
     }
 
-    /// Forgets everything, to be given all facts again.
+    /// The time from which its facts are needed; none if from the beginning.
+    pub fn needs_from(&self) -> Option<i64> {
+        self.back_to().map(|past| self.past[past].time)
+    }
+
+    /// The last mark that lies before every change.
+    fn back_to(&self) -> Option<usize> {
+        let first = self.stale?;
+        self.past.iter().rposition(|past| past.time < first)
+    }
+
+    /// Goes back before the first change, to be given all facts from there on.
     pub fn clear(&mut self) {
-        *self = Period { stale: true, reopened: true, ..Period::new(self.end) };
+        let keep = self.back_to().map_or(0, |last| last + 1);
+        let mut past = core::mem::take(&mut self.past);
+        past.truncate(keep);
+        let carry = past.last().map_or(Carry::default(), |past| past.carry.clone());
+        let start = Mark { cut: 0, carry };
+        let (marks, stale) = (alloc::vec![start.clone()], self.stale);
+        *self = Period { past, at: start, marks, stale, reopened: true, ..Period::new(self.end) };
     }
 
     /// Takes a fact of a period that was cleared.
     pub fn refill(&mut self, held: Held) {
-        self.pending.push((Sign::Plus, held));
+        if self.past.last().is_none_or(|past| past.is_before(&held)) {
+            self.pending.push((Sign::Plus, held));
+        }
     }
 
     /// Whether it holds no fact, and never will again without being given one.
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.pending.is_empty() && self.gone.is_none()
+        self.facts.is_empty() && self.pending.is_empty() && self.past.is_empty()
     }
 
     /// Sorts pending facts in. What was cut behind the first change is no longer.
@@ -160,8 +196,8 @@ impl Period {
         if facts == 0 {
             return;
         }
-        self.gone = Some(self.facts[facts - 1].time);
-        self.facts.drain(..facts);
+        let last = self.facts.drain(..facts).next_back().expect("at least one fact is let go");
+        self.past.push(Past { time: last.time, tie: last.tie, carry: self.marks[keep].carry.clone() });
         self.marks.drain(..keep);
         self.marks.iter_mut().for_each(|mark| mark.cut -= facts);
         self.at.cut -= facts;

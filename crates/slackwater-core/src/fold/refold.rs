@@ -48,7 +48,8 @@ impl Fold {
                 }
                 Place::Period(group, anchor) => {
                     let Panes::Bars(periods) = &self.groups[*group as usize].panes else { return None };
-                    (*group, Window { start: *anchor, end: periods.get(anchor)?.end })
+                    let period = periods.get(anchor)?;
+                    (*group, Window { start: period.needs_from().map_or(*anchor, i128::from), end: period.end })
                 }
             };
             Some(Stale { pipeline: self.groups[group as usize].pipeline, window, place: *place })
@@ -75,7 +76,7 @@ impl Fold {
                 Place::Cell(cell) => self.cells[cell as usize].stale = false,
                 Place::Period(group, anchor) => {
                     if let Panes::Bars(periods) = &mut self.groups[group as usize].panes {
-                        periods.get_mut(&anchor).expect("a stale period is there").stale = false;
+                        periods.get_mut(&anchor).expect("a stale period is there").stale = None;
                     }
                 }
             }
@@ -136,7 +137,7 @@ impl Fold {
                 self.join(pipeline, *gap, group, time)
             }
             (Panes::Bars(periods), Windowing::Bars(bars)) => {
-                let period = periods.get_mut(&bars.anchor.period(time).start).filter(|period| period.stale);
+                let period = periods.get_mut(&bars.anchor.period(time).start).filter(|period| period.stale.is_some());
                 if let Some(period) = period {
                     period.refill(held(row, place));
                 }

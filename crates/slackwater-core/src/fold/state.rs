@@ -3,10 +3,10 @@
 use super::cell::accumulators;
 use super::cutter::{Carry, Open};
 use super::group::{Group, Panes, Sealed};
-use super::period::{Held, Mark, Period};
+use super::period::{Held, Mark, Past, Period};
 use super::{Fold, Settled};
 use crate::aggregate::Accumulator;
-use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::codec::{CodecError, Reader, put_bytes, put_signed, put_varint};
 use crate::number::I384;
 use crate::plan::{Cut, Pipeline, Plan, State, Windowing};
 use crate::row::Row;
@@ -200,7 +200,12 @@ impl Sealed {
 impl Period {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.end.to_le_bytes());
-        put_option(out, self.gone);
+        put_varint(out, self.past.len() as u64);
+        for Past { time, tie, carry } in &self.past {
+            put_signed(out, *time);
+            put_bytes(out, tie);
+            carry.encode(out);
+        }
         out.push(u8::from(self.reopened));
         put_varint(out, self.facts.len() as u64);
         for Held { time, tie, content } in &self.facts {
@@ -214,7 +219,13 @@ impl Period {
 
     fn decode(pipeline: &Pipeline, schema: &Schema, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut period = Period::new(i128::from_le_bytes(reader.array()?));
-        period.gone = reader.option()?;
+        for _ in 0..reader.varint()? {
+            let (time, tie) = (reader.signed()?, reader.bytes()?.into());
+            if period.past.last().is_some_and(|last| (last.time, &last.tie) >= (time, &tie)) {
+                return reader.fail("marks in order");
+            }
+            period.past.push(Past { time, tie, carry: Carry::decode(pipeline, schema, reader)? });
+        }
         period.reopened = flag(reader)?;
         for _ in 0..reader.varint()? {
             let time = reader.signed()?;
@@ -245,8 +256,18 @@ impl Period {
 
 impl Mark {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Carry { ordinal, total, open, previous, faults } = &self.carry;
         put_varint(out, self.cut as u64);
+        self.carry.encode(out);
+    }
+
+    fn decode(pipeline: &Pipeline, schema: &Schema, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Ok(Mark { cut: reader.number()?, carry: Carry::decode(pipeline, schema, reader)? })
+    }
+}
+
+impl Carry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Carry { ordinal, total, open, previous, faults } = self;
         put_varint(out, *ordinal);
         total.encode(out);
         put_signed(out, *faults);
@@ -260,7 +281,7 @@ impl Mark {
     }
 
     fn decode(pipeline: &Pipeline, schema: &Schema, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let (cut, ordinal) = (reader.number()?, reader.varint()?);
+        let ordinal = reader.varint()?;
         let Some((total, used)) = I384::decode(reader.rest()) else { return reader.fail("an exact sum") };
         reader.skip(used)?;
         let faults = reader.signed()?;
@@ -285,7 +306,7 @@ impl Mark {
             let states = decode_states(&pipeline.states, reader)?;
             carry.open = Some(Open { first, last, states, running: decode_states(running, reader)? });
         }
-        Ok(Mark { cut, carry })
+        Ok(carry)
     }
 }
 
