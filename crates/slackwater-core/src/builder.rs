@@ -5,7 +5,6 @@ use crate::poison::{Reason, Refusal};
 use crate::row::{IdentityBytes, Op};
 use crate::schema::{IdentityRule, Schema, Slot};
 use crate::value::{Type, Value};
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// Collects the fields of one event, in any order, and gives the row's content, or the reason why there is none.
@@ -40,6 +39,13 @@ pub struct Finished {
     pub sequence: Option<u64>,
 }
 
+/// A buffer with room for lines of cache of its own: two builders that two threads fill at once must not share one.
+fn apart<T: Clone>(len: usize, value: T) -> Vec<T> {
+    let mut buffer = Vec::with_capacity(len.max(256 / size_of::<T>()));
+    buffer.resize(len, value);
+    buffer
+}
+
 impl<'s> RowBuilder<'s> {
     /// A builder for rows of `source`.
     pub fn new(source: &'s Source) -> Self {
@@ -47,12 +53,12 @@ impl<'s> RowBuilder<'s> {
         RowBuilder {
             source,
             schema,
-            fixed: vec![0; schema.fixed_len()],
+            fixed: apart(schema.fixed_len(), 0),
             nulls: schema.null_bytes(),
-            seen: vec![0; schema.fields().len().div_ceil(64)],
+            seen: apart(schema.fields().len().div_ceil(64), 0),
             missing: schema.fields().len(),
-            texts: vec![(0, 0); schema.text_count()],
-            text: Vec::new(),
+            texts: apart(schema.text_count(), (0, 0)),
+            text: apart(0, 0),
             arrival: None,
             sequence: None,
             errors: Vec::new(),

@@ -22,7 +22,10 @@ const LIVE: u8 = 1;
 const RETRACTED: u8 = 2;
 
 /// Identities and facts of one judge shard.
+///
+/// Shards stand side by side, and each is written by a thread of its own: no two may share a line of cache.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct Memory {
     /// Places by identity; numeric ids that lie close together have an index of their own.
     index: Table,

@@ -5,7 +5,7 @@
 //! of its bytes), then the texts one behind the other. A null's bytes are zero. Equal content is equal bytes, and
 //! the content digest is xxh3-128 over exactly these bytes.
 
-use crate::schema::{IdentityRule, Schema, Slot};
+use crate::schema::{Digits, IdentityRule, Schema, Slot};
 use crate::value::{Type, Value};
 use alloc::vec::Vec;
 
@@ -164,11 +164,11 @@ impl<'a> Row<'a> {
         if self.is_null(slot) {
             return None;
         }
-        match self.schema.fields()[field].ty {
-            Type::Decimal { .. } if slot.width == 16 => Some(i128::from_le_bytes(self.bytes(slot.offset))),
-            Type::Decimal { .. } | Type::I64 => Some(i64::from_le_bytes(self.bytes(slot.offset)).into()),
-            Type::U64 => Some(u64::from_le_bytes(self.bytes(slot.offset)).into()),
-            _ => None,
+        match slot.digits {
+            Digits::Signed => Some(i64::from_le_bytes(self.bytes(slot.offset)).into()),
+            Digits::Unsigned => Some(u64::from_le_bytes(self.bytes(slot.offset)).into()),
+            Digits::Wide => Some(i128::from_le_bytes(self.bytes(slot.offset))),
+            Digits::None => None,
         }
     }
 

@@ -87,6 +87,32 @@ pub(crate) struct Slot {
     pub null_bit: Option<u16>,
     /// Which of the texts it is, counted from 0.
     pub text: u16,
+    /// How the bytes are an exact number.
+    pub digits: Digits,
+}
+
+/// How bytes are an exact number, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digits {
+    /// They are none.
+    None,
+    /// Eight, with a sign.
+    Signed,
+    /// Eight, without.
+    Unsigned,
+    /// Sixteen, with a sign.
+    Wide,
+}
+
+impl Digits {
+    fn of(ty: Type, width: u8) -> Digits {
+        match ty {
+            Type::Decimal { .. } if width == 16 => Digits::Wide,
+            Type::Decimal { .. } | Type::I64 => Digits::Signed,
+            Type::U64 => Digits::Unsigned,
+            _ => Digits::None,
+        }
+    }
 }
 
 /// A source's fields and roles, checked, with the layout of a row's content worked out.
@@ -184,7 +210,8 @@ impl Schema {
                 _ => 8,
             };
             let bit = field.nullable.then_some(null_bit);
-            let slot = Slot { offset: offset as u32, width, null_bit: bit, text };
+            let digits = Digits::of(field.ty, width);
+            let slot = Slot { offset: offset as u32, width, null_bit: bit, text, digits };
             self.slots.push(Some(slot));
             if field.ty == Type::Text {
                 self.texts.push(slot);

@@ -75,7 +75,10 @@ enum Place {
 }
 
 /// The state of one fold shard: every window of every key that it owns.
+///
+/// Shards stand side by side, and each is written by a thread of its own: no two may share a line of cache.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Fold {
     table: Table,
     groups: Vec<Group>,

@@ -68,6 +68,7 @@ pub enum Verdict {
 
 /// Events by what became of them. `received` is the sum of all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(align(128))]
 pub struct Counts {
     /// Events taken in.
     pub received: u64,
@@ -108,7 +109,10 @@ impl Counts {
 }
 
 /// The state of one judge shard: counters, and how far each origin has come.
+///
+/// Shards stand side by side, and each is written by a thread of its own: no two may share a line of cache.
 #[derive(Clone, Debug)]
+#[repr(align(128))]
 pub struct Judge {
     counts: Vec<Counts>,
     /// By source.

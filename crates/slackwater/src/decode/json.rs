@@ -4,6 +4,7 @@
 //! declares is skipped, but must be JSON. Events of a source mostly repeat their keys, so what jiter made of a key's
 //! bytes is remembered by the key's place in the object.
 
+use super::plain;
 use super::text::set_number;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 use slackwater_core::builder::RowBuilder;
@@ -99,12 +100,22 @@ fn object(cursor: &mut Cursor<'_>, keys: &mut Keys<'_>, row: &mut RowBuilder<'_>
     }
     let mut place = 0;
     while let Some(key) = keys.next(cursor, place)? {
-        let peek = cursor.json.peek()?;
-        match key {
-            Key::Field(field) if row.see(field) => value(&mut cursor.json, peek, field, row)?,
-            _ => skip(&mut cursor.json, peek, 1)?,
-        }
         place += 1;
+        match key {
+            Key::Field(field) if row.see(field) => {
+                let at = cursor.at();
+                if let Some(end) = plain::take(cursor.line, at, field, row) {
+                    cursor.jump(end);
+                    continue;
+                }
+                let peek = cursor.json.peek()?;
+                value(&mut cursor.json, peek, field, row)?;
+            }
+            _ => {
+                let peek = cursor.json.peek()?;
+                skip(&mut cursor.json, peek, 1)?;
+            }
+        }
     }
     Ok(())
 }
@@ -239,6 +250,10 @@ impl<'s> Keys<'s> {
             Some(learned) if learned.begins(&cursor.line[at..]) => {
                 cursor.jump(at + learned.bytes.len());
                 Ok(Some(learned.key))
+            }
+            _ if place > 0 && cursor.line.get(at) == Some(&b'}') => {
+                cursor.jump(at + 1);
+                Ok(None)
             }
             _ => self.read(cursor, place),
         }

@@ -16,6 +16,7 @@ pub mod csv;
 pub mod frame;
 mod json;
 pub mod parquet;
+mod plain;
 pub mod spelling;
 mod text;
 

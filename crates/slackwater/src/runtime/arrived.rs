@@ -6,7 +6,7 @@
 use super::Feed;
 use super::engine::Folded;
 use super::gauge::Gauge;
-use crate::decode::{Decoder, Format};
+use crate::decode::{Damaged, Decoder, Format};
 use slackwater_core::fold::Final;
 use slackwater_core::input::{Batch, Decision, Decoded, Entry, Input, Tick};
 use slackwater_core::machine::{Effects, Machine, Quarantined};
@@ -23,7 +23,7 @@ type Arrived = (i64, u32, u32);
 
 /// Folds everything that the feeds give as it arrived, with a tick every so many nanoseconds. Finals are of every
 /// generation, in output order.
-pub fn fold<F: Feed, E: From<F::Error>>(
+pub fn fold<F: Feed, E: From<F::Error> + From<Damaged>>(
     plan: &Plan,
     formats: &[Format],
     feeds: Vec<F>,
@@ -31,7 +31,7 @@ pub fn fold<F: Feed, E: From<F::Error>>(
     gauge: &Gauge,
     mut aside: impl FnMut(&[Quarantined]) -> Result<(), E>,
 ) -> Result<Folded, E> {
-    let batches = decode(plan, formats, feeds, gauge)?;
+    let batches = decode::<F, E>(plan, formats, feeds, gauge)?;
     let order = order(plan, &batches);
     let mut run = Run::new(plan);
     let mut rest = &order[..];
@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn decode<F: Feed, E: From<F::Error>>(
+fn decode<F: Feed, E: From<F::Error> + From<Damaged>>(
     plan: &Plan,
     formats: &[Format],
     feeds: Vec<F>,
@@ -121,10 +121,14 @@ fn decode<F: Feed, E: From<F::Error>>(
     let (mut batches, mut read) = (Vec::new(), 0);
     for mut feed in feeds {
         while let Some(chunk) = feed.next()? {
-            let batch = decoders[usize::from(chunk.source)].decode(&chunk);
-            gauge.add_events(batch.entries().len() as u64);
+            let decoder = &mut decoders[usize::from(chunk.source)];
+            decoder.begin(chunk);
+            while decoder.is_busy() {
+                let batch = decoder.next_batch()?;
+                gauge.add_events(batch.entries().len() as u64);
+                batches.push(batch);
+            }
             gauge.set_read(read + feed.read());
-            batches.push(batch);
         }
         read += feed.read();
     }
