@@ -1,7 +1,8 @@
 //! Throughput of the fold on W1, beside a hand loop over decoded rows as the floor, with where the rest goes.
 //!
-//! `cargo run --release -- w1 [--trades N] [--runs N] [--format ndjson|csv|parquet]` prints medians. Every run is a process of its own, so that CPU
-//! seconds and peak memory are its own.
+//! `w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON]` prints medians, with DuckDB and Polars doing
+//! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
+//! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod formats;
 mod generate;
@@ -31,10 +32,17 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("w1") => {
             let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 5));
-            w1(trades, runs, &option(&arguments, "--format", String::from("ndjson")))
+            let peers = option(&arguments, "--peers", String::new());
+            w1(trades, runs, &option(&arguments, "--format", String::from("ndjson")), &peers)
+        }
+        Some("windows") => {
+            let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 3));
+            data(trades, "ndjson").and_then(|file| table(&WINDOWS, runs, |_| &file, ""))
         }
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
-        _ => Err(io::Error::other("usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet]")),
+        _ => Err(io::Error::other(
+            "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N]",
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,7 +58,10 @@ fn option<T: std::str::FromStr>(arguments: &[String], name: &str, default: T) ->
     at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
 }
 
-const STAGES: [(&str, &str, &str); 6] = [
+/// Name, threads, and what it does.
+type Stage = (&'static str, &'static str, &'static str);
+
+const STAGES: [Stage; 6] = [
     ("hand loop", "1", "a hash map of minute bars over rows decoded before, without dedup"),
     ("read", "1", "bytes of the file into chunks"),
     ("decode", "1", "read, and bytes to rows"),
@@ -59,27 +70,49 @@ const STAGES: [(&str, &str, &str); 6] = [
     ("fold", "2", "everything, to final rows, on two threads"),
 ];
 
-fn w1(trades: u64, runs: u64, format: &str) -> io::Result<()> {
+const PEERS: [Stage; 4] = [
+    ("duckdb", "1", "DuckDB: the same bars, with dedup"),
+    ("duckdb", "2", "the same on two threads"),
+    ("polars", "1", "Polars: the same in float64, with dedup"),
+    ("polars", "2", "the same on two threads"),
+];
+
+const WINDOWS: [Stage; 7] = [
+    ("tumble", "1", "one minute"),
+    ("hop", "1", "five minutes every minute"),
+    ("session", "1", "pauses of more than 200 milliseconds"),
+    ("tick bars", "1", "500 trades"),
+    ("volume bars", "1", "50,000 of size, split"),
+    ("value bars", "1", "5,000,000 of price * size, split"),
+    ("percentiles", "1", "one minute, with p50, p90 and p99 of the price"),
+];
+
+fn w1(trades: u64, runs: u64, format: &str, python: &str) -> io::Result<()> {
     let file = data(trades, format)?;
     // The hand loop is over rows, and takes them from where they are read most simply.
     let by_hand = data(trades, "ndjson")?;
     println!("W1: {trades} trades, {} MiB of {format}; medians of {runs}", fs::metadata(&file)?.len() >> 20);
+    let peers = if python.is_empty() { &PEERS[..0] } else { &PEERS };
+    table(&[&STAGES[..], peers].concat(), runs, |stage| if stage.0 == "hand loop" { &by_hand } else { &file }, python)
+}
+
+/// Measures stages in turn, run by run, so that a slow minute of the machine falls on all of them.
+fn table<'f>(stages: &[Stage], runs: u64, file: impl Fn(&Stage) -> &'f PathBuf, python: &str) -> io::Result<()> {
     println!(
-        "{:<10} {:>7} {:>12} {:>8} {:>8} {:>9}  what",
+        "{:<11} {:>7} {:>12} {:>8} {:>8} {:>9}  what",
         "stage", "threads", "events/s", "wall s", "CPU s", "peak MiB"
     );
-    let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); STAGES.len()];
-    // Stages in turn, run by run, so that a slow minute of the machine falls on all of them.
+    let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); stages.len()];
     for _ in 0..runs.max(1) {
-        for (stage, figures) in STAGES.iter().zip(&mut figures) {
-            figures.push(measure(stage, if stage.0 == "hand loop" { &by_hand } else { &file })?);
+        for (stage, figures) in stages.iter().zip(&mut figures) {
+            figures.push(measure(stage, file(stage), python)?);
         }
     }
-    for ((name, threads, what), figures) in STAGES.iter().zip(&figures) {
+    for ((name, threads, what), figures) in stages.iter().zip(&figures) {
         let of = |part: fn(&Figures) -> f64| median(figures.iter().map(part).collect());
         let (events, wall) = (of(|f| f.events), of(|f| f.wall));
         let (cpu, peak) = (of(|f| f.cpu), of(|f| f.peak_mib));
-        println!("{name:<10} {threads:>7} {:>12.0} {wall:>8.2} {cpu:>8.2} {peak:>9.0}  {what}", events / wall);
+        println!("{name:<11} {threads:>7} {:>12.0} {wall:>8.2} {cpu:>8.2} {peak:>9.0}  {what}", events / wall);
     }
     Ok(())
 }
@@ -97,8 +130,13 @@ fn data(trades: u64, format: &str) -> io::Result<PathBuf> {
     Ok(file)
 }
 
-fn measure((stage, threads, _): &(&str, &str, &str), file: &Path) -> io::Result<Figures> {
-    let output = Command::new(env::current_exe()?).arg("stage").args([stage, threads]).arg(file).output()?;
+fn measure((stage, threads, _): &Stage, file: &Path, python: &str) -> io::Result<Figures> {
+    let output = if PEERS.iter().any(|(peer, ..)| peer == stage) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers.py");
+        Command::new(python).arg(script).args([stage, threads]).arg(file).output()?
+    } else {
+        Command::new(env::current_exe()?).arg("stage").args([stage, threads]).arg(file).output()?
+    };
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers[..] {

@@ -19,8 +19,8 @@ use std::time::Instant;
 /// Runs a stage and prints: events, wall seconds, CPU seconds, peak MiB.
 pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
     let threads: usize = threads.parse().map_err(io::Error::other)?;
-    let config =
-        config::load(&configuration(file), "w1.toml").map_err(|errors| io::Error::other(errors.render(false)))?;
+    let config = config::load(&configuration(file, stage), "w1.toml")
+        .map_err(|errors| io::Error::other(errors.render(false)))?;
     let rows = if stage == "hand loop" { decoded(&config, file)? } else { Vec::new() };
     let (cpu, watch) = (cpu_seconds()?, Instant::now());
     let events = match stage {
@@ -35,13 +35,32 @@ pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The configuration, for the format that the file's name ends in.
-fn configuration(file: &Path) -> String {
+/// The configuration, for the format that the file's name ends in, with the windows of the stage.
+fn configuration(file: &Path, stage: &str) -> String {
     let format = match file.extension().and_then(|ending| ending.to_str()) {
         Some("ndjson") | None => "json",
         Some(other) => other,
     };
-    include_str!("../w1.toml").replace("format = \"json\"", &format!("format = \"{format}\""))
+    let minutes = "tumble(ts, INTERVAL '1 minute')";
+    let window = match stage {
+        "hop" => "hop(ts, INTERVAL '1 minute', INTERVAL '5 minutes')",
+        "session" => "session(ts, INTERVAL '200 milliseconds')",
+        "tick bars" => "tick_bar(500)",
+        "volume bars" => "volume_bar(size, 50000)",
+        "value bars" => "value_bar(price * size, 5000000)",
+        _ => minutes,
+    };
+    let base = include_str!("../w1.toml").replace("format = \"json\"", &format!("format = \"{format}\""));
+    let base = base.replace(minutes, window);
+    if stage == "percentiles" {
+        let ranks = [0.5, 0.9, 0.99].map(|p| format!("percentile_disc({p}) WITHIN GROUP (ORDER BY price) AS \"p{p}\""));
+        return base.replace("var_pop(price) AS variance", &ranks.join(", "));
+    }
+    if stage.ends_with("bars") {
+        return base
+            .replace("[source.trades.fields]", "require = [\"price >= 0\", \"size >= 0\"]\n[source.trades.fields]");
+    }
+    base
 }
 
 fn lines(chunk: &Chunk) -> u64 {
