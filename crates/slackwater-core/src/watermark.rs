@@ -116,9 +116,10 @@ fn reach<'a>(
 }
 
 /// When an origin is proven idle if nothing more of it comes: its readers have caught up, and it was silent all the while.
+/// None while they have not, and where that time is beyond all times.
 fn idle_from(source: &Source, caught_up: Option<i64>, origin: &Origin) -> Option<i64> {
     let since = origin.heard.max(caught_up);
-    caught_up.and(source.knobs.idle_after).zip(since).map(|(after, since)| since.saturating_add(after))
+    caught_up.and(source.knobs.idle_after).zip(since).and_then(|(after, since)| since.checked_add(after))
 }
 
 fn lag(source: &Source, origin: &[u8]) -> i64 {

@@ -1,5 +1,6 @@
 //! Engine against oracle: rows value by value and bit for bit, and where every event went.
 
+use crate::oracle::span::{Bar, Spot};
 use crate::oracle::{Counts, Row, Truth};
 use crate::world::Datum;
 use num_bigint::BigInt;
@@ -32,12 +33,13 @@ pub fn datum(value: Value<'_>) -> Datum {
 
 /// A row of the engine in the oracle's terms.
 pub fn row(row: &Final) -> Row {
-    Row {
+    let spot = Spot {
         pipeline: row.pipeline.into(),
         window: (row.window.start, row.window.end),
+        bar: row.bar.map(|bar| Bar { anchor: bar.anchor, ordinal: bar.ordinal, complete: bar.complete }),
         key: row.key.iter().map(|value| datum(value.value())).collect(),
-        values: row.values.iter().map(|value| datum(value.value())).collect(),
-    }
+    };
+    Row { spot, values: row.values.iter().map(|value| datum(value.value())).collect() }
 }
 
 /// What first tells the engine's rows of a finite fold from the true ones.
@@ -45,7 +47,7 @@ pub fn rows(plan: &Plan, found: &[Final], truth: &Truth) -> Result<(), String> {
     for (place, (found, wanted)) in found.iter().zip(&truth.rows).enumerate() {
         let mine = row(found);
         if mine != *wanted {
-            let name = &plan.pipelines[wanted.pipeline].name;
+            let name = &plan.pipelines[wanted.spot.pipeline].name;
             return Err(format!("row {place} of {name}:\n  engine {mine:?}\n  oracle {wanted:?}"));
         }
         if found.generation != 1 || found.cause != Cause::Seal || found.removed {

@@ -98,6 +98,12 @@ impl Trial {
         Ok(Outcome::of(&folded))
     }
 
+    /// How many rows there are of windows of each kind; none where the truth depends on the order.
+    pub fn rows_by_kind(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let rows = self.truth.iter().flat_map(|truth| &truth.rows);
+        rows.map(|row| (self.world.stage.pipelines[row.spot.pipeline].windows.kind(), 1))
+    }
+
     /// Folds the events in an order and asks nobody.
     pub fn fold(&self, order: &[usize], arranged: Arranged) -> Outcome {
         let cut = self.compiled.cut(&self.spelled, order, arranged.batch);

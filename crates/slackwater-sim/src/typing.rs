@@ -3,7 +3,7 @@
 //! Sums and differences keep the larger scale, products add scales, quotients are doubles, and a double makes its
 //! neighbours doubles. A plan that could pass 76 digits in a row, or 115 over aggregates, is refused.
 
-use crate::world::{Call, Ex, Function, Op, Pipeline, Source, Ty};
+use crate::world::{Call, Ex, Function, Op, Pipeline, Source, Ty, Windows, product};
 
 /// Where an expression stands.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub enum Place<'a> {
     Row(&'a Source),
     /// Over the windows of a pipeline.
     Group(&'a Source, &'a Pipeline),
+    /// In the condition of `break_when`.
+    Break(&'a Source),
 }
 
 /// Most digits of a row expression, and of one over aggregates.
@@ -21,17 +23,30 @@ impl<'a> Place<'a> {
     fn digits(self) -> u32 {
         match self {
             Place::Row(_) => DIGITS.0,
-            Place::Group(..) => DIGITS.1,
+            Place::Group(..) | Place::Break(_) => DIGITS.1,
+        }
+    }
+
+    /// The source whose rows it sees.
+    pub fn source(self) -> &'a Source {
+        match self {
+            Place::Row(source) | Place::Group(source, _) | Place::Break(source) => source,
         }
     }
 
     /// The type of an expression; none where a SELECT may not say it.
     pub fn ty(self, ex: &Ex) -> Option<Ty> {
         match (ex, self) {
-            (Ex::Field(field), Place::Row(source)) => source.is_content(*field).then(|| source.fields[*field].ty),
+            (Ex::Field(field), Place::Row(source) | Place::Break(source)) | (Ex::Prev(field), Place::Break(source)) => {
+                source.is_content(*field).then(|| source.fields[*field].ty)
+            }
             (Ex::Key(key), Place::Group(source, pipeline)) => Place::Row(source).ty(&pipeline.key[*key].1),
-            (Ex::Call(call), Place::Group(source, _)) => call_ty(Place::Row(source), call),
-            (Ex::Field(_) | Ex::Key(_) | Ex::Call(_), _) => None,
+            (Ex::Call(call), Place::Group(source, pipeline)) => call_ty(source, &pipeline.windows, call),
+            (Ex::Call(call), Place::Break(source)) => {
+                let whole = Windows::Session(1);
+                call_ty(source, &whole, call)
+            }
+            (Ex::Field(_) | Ex::Prev(_) | Ex::Key(_) | Ex::Call(_), _) => None,
             (Ex::Exact(mantissa, scale), _) => {
                 let digits = mantissa.unsigned_abs().max(1).ilog10() + 1;
                 Some(Ty::Decimal(digits.max(*scale), *scale))
@@ -123,16 +138,76 @@ fn sum_ty(ty: Ty) -> Ty {
     ty.exact().map_or(ty, |(precision, scale)| Ty::Decimal(precision + 20, scale))
 }
 
-fn call_ty(row: Place<'_>, call: &Call) -> Option<Ty> {
+/// Whether an expression reads a field.
+pub fn reads(ex: &Ex, field: usize) -> bool {
+    let all = |list: &[&Ex]| list.iter().any(|ex| reads(ex, field));
+    match ex {
+        Ex::Field(known) => *known == field,
+        Ex::Negate(a) | Ex::Abs(a) | Ex::Root(a) | Ex::Not(a) | Ex::IsNull(a, _) | Ex::Cast(a, _) => reads(a, field),
+        Ex::Arith(_, a, b) | Ex::Compare(_, a, b) | Ex::And(a, b) | Ex::Or(a, b) | Ex::NullIf(a, b) => all(&[a, b]),
+        Ex::Between(a, b, c, _) => all(&[a, b, c]),
+        Ex::In(a, list, _) => reads(a, field) || list.iter().any(|ex| reads(ex, field)),
+        Ex::Coalesce(list) => list.iter().any(|ex| reads(ex, field)),
+        Ex::Case(branches, otherwise) => {
+            branches.iter().any(|(condition, value)| all(&[condition, value]))
+                || otherwise.as_ref().is_some_and(|other| reads(other, field))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a share of a field is the same share of an expression that reads it, and says so by its form.
+fn is_linear(row: Place<'_>, ex: &Ex, field: usize) -> bool {
+    match ex {
+        Ex::Field(known) => *known == field,
+        Ex::Negate(a) => is_linear(row, a, field),
+        Ex::Arith(Op::Multiply, a, b) => match (reads(a, field), reads(b, field)) {
+            (true, false) => is_linear(row, a, field),
+            (false, true) => is_linear(row, b, field),
+            _ => false,
+        },
+        Ex::Case(branches, otherwise) => {
+            // A branch that is converted to the type of the others is no plain product any more.
+            let fits =
+                |value: &Ex| matches!(value, Ex::Null) || (row.ty(value) == row.ty(ex) && is_linear(row, value, field));
+            branches.iter().all(|(condition, value)| !reads(condition, field) && fits(value))
+                && otherwise.as_ref().is_none_or(|other| fits(other))
+        }
+        _ => false,
+    }
+}
+
+/// The type of a sum over windows that may cut facts: the sum of a share that is a fraction has 12 decimals at least.
+fn shared_sum_ty(row: Place<'_>, windows: &Windows, argument: &Ex, ty: Ty) -> Option<Ty> {
+    let sum = sum_ty(ty);
+    let Some(fields) = windows.split().filter(|fields| reads(argument, fields[fields.len() - 1])) else {
+        return Some(sum);
+    };
+    if !is_linear(row, argument, fields[fields.len() - 1]) {
+        return None;
+    }
+    let (precision, scale) = sum.exact()?;
+    let whole = fields.len() == 1 || format!("{argument:?}") == format!("{:?}", product(fields));
+    let places = if whole { scale } else { scale.max(12) };
+    Some(Ty::Decimal((precision - scale + places).min(DIGITS.1), places))
+}
+
+/// The type of an aggregate over windows.
+pub fn call_ty(source: &Source, windows: &Windows, call: &Call) -> Option<Ty> {
+    let row = Place::Row(source);
     if let Some(filter) = &call.filter
         && !row.is_bool(filter)
     {
         return None;
     }
     let arguments: Vec<Ty> = call.arguments.iter().map(|argument| row.ty(argument)).collect::<Option<_>>()?;
-    let product = |a: Ty, b: Ty| {
+    let product_ty = |a: Ty, b: Ty| {
         let (Some((pa, sa)), Some((pb, sb))) = (a.exact(), b.exact()) else { return Some(Ty::F64) };
         (pa + pb <= DIGITS.0).then_some(Ty::Decimal(pa + pb, sa + sb))
+    };
+    let pair = |x: Ty, y: Ty| {
+        let both = Ex::Arith(Op::Multiply, Box::new(call.arguments[0].clone()), Box::new(call.arguments[1].clone()));
+        shared_sum_ty(row, windows, &both, product_ty(x, y)?)
     };
     match (call.function, &arguments[..]) {
         (Function::CountRows, []) | (Function::Count | Function::Distinct | Function::ApproxDistinct, [_]) => {
@@ -142,14 +217,17 @@ fn call_ty(row: Place<'_>, call: &Call) -> Option<Ty> {
             Some(*ty)
         }
         (_, list) if !list.iter().all(|ty| ty.is_number()) => None,
-        (Function::Sum, [ty]) => Some(sum_ty(*ty)),
+        (Function::Sum, [ty]) => shared_sum_ty(row, windows, &call.arguments[0], *ty),
         (Function::TopK, [ty]) => Some(ty.array()),
         (Function::Avg | Function::PercentileCont | Function::ApproxPercentile, [_]) => Some(Ty::F64),
         (Function::VarPop | Function::VarSamp | Function::StddevPop | Function::StddevSamp, [ty]) => {
-            product(*ty, *ty).map(|_| Ty::F64)
+            product_ty(*ty, *ty).map(|_| Ty::F64)
         }
-        (Function::Wavg, [x, y]) => product(*x, *y).map(|_| Ty::F64),
-        (Function::SumProduct, [x, y]) => product(*x, *y).map(sum_ty),
+        (Function::Wavg, [x, y]) => {
+            let weights = shared_sum_ty(row, windows, &call.arguments[1], *y);
+            pair(*x, *y).and(weights).map(|_| Ty::F64)
+        }
+        (Function::SumProduct, [x, y]) => pair(*x, *y),
         _ => None,
     }
 }

@@ -198,6 +198,10 @@ pub struct Source {
     pub require: Vec<Ex>,
     /// Nanoseconds by which the watermark stays behind.
     pub lag: i64,
+    /// What some origins have instead.
+    pub lag_by_origin: Vec<(String, i64)>,
+    /// Nanoseconds of silence behind which an origin is left out.
+    pub idle_after: Option<i64>,
     /// Whether the watermark follows the ticks.
     pub wall_clock: bool,
     /// The columns of a CSV file: a declared field, or one that none declares.
@@ -289,6 +293,8 @@ pub enum Ex {
     Field(usize),
     /// A group-by column.
     Key(usize),
+    /// A field of the key's previous row.
+    Prev(usize),
     /// An aggregate.
     Call(Box<Call>),
     /// An exact constant: its mantissa and scale.
@@ -431,7 +437,7 @@ pub struct With {
 }
 
 /// How windows lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Windows {
     /// Every `size` nanoseconds from the epoch plus `offset`.
     Fixed {
@@ -446,6 +452,104 @@ pub enum Windows {
     Months(i64, String),
     /// Nanoseconds that divide a day, from local midnight.
     Parts(i64, String),
+    /// Windows that overlap, or leave gaps. All in nanoseconds.
+    Hop {
+        /// From one start to the next.
+        slide: i64,
+        /// Length.
+        size: i64,
+        /// Where a window starts, relative to the epoch.
+        offset: i64,
+    },
+    /// Facts without a pause that is longer than so many nanoseconds.
+    Session(i64),
+    /// Runs of facts that the facts themselves cut.
+    Bars(Anchor, Cut),
+}
+
+/// Where bars begin anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// Never.
+    None,
+    /// At local midnight.
+    Day(String),
+    /// Every day at a local minute.
+    At(i64, String),
+}
+
+/// What ends a bar.
+#[derive(Clone, Debug)]
+pub enum Cut {
+    /// So many facts.
+    Ticks(usize),
+    /// A total that reaches a threshold: a mantissa and its scale.
+    Measure(Vec<usize>, (i64, u32), Rule),
+    /// A condition that is true of the fact that begins the next bar.
+    Break(Ex),
+}
+
+/// What becomes of the fact that reaches a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// It is inside, and the next bar starts at zero.
+    Whole,
+    /// It is inside, and the total runs on.
+    Carry,
+    /// It is cut.
+    Split,
+}
+
+impl Windows {
+    /// The fields that are multiplied to measure a fact, where facts are cut. The last of them is what is cut.
+    pub fn split(&self) -> Option<&[usize]> {
+        match self {
+            Windows::Bars(_, Cut::Measure(fields, _, Rule::Split)) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// One word for each kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Windows::Fixed { .. } => "tumble",
+            Windows::Days(..) | Windows::Months(..) | Windows::Parts(..) => "calendar",
+            Windows::Hop { .. } => "hop",
+            Windows::Session(_) => "session",
+            Windows::Bars(_, Cut::Ticks(_)) => "tick_bar",
+            Windows::Bars(_, Cut::Break(_)) => "break_when",
+            Windows::Bars(_, Cut::Measure(fields, _, rule)) => match (fields.len(), rule) {
+                (1, Rule::Whole) => "volume_bar_whole",
+                (1, Rule::Carry) => "volume_bar_carry",
+                (1, Rule::Split) => "volume_bar_split",
+                (_, Rule::Whole) => "value_bar_whole",
+                (_, Rule::Carry) => "value_bar_carry",
+                (_, Rule::Split) => "value_bar_split",
+            },
+        }
+    }
+
+    /// All that [`Windows::kind`] gives.
+    pub const KINDS: [&str; 12] = [
+        "tumble",
+        "calendar",
+        "hop",
+        "session",
+        "tick_bar",
+        "break_when",
+        "volume_bar_whole",
+        "volume_bar_carry",
+        "volume_bar_split",
+        "value_bar_whole",
+        "value_bar_carry",
+        "value_bar_split",
+    ];
+}
+
+/// The product of fields, in the order in which it is written.
+pub fn product(fields: &[usize]) -> Ex {
+    let factors = fields.iter().map(|field| Ex::Field(*field));
+    factors.reduce(|a, b| Ex::Arith(Op::Multiply, Box::new(a), Box::new(b))).expect("a measure has a factor")
 }
 
 /// A pipeline.

@@ -92,7 +92,9 @@ pub(super) fn touched(
     let late = sessions.values().rev().take_while(|cell| !before.covers(due(span(**cell), gap)));
     starts.extend(late.filter(|cell| now.covers(due(span(**cell), gap))).map(|cell| (span(*cell).start, None)));
     for (time, cause) in notes {
-        let cell = holding(sessions, cells, *time).map(|cell| window(span(cell), gap));
+        // A fact that is gone may have tied a session to what came behind it: it lay at most a gap behind the last one.
+        let cell = sessions.range(..=*time).next_back().map(|(_, cell)| window(span(*cell), gap));
+        let cell = cell.filter(|session| session.end >= (*time).into());
         let mut earlier = rows.range(..=((*time).into(), u64::MAX)).rev();
         let row = earlier.find(|(_, row)| !row.removed).map(|(_, row)| row.window);
         let row = row.filter(|row| row.end >= (*time).into());

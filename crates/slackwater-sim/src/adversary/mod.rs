@@ -6,6 +6,7 @@ mod spell;
 mod sql;
 mod stream;
 mod values;
+mod windows;
 
 pub use spell::{csv_header, spell};
 

@@ -1,5 +1,6 @@
 //! Pipelines: SELECTs that take turns with every aggregate, over every type, with arithmetic before and after.
 
+use super::{values, windows};
 use crate::rng::Rng;
 use crate::typing::Place;
 use crate::world::{Call, Cmp, Ex, Function, Op, Pipeline, Source, Ty, Windows, With};
@@ -28,47 +29,77 @@ impl Want {
 
 /// Draws a pipeline over a source. Those with numbers one behind the other go through all aggregates.
 pub fn draw(rng: &mut Rng, name: &str, number: usize, source: &Source, turn: usize) -> Pipeline {
+    let windows = windows::draw(rng, source);
+    // Facts that cut one another must be of one key.
+    let alone = matches!(windows, Windows::Session(_) | Windows::Bars(..)) && rng.chance(60);
     let mut pipeline = Pipeline {
         name: name.to_string(),
         source: number,
-        filter: rng.chance(40).then(|| condition(rng, Place::Row(source), 2)),
-        key: key(rng, source),
-        windows: windows(rng),
+        filter: rng.chance(if alone { 15 } else { 40 }).then(|| condition(rng, Place::Row(source), 2)),
+        key: if alone { Vec::new() } else { key(rng, source) },
+        windows,
         columns: Vec::new(),
         having: None,
     };
-    let row = Place::Row(source);
     for place in 0..5 {
         let function = Function::ALL[(turn * 5 + place) % Function::ALL.len()];
-        let call = Ex::Call(Box::new(call(rng, row, function)));
         let alone = Place::Group(source, &pipeline);
+        let call = Ex::Call(Box::new(call(rng, alone, function)));
         let ex = if rng.chance(50) { call } else { around(rng, alone, call) };
         pipeline.columns.push((format!("c{place}"), ex));
     }
     let group = Place::Group(source, &pipeline);
     // A group-by column alone would only be another name for it.
     let extra = match typed(rng, group, Want::Any, 3) {
-        Ex::Key(_) => Ex::Call(Box::new(call(rng, row, Function::CountRows))),
+        Ex::Key(_) => Ex::Call(Box::new(call(rng, group, Function::CountRows))),
         other => other,
     };
     let extra = ("extra".to_string(), extra);
-    let ratio = (rng.chance(50)).then(|| ("ratio".to_string(), ratio(rng, row)));
+    let ratio = (rng.chance(50)).then(|| ("ratio".to_string(), ratio(rng, group)));
     let having = rng.chance(30).then(|| condition(rng, group, 2));
+    let shares = shares(rng, group);
     pipeline.columns.push(extra);
     pipeline.columns.extend(ratio);
+    pipeline.columns.extend(shares);
     pipeline.having = having;
     pipeline
 }
 
+/// What is in proportion to the volume and, where bars cut facts, sees a fact's share.
+fn shares(rng: &mut Rng, group: Place<'_>) -> Option<(String, Ex)> {
+    let Place::Group(source, pipeline) = group else { unreachable!("columns stand over windows") };
+    if pipeline.windows.split().is_none() && rng.chance(80) {
+        return None;
+    }
+    let named = |name: &str| source.fields.iter().position(|field| field.name == name).map(Ex::Field).expect("a field");
+    let (volume, rate) = (named(values::VOLUME), named(values::RATE));
+    let times = |a: Ex, b: Ex| Ex::Arith(Op::Multiply, Box::new(a), Box::new(b));
+    let (function, arguments) = match rng.below(8) {
+        0..2 => (Function::Sum, vec![volume]),
+        2 => (Function::Sum, vec![times(rate, volume)]),
+        3 => (Function::Sum, vec![times(volume, named("qty"))]),
+        4 => (Function::SumProduct, vec![rate, volume]),
+        5 => (Function::Wavg, vec![rate, volume]),
+        6 => (Function::Wavg, vec![volume, rate]),
+        _ => {
+            let condition = Ex::IsNull(Box::new(named("n")), rng.chance(50));
+            (Function::Sum, vec![Ex::Case(vec![(condition, volume)], None)])
+        }
+    };
+    let filter = rng.chance(25).then(|| condition(rng, Place::Row(source), 1));
+    let call = Ex::Call(Box::new(Call { function, arguments, filter, with: With::default() }));
+    group.ty(&call).is_some().then(|| ("shares".to_string(), call))
+}
+
 /// CAST(sum(a) / sum(b) AS DECIMAL(p, s))
-fn ratio(rng: &mut Rng, row: Place<'_>) -> Ex {
-    let mut sum = || {
-        Ex::Call(Box::new(Call {
-            function: Function::Sum,
-            arguments: vec![typed(rng, row, Want::Exact, 1)],
-            filter: None,
-            with: With::default(),
-        }))
+fn ratio(rng: &mut Rng, group: Place<'_>) -> Ex {
+    let mut sum = || loop {
+        let arguments = vec![typed(rng, Place::Row(group.source()), Want::Exact, 1)];
+        let call = Call { function: Function::Sum, arguments, filter: None, with: With::default() };
+        let sum = Ex::Call(Box::new(call));
+        if group.ty(&sum).is_some() {
+            return sum;
+        }
     };
     let quotient = Ex::Arith(Op::Divide, Box::new(sum()), Box::new(sum()));
     Ex::Cast(Box::new(quotient), decimal_ty(rng))
@@ -107,7 +138,7 @@ fn same(a: &Ex, b: &Ex) -> bool {
 /// Whether an expression depends on the row, so that nothing computes it beforehand.
 fn has_field(ex: &Ex) -> bool {
     match ex {
-        Ex::Field(_) | Ex::Key(_) | Ex::Call(_) => true,
+        Ex::Field(_) | Ex::Prev(_) | Ex::Key(_) | Ex::Call(_) => true,
         Ex::Negate(a) | Ex::Abs(a) | Ex::Root(a) | Ex::Not(a) | Ex::IsNull(a, _) | Ex::Cast(a, _) => has_field(a),
         Ex::Arith(_, a, b) | Ex::Compare(_, a, b) | Ex::And(a, b) | Ex::Or(a, b) | Ex::NullIf(a, b) => {
             has_field(a) || has_field(b)
@@ -119,31 +150,9 @@ fn has_field(ex: &Ex) -> bool {
     }
 }
 
-fn windows(rng: &mut Rng) -> Windows {
-    let berlin = || "Europe/Berlin".to_string();
-    match rng.below(12) {
-        0..6 => {
-            let size = *rng.pick(&[SECOND, 60 * SECOND, 3600 * SECOND, 7, 86_400 * SECOND, 90 * SECOND]);
-            let offset = *rng.pick(&[0, 0, SECOND, -1, 13, 30 * SECOND, 100_000 * SECOND]);
-            Windows::Fixed { size, offset }
-        }
-        6 => Windows::Fixed { size: i64::MAX, offset: *rng.pick(&[0, 1]) },
-        7 => Windows::Days(1, berlin()),
-        8 => Windows::Days(
-            *rng.pick(&[2, 7, 14]),
-            (*rng.pick(&["Europe/Berlin", "America/New_York", "Asia/Kolkata"])).into(),
-        ),
-        9 => Windows::Months(*rng.pick(&[1, 3, 12]), berlin()),
-        10 => Windows::Parts(*rng.pick(&[3600 * SECOND, 4 * 3600 * SECOND, 43_200 * SECOND]), berlin()),
-        _ => Windows::Days(
-            1,
-            (*rng.pick(&["America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"])).into(),
-        ),
-    }
-}
-
 /// An aggregate call with arguments that it takes.
-fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
+pub fn call(rng: &mut Rng, group: Place<'_>, function: Function) -> Call {
+    let row = Place::Row(group.source());
     loop {
         let count = match function {
             Function::CountRows => 0,
@@ -166,8 +175,7 @@ fn call(rng: &mut Rng, row: Place<'_>, function: Function) -> Call {
         let arguments: Vec<Ex> = (0..count).map(|_| typed(rng, row, want, depth)).collect();
         let filter = rng.chance(25).then(|| condition(rng, row, 1));
         let call = Call { function, arguments, filter, with: constants(rng) };
-        let Place::Row(source) = row else { unreachable!("arguments stand over a row") };
-        if Place::Group(source, &NO_PIPELINE).ty(&Ex::Call(Box::new(call.clone()))).is_some() {
+        if group.ty(&Ex::Call(Box::new(call.clone()))).is_some() {
             return call;
         }
     }
@@ -181,17 +189,6 @@ fn constants(rng: &mut Rng) -> With {
     };
     With { p, descending: rng.chance(25), most: *rng.pick(&[1, 2, 3, 7, 1_000]) }
 }
-
-/// A place to type calls in that need no group-by column.
-const NO_PIPELINE: Pipeline = Pipeline {
-    name: String::new(),
-    source: 0,
-    filter: None,
-    key: Vec::new(),
-    windows: Windows::Fixed { size: 1, offset: 0 },
-    columns: Vec::new(),
-    having: None,
-};
 
 /// Something around an aggregate: a CAST, arithmetic, a CASE.
 fn around(rng: &mut Rng, group: Place<'_>, inner: Ex) -> Ex {
@@ -241,9 +238,13 @@ fn leaf(rng: &mut Rng, place: Place<'_>) -> Ex {
         Place::Group(_, pipeline) if !pipeline.key.is_empty() && rng.chance(25) => {
             Ex::Key(rng.below(pipeline.key.len()))
         }
-        Place::Group(source, _) => {
+        Place::Break(source) if rng.chance(65) => {
+            let field = rng.below(source.fields.len());
+            if rng.chance(50) { Ex::Prev(field) } else { Ex::Field(field) }
+        }
+        Place::Group(..) | Place::Break(_) => {
             let function = *rng.pick(&Function::ALL);
-            Ex::Call(Box::new(call(rng, Place::Row(source), function)))
+            Ex::Call(Box::new(call(rng, place, function)))
         }
     }
 }

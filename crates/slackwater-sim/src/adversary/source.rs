@@ -68,9 +68,16 @@ pub fn draw(rng: &mut Rng, number: usize, positions: bool) -> Source {
         max_time: None,
         require: Vec::new(),
         lag: *rng.pick(&[0, 5_000_000_000, 90_000_000_000]),
+        lag_by_origin: Vec::new(),
+        idle_after: rng.chance(50).then(|| *rng.pick(&[0, 1, 20_000_000_000, 120_000_000_000])),
         wall_clock: rng.chance(15),
         columns: Vec::new(),
     };
+    if origin.is_some() && rng.chance(40) {
+        // One that every draw of origins knows.
+        let name = if origin_ty == Ty::Text { "a" } else { "1" };
+        source.lag_by_origin.push((name.into(), *rng.pick(&[0, 30_000_000_000, 200_000_000_000])));
+    }
     guard(rng, &mut source, origin_ty);
     source.columns = (0..source.fields.len()).map(Some).collect();
     source.columns.extend([None, None]);
@@ -84,6 +91,8 @@ fn contents(rng: &mut Rng, units: &[Unit]) -> Vec<Field> {
         ("sym", Ty::Text),
         ("px", *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(10, 2), Ty::Decimal(24, 6)])),
         ("qty", *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(9, 0), Ty::Decimal(6, 6)])),
+        (values::VOLUME, *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(9, 0), Ty::Decimal(6, 2), Ty::Decimal(30, 10)])),
+        (values::RATE, *rng.pick(&[Ty::Decimal(18, 8), Ty::Decimal(10, 2), Ty::Decimal(24, 6)])),
         ("big", Ty::Decimal(38, 18)),
         ("f", Ty::F64),
         ("g", Ty::F64),
@@ -92,7 +101,11 @@ fn contents(rng: &mut Rng, units: &[Unit]) -> Vec<Field> {
         ("ok", Ty::Bool),
         ("at", Ty::Time),
     ];
-    let mut field = |name: &str, ty| Field { name: name.into(), ty, nullable: rng.chance(45), unit: *rng.pick(units) };
+    let mut field = |name: &str, ty| {
+        // A measure of bars is never null.
+        let nullable = rng.chance(45) && name != values::VOLUME && name != values::RATE;
+        Field { name: name.into(), ty, nullable, unit: *rng.pick(units) }
+    };
     types.map(|(name, ty)| field(name, ty)).into()
 }
 
@@ -110,6 +123,7 @@ fn guard(rng: &mut Rng, source: &mut Source, origin_ty: Ty) {
         let base = *rng.pick(&BASES[..3]);
         (source.min_time, source.max_time) = (Some(base - 40_000_000_000_000), Some(base + 400_000_000_000_000));
     }
+    measures(rng, source);
     if rng.chance(35) {
         let px = source.fields.iter().position(|field| field.name == "px").expect("every source has a px");
         source.require.push(Ex::Compare(Cmp::Ge, Box::new(Ex::Field(px)), Box::new(Ex::Exact(0, 0))));
@@ -123,5 +137,18 @@ fn guard(rng: &mut Rng, source: &mut Source, origin_ty: Ty) {
             Box::new(Ex::IsNull(Box::new(rare.clone()), true)),
             Box::new(Ex::Or(Box::new(rare), Box::new(drawn))),
         ));
+    }
+}
+
+/// What bars are measured in is never below zero, in one of the ways in which a guard may say so.
+fn measures(rng: &mut Rng, source: &mut Source) {
+    let named = |name: &str| source.fields.iter().position(|field| field.name == name).expect("every source has it");
+    let (volume, rate) = (Box::new(Ex::Field(named(values::VOLUME))), Box::new(Ex::Field(named(values::RATE))));
+    let zero = || Box::new(Ex::Exact(0, 0));
+    let volume = Ex::Compare(Cmp::Ge, volume, zero());
+    let rate = Ex::Compare(Cmp::Le, zero(), rate);
+    match rng.chance(50) {
+        true => source.require.extend([volume, rate]),
+        false => source.require.push(Ex::And(Box::new(rate), Box::new(volume))),
     }
 }

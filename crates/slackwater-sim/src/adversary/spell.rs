@@ -180,6 +180,8 @@ fn token(rng: &mut Rng, source: &Source, event: &Event, index: usize) -> Token {
             0 => Token::Absent,
             1 if json => Token::Json((*rng.pick(&["{}", "[1]", "true", "1e999", "\"rubbish\""])).to_string()),
             2 => Token::Quoted("rubbish".to_string()),
+            // When it arrived is either said or not.
+            _ if source.arrival == Some(index) => Token::Absent,
             _ => value_token(rng, field, &event.values[index], json),
         };
     }

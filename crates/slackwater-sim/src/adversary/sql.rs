@@ -1,6 +1,9 @@
 //! A stage as a person would write it: TOML, and SELECTs within.
 
-use crate::world::{Call, Cmp, Ex, Field, Format, Function, Identity, Op, Pipeline, Source, Stage, Ty, Unit, Windows};
+use crate::world::{
+    Anchor, Call, Cmp, Cut, Ex, Field, Format, Function, Identity, Op, Pipeline, Rule, Source, Stage, Ty, Unit,
+    Windows, product,
+};
 use std::fmt::Write as _;
 
 /// Names that expressions use.
@@ -56,6 +59,12 @@ fn put_source(out: &mut String, source: &Source) -> std::fmt::Result {
         writeln!(out, "origins = [{}]", texts.join(", "))?;
     }
     writeln!(out, "lag = \"{}ns\"", source.lag)?;
+    for (origin, lag) in &source.lag_by_origin {
+        writeln!(out, "lag_by_origin = {{ {} = \"{lag}ns\" }}", quoted(origin))?;
+    }
+    if let Some(after) = source.idle_after {
+        writeln!(out, "idle_after = \"{after}ns\"")?;
+    }
     if source.wall_clock {
         writeln!(out, "watermark = \"wall_clock\"")?;
     }
@@ -125,6 +134,14 @@ fn select(source: &Source, pipeline: &Pipeline) -> String {
         Windows::Days(days, zone) => format!("tumble({time}, INTERVAL '{days} days', '{zone}')"),
         Windows::Months(months, zone) => format!("tumble({time}, INTERVAL '{months} months', '{zone}')"),
         Windows::Parts(size, zone) => format!("tumble({time}, INTERVAL '{size} nanoseconds', '{zone}')"),
+        Windows::Hop { slide, size, offset: 0 } => {
+            format!("hop({time}, INTERVAL '{slide} nanoseconds', INTERVAL '{size} nanoseconds')")
+        }
+        Windows::Hop { slide, size, offset } => format!(
+            "hop({time}, INTERVAL '{slide} nanoseconds', INTERVAL '{size} nanoseconds', INTERVAL '{offset} nanoseconds')"
+        ),
+        Windows::Session(gap) => format!("session({time}, INTERVAL '{gap} nanoseconds')"),
+        Windows::Bars(anchor, cut) => bars(source, anchor, cut),
     });
     let mut sql = format!("SELECT {}\nFROM {}", items.join(",\n  "), source.name);
     if let Some(filter) = &pipeline.filter {
@@ -137,12 +154,38 @@ fn select(source: &Source, pipeline: &Pipeline) -> String {
     sql
 }
 
+/// Bars, with what need not be said left out.
+fn bars(source: &Source, anchor: &Anchor, cut: &Cut) -> String {
+    let row = Names { source, key: &[] };
+    let behind = match anchor {
+        Anchor::None => String::new(),
+        Anchor::Day(zone) => format!(", 'day {zone}'"),
+        Anchor::At(minute, zone) => format!(", '{:02}:{:02} {zone}'", minute / 60, minute % 60),
+    };
+    match cut {
+        Cut::Ticks(count) => format!("tick_bar({count}{behind})"),
+        Cut::Break(condition) => format!("break_when({}{behind})", row.text(condition)),
+        Cut::Measure(fields, (mantissa, scale), rule) => {
+            let name = if fields.len() == 1 { "volume_bar" } else { "value_bar" };
+            let rule = match rule {
+                Rule::Whole => ", 'whole'",
+                Rule::Carry => ", 'carry'",
+                Rule::Split if *anchor == Anchor::None => "",
+                Rule::Split => ", 'split'",
+            };
+            let (of, most) = (row.text(&product(fields)), row.text(&Ex::Exact(*mantissa, *scale)));
+            format!("{name}({of}, {most}{rule}{behind})")
+        }
+    }
+}
+
 impl Names<'_> {
     fn text(&self, ex: &Ex) -> String {
         let t = |ex: &Ex| self.text(ex);
         let not = |negated: &bool| if *negated { "NOT " } else { "" };
         match ex {
             Ex::Field(field) => self.source.fields[*field].name.clone(),
+            Ex::Prev(field) => format!("prev({})", self.source.fields[*field].name),
             Ex::Key(key) => self.key[*key].0.clone(),
             Ex::Call(call) => self.call(call),
             Ex::Exact(mantissa, 0) => mantissa.to_string(),

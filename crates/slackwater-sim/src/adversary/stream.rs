@@ -3,8 +3,9 @@
 use super::source::BASES;
 use super::{Injected, values};
 use crate::oracle::content::version;
+use crate::oracle::window;
 use crate::rng::Rng;
-use crate::world::{Datum, Event, Flaw, Format, Identity, Source, Stage, Ty, Windows};
+use crate::world::{Anchor, Datum, Event, Flaw, Format, Identity, Source, Stage, Ty, Windows};
 use slackwater_core::poison::Reason;
 
 const SECOND: i64 = 1_000_000_000;
@@ -15,6 +16,10 @@ struct Stream<'a> {
     source: &'a Source,
     /// Sizes and offsets of the windows laid over it.
     edges: Vec<(i64, i64)>,
+    /// Pauses that end sessions.
+    gaps: Vec<i64>,
+    /// Where bars begin anew.
+    anchors: Vec<&'a Anchor>,
     base: i64,
     spread: i64,
     next_id: u64,
@@ -52,17 +57,23 @@ fn disorder(rng: &mut Rng, events: &mut [Event]) {
 }
 
 impl<'a> Stream<'a> {
-    fn new(rng: &mut Rng, stage: &Stage, number: usize, source: &'a Source) -> Self {
+    fn new(rng: &mut Rng, stage: &'a Stage, number: usize, source: &'a Source) -> Self {
         let over = stage.pipelines.iter().filter(|pipeline| pipeline.source == number);
-        let edges = over
-            .filter_map(|pipeline| match pipeline.windows {
-                Windows::Fixed { size, offset } => Some((size, offset)),
-                _ => None,
-            })
-            .collect();
+        let (mut edges, mut gaps, mut anchors) = (Vec::new(), Vec::new(), Vec::new());
+        for pipeline in over {
+            match &pipeline.windows {
+                Windows::Fixed { size, offset } => edges.push((*size, *offset)),
+                Windows::Hop { slide, size, offset } => {
+                    edges.extend([(*slide, *offset), (*slide, offset.saturating_add(*size))]);
+                }
+                Windows::Session(gap) => gaps.push(*gap),
+                Windows::Bars(anchor, _) if *anchor != Anchor::None => anchors.push(anchor),
+                _ => {}
+            }
+        }
         let base = source.min_time.map_or_else(|| *rng.pick(&BASES), |min| min + 40_000_000_000_000);
         let spread = *rng.pick(&[2 * SECOND, 300 * SECOND, 3 * 86_400 * SECOND, 40 * 86_400 * SECOND]);
-        Stream { number, source, edges, base, spread, next_id: 0, sent: Vec::new() }
+        Stream { number, source, edges, gaps, anchors, base, spread, next_id: 0, sent: Vec::new() }
     }
 
     fn next(&mut self, rng: &mut Rng, injected: &mut Injected) -> Event {
@@ -136,13 +147,37 @@ impl<'a> Stream<'a> {
             1..10 => self.base.saturating_add(rng.within(-40, 40).saturating_mul(3_600 * SECOND)),
             _ => self.base.saturating_add(rng.within(-self.spread, self.spread)),
         };
-        if self.edges.is_empty() || rng.chance(65) {
+        if rng.chance(30) {
+            return self.near(rng).unwrap_or(time);
+        }
+        if self.edges.is_empty() || rng.chance(55) {
             return time;
         }
         let (size, offset) = *rng.pick(&self.edges);
         let wide = i128::from(time);
         let edge = wide - (wide - i128::from(offset)).rem_euclid(size.into()) + i128::from(rng.within(-1, 1));
         edge.try_into().unwrap_or(time)
+    }
+
+    /// At the time of another fact, a session's gap beside it, or where bars begin anew; or a nanosecond beside that.
+    fn near(&self, rng: &mut Rng) -> Option<i64> {
+        let Datum::Time(other) = self.sent.get(rng.below(self.sent.len().max(1)))?.values[self.source.event_time]
+        else {
+            return None;
+        };
+        let beside = i128::from(rng.within(-1, 1));
+        let time = match rng.below(4) {
+            0 => i128::from(other),
+            1 | 2 if !self.gaps.is_empty() => {
+                let gap = i128::from(*rng.pick(&self.gaps)) + beside;
+                i128::from(other) + if rng.chance(70) { gap } else { -gap }
+            }
+            _ if !self.anchors.is_empty() => {
+                window::period(self.anchors[rng.below(self.anchors.len())], other)?.0 + beside
+            }
+            _ => return None,
+        };
+        time.try_into().ok()
     }
 
     /// Sets the version's rank: 0 is a null, where there may be one.
@@ -248,7 +283,7 @@ impl<'a> Stream<'a> {
     /// The same identity with other values.
     fn changed(&self, rng: &mut Rng, old: &Event) -> Event {
         let mut event = old.clone();
-        self.redraw(rng, &mut event, &["px", "qty", "f", "g", "big"]);
+        self.redraw(rng, &mut event, &["px", "qty", "f", "g", "big", values::VOLUME, values::RATE]);
         event
     }
 

@@ -41,6 +41,12 @@ const FLOATS: [f64; 16] = [
     123456.789,
 ];
 
+/// The field that measures bars, and the one that it is multiplied with. Both have values that fill few bars or some
+/// hundreds, never more.
+pub const VOLUME: &str = "vol";
+/// See [`VOLUME`].
+pub const RATE: &str = "rate";
+
 /// A text from a few.
 pub fn text(rng: &mut Rng, most: usize) -> String {
     TEXTS[rng.below(TEXTS.len().min(most))].to_string()
@@ -52,6 +58,8 @@ pub fn value(rng: &mut Rng, field: &Field, csv: bool) -> Datum {
         return Datum::Null;
     }
     match field.ty {
+        Ty::Decimal(..) if field.name == VOLUME => Datum::Decimal(BigInt::from(volume(rng))),
+        Ty::Decimal(..) if field.name == RATE => Datum::Decimal(BigInt::from(rate(rng))),
         Ty::Decimal(precision, _) => Datum::Decimal(decimal(rng, precision)),
         Ty::F64 => Datum::F64(float(rng)),
         Ty::U64 => Datum::U64(match rng.below(10) {
@@ -102,5 +110,25 @@ fn decimal(rng: &mut Rng, precision: u32) -> BigInt {
         3 => BigInt::from(0),
         4..8 => BigInt::from(rng.within(-99, 999)) % (most + 1),
         _ => BigInt::from(rng.within(1, 1_000_000)) % (most + 1),
+    }
+}
+
+fn volume(rng: &mut Rng) -> i64 {
+    match rng.below(300) {
+        0..6 => rng.within(-50, -1),
+        6..36 => 0,
+        36..66 => 100 * rng.within(1, 20),
+        66..80 => rng.within(400, 5_000),
+        80 => 90_000,
+        _ => rng.within(1, 400),
+    }
+}
+
+fn rate(rng: &mut Rng) -> i64 {
+    match rng.below(60) {
+        0 => rng.within(-50, -1),
+        1..4 => 0,
+        4..12 => *rng.pick(&[100, 250, 1_000]),
+        _ => rng.within(1, 1_000),
     }
 }

@@ -3,24 +3,34 @@
 use super::content::order;
 use super::eval::{Scope, Val, as_f64, datum, val};
 use super::{exact, sketch};
-use crate::world::{Call, Datum, Function, Ty, With};
+use crate::typing;
+use crate::world::{Call, Datum, Ex, Function, Ty, Windows, With};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{ToPrimitive, Zero};
 
-/// The value of a call over the rows of a window, which stand in canonical order. `to` is the decimal that a CAST asks
-/// for.
-pub fn value(call: &Call, rows: &[Scope<'_>], to: Option<Ty>) -> Val {
-    let rows: Vec<&Scope<'_>> =
-        rows.iter().filter(|row| call.filter.as_ref().is_none_or(|filter| row.holds(filter))).collect();
+/// A fact in a window, or so much of it as is there.
+pub struct Member<'a> {
+    /// The fact.
+    pub scope: Scope<'a>,
+    /// 1 of a whole fact.
+    pub share: BigRational,
+}
+
+/// The value of a call over the members of a window, which stand in canonical order. `to` is the decimal that a CAST
+/// asks for.
+pub fn value(call: &Call, windows: &Windows, members: &[Member<'_>], to: Option<Ty>) -> Val {
+    let members: Vec<&Member<'_>> =
+        members.iter().filter(|member| call.filter.as_ref().is_none_or(|filter| member.scope.holds(filter))).collect();
     if call.function == Function::CountRows {
-        return count(rows.len());
+        return count(members.len());
     }
-    let Some(first) = rows.first() else { return nothing(call.function) };
-    let ty = |argument: usize| first.place.ty(&call.arguments[argument]).expect("a typed argument");
-    if let Function::Wavg | Function::SumProduct = call.function {
-        return pairs(call, &rows, to);
+    let Some(first) = members.first() else { return nothing(call.function) };
+    let ty = |argument: usize| first.scope.place.ty(&call.arguments[argument]).expect("a typed argument");
+    if let Function::Sum | Function::Wavg | Function::SumProduct = call.function {
+        return shared(call, windows, &members, to);
     }
+    let rows: Vec<&Scope<'_>> = members.iter().map(|member| &member.scope).collect();
     let ty = ty(0);
     let values: Vec<Datum> =
         rows.iter().map(|row| row.datum(&call.arguments[0])).filter(|value| *value != Datum::Null).collect();
@@ -43,7 +53,6 @@ pub fn value(call: &Call, rows: &[Scope<'_>], to: Option<Ty>) -> Val {
         Function::PercentileDisc => one(percentile_disc(call, &values).as_ref()),
         _ if values.is_empty() => Val::Null,
         Function::TopK => Val::Array(sorted(&values).into_iter().rev().take(call.with.most).collect()),
-        Function::Sum => sum(&values.iter().map(|value| val(value, ty)).collect::<Vec<_>>(), ty),
         Function::Avg => mean(&values, ty, to),
         Function::ApproxPercentile => approx_percentile(call, &values, ty, to),
         Function::PercentileCont => percentile_cont(call, &values, ty, to),
@@ -86,18 +95,6 @@ fn exactly(values: &[Val]) -> Result<Vec<BigRational>, f64> {
 
 fn total(values: &[BigRational]) -> BigRational {
     values.iter().fold(BigRational::zero(), |sum, value| sum + value)
-}
-
-/// The exact sum: a decimal of the same scale, or rounded once.
-fn sum(values: &[Val], ty: Ty) -> Val {
-    match (exactly(values), ty.exact()) {
-        (Err(wild), _) => Val::F64(wild),
-        (Ok(values), None) => Val::F64(exact::to_f64(&total(&values))),
-        (Ok(values), Some((_, scale))) => {
-            let mantissa = total(&values) * BigRational::from(BigInt::from(10).pow(scale));
-            Val::Exact(mantissa.to_integer(), scale)
-        }
-    }
 }
 
 /// A quotient, or its root, as it leaves.
@@ -202,41 +199,58 @@ fn percentile_cont(call: &Call, values: &[Datum], ty: Ty, to: Option<Ty>) -> Val
     }
 }
 
-/// sum_product and wavg: rows in which either side is null count for nothing; beside a double, exact numbers are doubles.
-fn pairs(call: &Call, rows: &[&Scope<'_>], to: Option<Ty>) -> Val {
-    let ty = |argument: usize| rows[0].place.ty(&call.arguments[argument]).expect("a typed argument");
-    let (tx, ty) = (ty(0), ty(1));
-    let both = tx.exact().zip(ty.exact());
-    let side = |row: &Scope<'_>, argument: usize| {
-        let value = row.eval(&call.arguments[argument]);
-        match both {
-            Some(_) => value,
-            None => as_f64(&value).map_or(Val::Null, Val::F64),
+/// sum, sum_product and wavg, of which a fact that is cut gives each window its share.
+fn shared(call: &Call, windows: &Windows, members: &[&Member<'_>], to: Option<Ty>) -> Val {
+    let cut = windows.split().and_then(<[usize]>::last);
+    let reads = |argument: &Ex| cut.is_some_and(|field| typing::reads(argument, *field));
+    let source = members[0].scope.place.source();
+    let leaves = typing::call_ty(source, windows, call).expect("a typed call");
+    let sides = sides(call, members);
+    let whole = BigRational::from(BigInt::from(1));
+    let mut terms: Vec<(Val, Val, &BigRational)> = Vec::new();
+    for (member, (x, y)) in members.iter().zip(sides) {
+        let share = if call.arguments.iter().any(reads) { &member.share } else { &whole };
+        if !matches!(x, Val::Null) && !matches!(y, Val::Null) {
+            terms.push((x, y, share));
         }
-    };
-    let pairs: Vec<(Val, Val)> = rows
-        .iter()
-        .map(|row| (side(row, 0), side(row, 1)))
-        .filter(|(x, y)| !matches!(x, Val::Null) && !matches!(y, Val::Null))
-        .collect();
-    if pairs.is_empty() {
+    }
+    if terms.is_empty() {
         return Val::Null;
     }
-    let (xs, ys): (Vec<Val>, Vec<Val>) = pairs.into_iter().unzip();
+    let xs: Vec<Val> = terms.iter().map(|(x, ..)| x.clone()).collect();
+    let ys: Vec<Val> = terms.iter().map(|(_, y, _)| y.clone()).collect();
     let (Ok(x), Ok(y)) = (exactly(&xs), exactly(&ys)) else { return wild_pairs(call.function, &xs, &ys, to) };
-    let products: Vec<BigRational> = x.iter().zip(&y).map(|(x, y)| x * y).collect();
-    let total_product = total(&products);
-    match (call.function, both) {
-        (Function::SumProduct, None) => Val::F64(exact::to_f64(&total_product)),
-        (Function::SumProduct, Some(((_, sx), (_, sy)))) => {
-            let mantissa = total_product * BigRational::from(BigInt::from(10).pow(sx + sy));
-            Val::Exact(mantissa.to_integer(), sx + sy)
+    let shares: Vec<&BigRational> = terms.iter().map(|(.., share)| *share).collect();
+    let products: Vec<BigRational> = (0..x.len()).map(|at| &x[at] * &y[at] * shares[at]).collect();
+    let sum = total(&products);
+    match (call.function, leaves) {
+        (Function::Wavg, _) => {
+            let weight = |at: usize| if reads(&call.arguments[1]) { &y[at] * shares[at] } else { y[at].clone() };
+            let weight = total(&(0..y.len()).map(weight).collect::<Vec<_>>());
+            if weight.is_zero() { Val::Null } else { leave(&(sum / weight), false, to) }
         }
-        _ => {
-            let weight = total(&y);
-            if weight.is_zero() { Val::Null } else { leave(&(total_product / weight), false, to) }
+        (_, Ty::Decimal(_, scale)) => {
+            let mantissa = sum * BigRational::from(BigInt::from(10).pow(scale));
+            Val::Exact(exact::to_integer(&mantissa), scale)
         }
+        _ => Val::F64(exact::to_f64(&sum)),
     }
+}
+
+/// Both factors of every member; of a plain sum the second is 1. Beside a double, exact numbers are doubles.
+fn sides(call: &Call, members: &[&Member<'_>]) -> Vec<(Val, Val)> {
+    let ty = |argument: &Ex| members[0].scope.place.ty(argument).expect("a typed argument");
+    let exact = call.arguments.iter().all(|argument| ty(argument).exact().is_some());
+    let side = |member: &Member<'_>, argument: &Ex| match member.scope.eval(argument) {
+        value if exact => value,
+        value => as_f64(&value).map_or(Val::Null, Val::F64),
+    };
+    let both = |member: &&Member<'_>| match &call.arguments[..] {
+        [x] => (side(member, x), if exact { Val::Exact(BigInt::from(1), 0) } else { Val::F64(1.0) }),
+        [x, y] => (side(member, x), side(member, y)),
+        _ => unreachable!("one argument or two"),
+    };
+    members.iter().map(both).collect()
 }
 
 /// Where a side is not finite, products are what IEEE makes of them, and a weighted mean is not a number.
@@ -253,7 +267,9 @@ fn wild_pairs(function: Function, xs: &[Val], ys: &[Val], to: Option<Ty>) -> Val
         .collect();
     let sum = products.iter().sum::<f64>();
     match function {
-        Function::SumProduct => Val::F64(if sum.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { sum }),
+        Function::Sum | Function::SumProduct => {
+            Val::F64(if sum.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { sum })
+        }
         _ => leave_wild(f64::from_bits(0x7ff8_0000_0000_0000), to),
     }
 }

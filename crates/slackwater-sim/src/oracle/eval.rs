@@ -33,6 +33,8 @@ pub struct Scope<'a> {
     pub place: Place<'a>,
     /// Values of the fields, or of the group-by columns.
     pub values: &'a [Datum],
+    /// Values of the fields of the key's previous fact, if there is one.
+    pub previous: Option<&'a [Datum]>,
     /// Value of an aggregate, as a given type if it is a quotient or a root.
     pub call: &'a dyn Fn(&Call, Option<Ty>) -> Val,
 }
@@ -54,6 +56,10 @@ impl Scope<'_> {
             Ex::Field(index) | Ex::Key(index) => {
                 let ty = self.place.ty(ex).expect("a typed column");
                 val(&self.values[*index], ty)
+            }
+            Ex::Prev(index) => {
+                let ty = self.place.ty(ex).expect("a typed column");
+                self.previous.map_or(Val::Null, |values| val(&values[*index], ty))
             }
             Ex::Call(call) => (self.call)(call, None),
             Ex::Exact(mantissa, scale) => Val::Exact(BigInt::from(*mantissa), *scale),

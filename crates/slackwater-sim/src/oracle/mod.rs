@@ -4,29 +4,29 @@
 //! of each window and key in canonical order, and computes every aggregate anew in rationals.
 
 pub mod aggregate;
+mod bars;
 pub mod content;
 pub mod eval;
 pub mod exact;
 pub mod sketch;
+pub mod span;
 pub mod window;
 
 use crate::typing::Place;
 use crate::world::{Call, Datum, Event, Pipeline, Source, Stage, Ty};
-use content::{Stood, canonical, digest, identity, order, version};
+use aggregate::Member;
+use content::{Stood, digest, identity, version};
 use eval::{Scope, Val};
 use slackwater_core::poison::Reason;
+use span::{Span, Spot};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// A final row as it must be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Index of the pipeline.
-    pub pipeline: usize,
-    /// Start and end of the window.
-    pub window: (i128, i128),
-    /// The group-by columns.
-    pub key: Vec<Datum>,
+    /// Which row it is.
+    pub spot: Spot,
     /// The selected columns.
     pub values: Vec<Datum>,
 }
@@ -103,7 +103,7 @@ pub fn refusal(source: &Source, event: &Event) -> Option<Reason> {
     if early || source.max_time.is_some_and(|max| happened > i128::from(max)) {
         return Some(Reason::TimeBounds);
     }
-    let row = Scope { place: Place::Row(source), values: &event.values, call: &no_call };
+    let row = Scope { place: Place::Row(source), values: &event.values, previous: None, call: &no_call };
     let guarded = source.require.iter().all(|guard| row.holds(guard));
     (!guarded).then_some(Reason::Require)
 }
@@ -169,70 +169,22 @@ pub fn counts(stage: &Stage, facts: &[Fact<'_>]) -> Vec<Counts> {
     counts
 }
 
-/// A window of a pipeline's key: the index of the pipeline, window, key.
-pub type Spot = (usize, (i128, i128), Vec<Datum>);
-
-/// Where a fact counts in a pipeline, if it does.
-pub fn lands(stage: &Stage, number: usize, event: &Event) -> Option<Spot> {
-    let pipeline = &stage.pipelines[number];
-    let source = &stage.sources[pipeline.source];
-    if event.source != pipeline.source || source.retracts(event) != Some(false) {
-        return None;
-    }
-    let row = Scope { place: Place::Row(source), values: &event.values, call: &no_call };
-    if pipeline.filter.as_ref().is_some_and(|filter| !row.holds(filter)) {
-        return None;
-    }
-    let Datum::Time(time) = event.values[source.event_time] else { panic!("an event has a time") };
-    let key = pipeline.key.iter().map(|(_, ex)| row.datum(ex)).collect();
-    Some((number, window::of(&pipeline.windows, time), key))
-}
-
-/// Output order: pipeline, window start, key.
-pub fn output_order(a: &Spot, b: &Spot) -> Ordering {
-    let keys = || a.2.iter().zip(&b.2).map(|(a, b)| order(a, b)).find(|order| order.is_ne());
-    (a.0, a.1.0).cmp(&(b.0, b.1.0)).then_with(|| keys().unwrap_or(Ordering::Equal))
-}
-
 /// The rows of the winners, in output order.
 pub fn rows(stage: &Stage, winners: &Winners<'_>) -> Vec<Row> {
-    windows(stage, winners).iter().filter_map(|(place, facts)| row(stage, place, facts)).collect()
-}
-
-/// The windows that hold facts, in output order, with their facts in canonical order.
-pub fn windows<'a>(stage: &Stage, winners: &Winners<'a>) -> Vec<(Spot, Vec<Fact<'a>>)> {
-    let mut all: Vec<(Spot, Fact<'a>)> = Vec::new();
-    for number in 0..stage.pipelines.len() {
-        let facts = &winners[stage.pipelines[number].source];
-        all.extend(facts.iter().filter_map(|(_, fact)| Some((lands(stage, number, fact.event)?, *fact))));
-    }
-    all.sort_by(|(a, x), (b, y)| {
-        let source = &stage.sources[x.event.source];
-        output_order(a, b).then_with(|| canonical(source, (x.event, x.stood), (y.event, y.stood)))
-    });
-    let mut windows: Vec<(Spot, Vec<Fact<'a>>)> = Vec::new();
-    for (place, fact) in all {
-        match windows.last_mut() {
-            Some((last, facts)) if *last == place => facts.push(fact),
-            _ => windows.push((place, vec![fact])),
-        }
-    }
-    windows
+    span::all(stage, winners).iter().filter_map(|span| row(stage, span)).collect()
 }
 
 /// The row of a window, if HAVING lets it be.
-pub fn row(stage: &Stage, place: &Spot, facts: &[Fact<'_>]) -> Option<Row> {
-    let pipeline: &Pipeline = &stage.pipelines[place.0];
+pub fn row(stage: &Stage, span: &Span<'_>) -> Option<Row> {
+    let pipeline: &Pipeline = &stage.pipelines[span.spot.pipeline];
     let source = &stage.sources[pipeline.source];
-    let scopes: Vec<Scope<'_>> = facts
-        .iter()
-        .map(|fact| Scope { place: Place::Row(source), values: &fact.event.values, call: &no_call })
-        .collect();
-    let call = |call: &Call, to: Option<Ty>| aggregate::value(call, &scopes, to);
-    let group = Scope { place: Place::Group(source, pipeline), values: &place.2, call: &call };
+    let members: Vec<Member<'_>> = span.parts.iter().map(|part| part.member(source)).collect();
+    let call = |call: &Call, to: Option<Ty>| aggregate::value(call, &pipeline.windows, &members, to);
+    let place = Place::Group(source, pipeline);
+    let group = Scope { place, values: &span.spot.key, previous: None, call: &call };
     if pipeline.having.as_ref().is_some_and(|having| !group.holds(having)) {
         return None;
     }
     let values = pipeline.columns.iter().map(|(_, ex)| group.datum(ex)).collect();
-    Some(Row { pipeline: place.0, window: place.1, key: place.2.clone(), values })
+    Some(Row { spot: span.spot.clone(), values })
 }

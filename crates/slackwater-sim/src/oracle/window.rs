@@ -2,13 +2,30 @@
 //!
 //! Of the time zone database only one thing is asked: by how much local time is ahead of UTC at a moment.
 
-use crate::world::Windows;
+use crate::world::{Anchor, Windows};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 const DAY: i128 = 86_400_000_000_000;
 
-/// Start and end of the window that holds a time, in nanoseconds since the epoch.
+/// Start and end of every window that holds a time, in nanoseconds since the epoch.
+pub fn all(windows: &Windows, time: i64) -> Vec<(i128, i128)> {
+    let Windows::Hop { slide, size, offset } = windows else { return vec![of(windows, time)] };
+    let (slide, size, offset, time) = (i128::from(*slide), i128::from(*size), i128::from(*offset), i128::from(time));
+    // One start that is surely behind the time, and from there back.
+    let mut start = offset + ((time - offset) / slide + 1) * slide;
+    let mut found = Vec::new();
+    while start + size > time {
+        if start <= time {
+            found.push((start, start + size));
+        }
+        start -= slide;
+    }
+    found.reverse();
+    found
+}
+
+/// Start and end of the one window that holds a time, in nanoseconds since the epoch.
 pub fn of(windows: &Windows, time: i64) -> (i128, i128) {
     let time = i128::from(time);
     let (days, zone) = match windows {
@@ -23,6 +40,7 @@ pub fn of(windows: &Windows, time: i64) -> (i128, i128) {
         Windows::Days(days, zone) => (Steps::Days(*days), zone),
         Windows::Months(months, zone) => (Steps::Months(*months), zone),
         Windows::Parts(_, zone) => (Steps::Days(1), zone),
+        other => panic!("{other:?} has not one window for a time"),
     };
     let zone = TimeZone::get(zone).expect("a zone of the database");
     let today = (time + offset(&zone, time)).div_euclid(DAY) as i64;
@@ -39,6 +57,21 @@ pub fn of(windows: &Windows, time: i64) -> (i128, i128) {
         }
         _ => (start, end),
     }
+}
+
+/// The last anchor at or before a time, and the next one; none where bars never begin anew.
+pub fn period(anchor: &Anchor, time: i64) -> Option<(i128, i128)> {
+    let (minute, zone) = match anchor {
+        Anchor::None => return None,
+        Anchor::Day(zone) => (0, zone),
+        Anchor::At(minute, zone) => (*minute, zone),
+    };
+    let (zone, time) = (TimeZone::get(zone).expect("a zone of the database"), i128::from(time));
+    let today = time.div_euclid(DAY) as i64;
+    let moments = (today - 3..=today + 3).map(|day| moment(&zone, day, i128::from(minute) * 60_000_000_000));
+    let (before, after): (Vec<i128>, Vec<i128>) = moments.partition(|moment| *moment <= time);
+    let last = before.into_iter().max().expect("an anchor before");
+    Some((last, after.into_iter().min().expect("an anchor behind")))
 }
 
 #[derive(Clone, Copy)]
@@ -98,13 +131,18 @@ fn offset(zone: &TimeZone, time: i128) -> i128 {
 
 /// The first moment of a local day.
 fn midnight(zone: &TimeZone, day: i64) -> i128 {
-    let local = i128::from(day) * DAY;
+    moment(zone, day, 0)
+}
+
+/// The first moment at which clocks show so much of a local day, or the first behind it where they skip that.
+fn moment(zone: &TimeZone, day: i64, into: i128) -> i128 {
+    let local = i128::from(day) * DAY + into;
     let (mut before, mut after) = (local - 2 * DAY, local + 2 * DAY);
     let (old, new) = (offset(zone, before), offset(zone, after));
     let moments = [local - old, local - new];
     let real = moments.into_iter().filter(|moment| offset(zone, *moment) == local - moment).min();
     real.unwrap_or_else(|| {
-        // Clocks skip this midnight: the day begins where they do.
+        // Clocks skip this: what begins then begins where they do.
         while before + 1 < after {
             let middle = (before + after) / 2;
             if offset(zone, middle) == old {

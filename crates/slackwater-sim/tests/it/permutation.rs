@@ -4,25 +4,31 @@ use slackwater_sim::adversary::Size;
 use slackwater_sim::effort;
 use slackwater_sim::rng::Rng;
 use slackwater_sim::trial::{Arranged, Outcome, Trial, guarded};
+use slackwater_sim::world::Windows;
+use std::collections::BTreeMap;
 
 const TEST: &str = "any_order_in_any_arrangement_gives_one_root";
 /// Full figure of orders.
 const ORDERS: usize = 1_000;
-/// Orders of one world, before the next is drawn.
-const ORDERS_OF_A_WORLD: usize = 50;
+/// Worlds that share the orders: enough for every kind of window.
+const WORLDS: usize = 20;
 
 #[test]
 fn any_order_in_any_arrangement_gives_one_root() {
     let all = Arranged::all();
     let orders = effort::share(ORDERS);
     let mut folded = 0;
-    for world in 0..orders.div_ceil(ORDERS_OF_A_WORLD) {
+    let mut kinds: BTreeMap<&str, usize> = Windows::KINDS.map(|kind| (kind, 0)).into();
+    for world in 0..WORLDS {
         let seed = effort::asked_seed().unwrap_or(1_000 + world as u64);
         let size = Size { sources: 2, pipelines: 3, events: 400, positions: false };
         let trial = Trial::draw(seed, size);
         let mut rng = Rng::new(seed);
+        for pipeline in &trial.world.stage.pipelines {
+            *kinds.get_mut(pipeline.windows.kind()).expect("a known kind") += 1;
+        }
         let mut first: Option<Outcome> = None;
-        for number in world * ORDERS_OF_A_WORLD..orders.min((world + 1) * ORDERS_OF_A_WORLD) {
+        for number in world * orders / WORLDS..(world + 1) * orders / WORLDS {
             let mut order = trial.order();
             rng.shuffle(&mut order);
             for arranged in &all {
@@ -38,7 +44,15 @@ fn any_order_in_any_arrangement_gives_one_root() {
         }
     }
     assert_eq!((all.len(), folded), (18, orders * 18), "every order ran in every arrangement");
-    effort::print(&format!("permutations orders={orders} arrangements={} runs={folded} roots=1 mismatch=0", all.len()));
+    let counted: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+    effort::print(&format!(
+        "permutations orders={orders} arrangements={} runs={folded} roots=1 mismatch=0 {}",
+        all.len(),
+        counted.join(" ")
+    ));
+    if effort::asked_seed().is_none() {
+        assert!(kinds.values().all(|count| *count > 0), "every kind of window was folded: {kinds:?}");
+    }
 }
 
 #[test]

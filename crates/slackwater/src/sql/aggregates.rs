@@ -264,10 +264,12 @@ impl WindowScope<'_> {
         let (mut products, mut weights, mut ty) =
             (Accumulate::Products(x.clone(), y.clone()), Accumulate::Sum(weight.clone()), ty);
         if let Some(split) = &self.split {
-            if split.shares(&x) || split.shares(&y) {
+            // Whether x is null is the same of a share as of the whole fact.
+            let shared = split.shares(&y);
+            if shared || split.shares(&x) {
                 (products, ty) = split.sum(typing::arithmetic(Arithmetic::Multiply, x, y, limits::ROW_DIGITS)?, ty)?;
             }
-            if split.shares(&weight) {
+            if shared {
                 (weights, _) = split.sum(weight, Type::Float64)?;
             }
         }

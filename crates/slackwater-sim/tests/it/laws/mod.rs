@@ -1,12 +1,18 @@
 //! Algebraic laws, each tried on many cases that shrink when they fail.
 
+mod bars;
 mod codec;
 mod conservation;
+mod cut;
 mod merge;
 mod order;
+mod plain;
 mod rank;
+mod sessions;
 mod sums;
+mod undo;
 mod verdict;
+mod watermark;
 mod window;
 
 use proptest::prelude::*;
@@ -26,7 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Full figure of cases of every law.
 const CASES: usize = 10_000;
 /// How many laws there are.
-const LAWS: usize = 10;
+const LAWS: usize = 17;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static CASES_RUN: AtomicUsize = AtomicUsize::new(0);
@@ -139,6 +145,13 @@ impl Run {
         for batch in batches {
             self.step(&Input::Events(batch));
         }
+    }
+
+    /// Writes the machine down and reads it back.
+    pub fn restart(&mut self) {
+        let bytes = self.machine.encode(self.plan, &self.memories);
+        let (judges, folds) = (self.memories.len(), self.machine.folds().len());
+        self.machine = Machine::decode(self.plan, judges, folds, &bytes).expect("what was written is read back");
     }
 
     /// Canonical bytes of the fold shards.

@@ -44,6 +44,8 @@ fn summing() -> &'static (Stage, Compiled) {
             max_time: None,
             require: Vec::new(),
             lag: 0,
+            lag_by_origin: Vec::new(),
+            idle_after: None,
             wall_clock: false,
             columns: Vec::new(),
         };

@@ -2,9 +2,9 @@
 
 use super::law;
 use proptest::prelude::*;
-use slackwater_core::window::{Calendar, Window, WindowRule};
+use slackwater_core::window::{Anchor, Calendar, Hop, Window, WindowRule};
 use slackwater_sim::oracle::window;
-use slackwater_sim::world::Windows;
+use slackwater_sim::world::{self, Windows};
 use std::sync::OnceLock;
 
 const HOUR: i64 = 3_600_000_000_000;
@@ -86,6 +86,56 @@ fn every_time_has_exactly_one_window_in_its_place() {
         // Half-open: the end belongs to the next, the nanosecond before the start to the one before.
         beside(&rule, found.end, |next| next.start == found.end)?;
         beside(&rule, found.start - 1, |before| before.end == found.start)
+    });
+}
+
+#[test]
+fn a_hop_puts_a_time_into_the_floor_or_the_ceiling_of_size_over_slide() {
+    let lengths = || prop_oneof![1i64..50, 1i64..5_000, Just(HOUR), Just(i64::MAX), Just(i64::MAX / 3)];
+    let hops = (lengths(), lengths(), prop_oneof![Just(0i64), -100i64..100, any::<i64>()], times());
+    let hops = hops.prop_filter("few windows", |(slide, size, ..)| size / slide < 100);
+    let test = "a_hop_puts_a_time_into_the_floor_or_the_ceiling_of_size_over_slide";
+    law(test, hops, |(slide, size, offset, time)| {
+        let rule = WindowRule::Hop(Hop::new(slide, size, offset).expect("lengths above zero"));
+        let slice = rule.slice(time);
+        let found: Vec<(i128, i128)> =
+            slice.into_iter().flat_map(|slice| rule.windows(slice)).map(|window| (window.start, window.end)).collect();
+        prop_assert_eq!(&found, &window::all(&Windows::Hop { slide, size, offset }, time), "the oracle's");
+        // The ceiling where the time lies in what is over when slides are taken from the size.
+        let into = (i128::from(time) - i128::from(offset)).rem_euclid(slide.into());
+        let wanted = size / slide + i64::from(into < i128::from(size % slide));
+        prop_assert_eq!(found.len() as i64, wanted);
+        let last = slice.map(|slice| rule.last_end(slice));
+        prop_assert_eq!(last, found.last().map(|(_, end)| *end), "the last of them");
+        // Half-open, and a slice is in all windows of each of its times.
+        for (start, end) in found {
+            prop_assert!(start <= i128::from(time) && i128::from(time) < end);
+            prop_assert_eq!((start - i128::from(offset)).rem_euclid(slide.into()), 0, "aligned");
+        }
+        for at in slice.into_iter().flat_map(|slice| [slice.start, slice.end - 1]) {
+            if let Ok(at) = i64::try_from(at) {
+                prop_assert_eq!(rule.slice(at), slice, "one slice for all that it holds");
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_time_lies_between_two_anchors_in_their_places() {
+    let anchors = (0..ZONES.len(), 0i64..1_440, times());
+    law("every_time_lies_between_two_anchors_in_their_places", anchors, |(zone, minute, time)| {
+        let anchor = Anchor::daily((minute / 60) as i8, (minute % 60) as i8, ZONES[zone]).expect("a time of day");
+        let found = anchor.period(time);
+        let wanted = window::period(&world::Anchor::At(minute, ZONES[zone].into()), time);
+        prop_assert_eq!(Some((found.start, found.end)), wanted, "the oracle's");
+        prop_assert!(found.contains(time));
+        for at in [found.start, found.end - 1] {
+            if let Ok(at) = i64::try_from(at) {
+                prop_assert_eq!(anchor.period(at), found, "one period for all that it holds");
+            }
+        }
+        Ok(())
     });
 }
 

@@ -1,18 +1,19 @@
 //! The naive engine of the model: it remembers what came and what was ticked, and at every tick computes everything
 //! anew from the beginning.
 
+use super::watermark::{Settled, Tick, settled};
 use slackwater_core::delta::Cause;
-use slackwater_sim::oracle::content::{bytes, identity, version};
-use slackwater_sim::oracle::{Fact, Spot, Winners, lands, output_order, outranks, refusal, row, windows, winners};
-use slackwater_sim::world::{Datum, Stage};
+use slackwater_sim::oracle::content::{bytes, version};
+use slackwater_sim::oracle::span::{self, Span, Spot};
+use slackwater_sim::oracle::{Fact, Winners, outranks, row, window, winners};
+use slackwater_sim::world::{Datum, Stage, Windows};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 /// A row as a tick must give it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Given {
-    /// Pipeline, window, key.
-    pub place: Spot,
+    /// Pipeline, window, bar, key.
+    pub spot: Spot,
     /// Counted from 1.
     pub generation: u64,
     /// Why.
@@ -21,128 +22,153 @@ pub struct Given {
     pub values: Option<Vec<Datum>>,
 }
 
-/// A tick: how many events came before it, its time, and whether the input had ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Tick {
-    pub events: usize,
-    pub at: i64,
-    pub ended: bool,
-}
-
-/// How far a pipeline is settled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Settled {
-    watermark: Option<i64>,
-    ended: bool,
-}
-
-impl Settled {
-    fn covers(self, end: i128) -> bool {
-        self.ended || self.watermark.is_some_and(|watermark| i128::from(watermark) >= end)
-    }
+/// A change that touches a key of a pipeline.
+struct Touch {
+    pipeline: usize,
+    key: Vec<Datum>,
+    time: i128,
+    cause: Cause,
 }
 
 /// What the last of the ticks must give.
 pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> {
-    let mut sealed: Vec<(Spot, u64, Option<Vec<Datum>>)> = Vec::new();
-    let mut settled = vec![Settled { watermark: None, ended: false }; stage.pipelines.len()];
+    let mut sealed: Vec<Given> = Vec::new();
+    let mut was = vec![Settled::default(); stage.pipelines.len()];
     let (mut given, mut before) = (Vec::new(), Vec::new());
-    for tick in ticks {
-        given.clear();
+    for (number, tick) in ticks.iter().enumerate() {
         let log = &log[..tick.events];
-        let was = settled.clone();
-        for (number, settled) in settled.iter_mut().enumerate() {
-            let now = watermark(stage, stage.pipelines[number].source, log, tick.at);
-            *settled = Settled { watermark: settled.watermark.max(now), ended: tick.ended };
-        }
+        let now = settled(stage, log, &ticks[..=number]);
         let winners = winners(stage, log);
-        let windows = windows(stage, &winners);
-        let mut places: Vec<Spot> = windows.iter().map(|(place, _)| place.clone()).collect();
-        places.extend(sealed.iter().map(|(place, ..)| place.clone()));
-        places.sort_by(output_order);
-        places.dedup();
-        for place in places {
-            let facts = windows.iter().find(|(other, _)| *other == place).map(|(_, facts)| facts);
-            let values = facts.and_then(|facts| row(stage, &place, facts)).map(|row| row.values);
-            let change = || net_cause(stage, &place, &before, &winners);
-            match sealed.iter_mut().find(|(other, ..)| *other == place) {
-                Some((_, _, known)) if *known == values => {}
-                Some((_, generation, known)) => {
-                    *generation += 1;
-                    known.clone_from(&values);
-                    given.push(Given { generation: *generation, cause: change(), values, place });
-                }
-                None if facts.is_some() && settled[place.0].covers(place.1.1) => {
-                    if values.is_some() {
-                        let cause = if was[place.0].covers(place.1.1) { change() } else { Cause::Seal };
-                        given.push(Given { generation: 1, cause, values: values.clone(), place: place.clone() });
-                    }
-                    sealed.push((place, u64::from(values.is_some()), values));
-                }
-                None => {}
-            }
+        let spans = span::all(stage, &winners);
+        let touches = touches(stage, &before, &winners);
+        let view = View { stage, sealed: &sealed, spans: &spans, touches: &touches, was: &was, now: &now };
+        given = view.generations();
+        for row in &given {
+            sealed.retain(|known| !known.spot.is_same_row(&row.spot));
+            sealed.push(row.clone());
         }
-        before = winners;
+        (was, before) = (now, winners);
     }
     given
 }
 
-/// The least of the origins' watermarks: what each has reached through what was accepted when it came, less the lag.
-fn watermark(stage: &Stage, number: usize, log: &[Fact<'_>], at: i64) -> Option<i64> {
-    let source = &stage.sources[number];
-    if source.wall_clock {
-        return Some(at.saturating_sub(source.lag));
-    }
-    let mut best: BTreeMap<String, Fact<'_>> = BTreeMap::new();
-    let mut frontiers: BTreeMap<String, i64> = BTreeMap::new();
-    for fact in log.iter().filter(|fact| fact.event.source == number && refusal(source, fact.event).is_none()) {
-        let who = format!("{:?}", identity(source, fact.event, fact.stood));
-        if best.get(&who).is_some_and(|best| outranks(source, fact, best) != Ordering::Greater) {
-            continue;
-        }
-        best.insert(who, *fact);
-        if source.retracts(fact.event) == Some(true) {
-            continue;
-        }
-        let time = |field: usize| match fact.event.values[field] {
-            Datum::Time(time) => Some(time),
-            _ => None,
-        };
-        let happened = time(source.event_time).expect("an event has a time");
-        let reached = source.arrival.and_then(time).map_or(happened, |arrival| arrival.min(happened));
-        let origin = format!("{:?}", source.origin.map(|origin| &fact.event.values[origin]));
-        frontiers.entry(origin).and_modify(|frontier| *frontier = reached.max(*frontier)).or_insert(reached);
-    }
-    frontiers.values().map(|reached| reached.saturating_sub(source.lag)).min()
+/// All that a tick sees.
+struct View<'a> {
+    stage: &'a Stage,
+    /// Of every row that was ever given, the newest generation.
+    sealed: &'a [Given],
+    spans: &'a [Span<'a>],
+    touches: &'a [Touch],
+    /// What was settled at the tick before, and what is now, by pipeline.
+    was: &'a [Settled],
+    now: &'a [Settled],
 }
 
-/// The first cause that applies, of the net changes of the identities that a row gained or lost between two ticks.
-fn net_cause(stage: &Stage, place: &Spot, before: &Winners<'_>, now: &Winners<'_>) -> Cause {
-    let source = stage.pipelines[place.0].source;
-    let old = |who: &[Datum]| {
-        let known = before.get(source).into_iter().flatten();
-        known.filter(|(identity, _)| identity == who).map(|(_, fact)| *fact).next()
-    };
-    let here = |fact: &Fact<'_>| lands(stage, place.0, fact.event).as_ref() == Some(place);
-    let mut causes = Vec::new();
-    for (who, new) in &now[source] {
-        let old = old(who);
-        let source = &stage.sources[source];
-        // The same content again, of a higher rank, changes nothing that a row could show.
-        let content = |fact: &Fact<'_>| bytes(source, fact.event);
-        let changed =
-            old.is_none_or(|old| outranks(source, new, &old) == Ordering::Greater && content(&old) != content(new));
-        if !changed || !(here(new) || old.as_ref().is_some_and(here)) {
-            continue;
+impl View<'_> {
+    fn generations(&self) -> Vec<Given> {
+        let covered = |span: &&Span<'_>| self.now[span.spot.pipeline].covers(span.due);
+        let mut given = Vec::new();
+        for span in self.spans.iter().filter(covered) {
+            let values = row(self.stage, span).map(|row| row.values);
+            let known = self.sealed.iter().find(|known| known.spot.is_same_row(&span.spot));
+            given.extend(self.generation(&span.spot, values, known, Some(span)));
         }
-        let versions = |fact: &Fact<'_>| (version(source, fact.event), fact.decoder);
-        causes.push(match old {
-            None => Cause::Late,
-            Some(_) if source.retracts(new.event) == Some(true) => Cause::Retraction,
-            Some(old) if versions(&old).0 < versions(new).0 => Cause::Correction,
-            Some(old) if versions(&old) < versions(new) => Cause::Decoder,
-            Some(_) => Cause::Conflict,
-        });
+        // What was sealed and has no window any more, or one that would not seal now.
+        for known in self.sealed {
+            if !self.spans.iter().filter(covered).any(|span| span.spot.is_same_row(&known.spot)) {
+                given.extend(self.generation(&known.spot, None, Some(known), None));
+            }
+        }
+        given.sort_by(|a, b| a.spot.order(&b.spot));
+        given
     }
-    causes.into_iter().min().expect("a row changes because a fact does")
+
+    fn generation(
+        &self,
+        spot: &Spot,
+        values: Option<Vec<Datum>>,
+        known: Option<&Given>,
+        span: Option<&Span<'_>>,
+    ) -> Option<Given> {
+        let shown = known.filter(|known| known.values.is_some());
+        let same = match (shown, &values) {
+            (Some(shown), Some(_)) => shown.spot == *spot && shown.values == values,
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return None;
+        }
+        let new = span.is_some_and(|span| !self.was[spot.pipeline].covers(span.due));
+        let cause = if shown.is_none() && new { Cause::Seal } else { self.cause(spot, known.map(|known| &known.spot)) };
+        let generation = known.map_or(1, |known| known.generation + 1);
+        Some(Given { spot: spot.clone(), generation, cause, values })
+    }
+
+    /// The first cause that applies among the changes that touch a row. What becomes final behind the watermark, though
+    /// nothing that touches it changed, is late.
+    fn cause(&self, spot: &Spot, old: Option<&Spot>) -> Cause {
+        let mine = self.touches.iter().filter(|touch| {
+            touch.pipeline == spot.pipeline
+                && touch.key == spot.key
+                && self.was[spot.pipeline].covers(Some(touch.time + 1))
+                && self.reaches(touch.time, spot, old)
+        });
+        mine.map(|touch| touch.cause).min().unwrap_or(Cause::Late)
+    }
+
+    /// Whether a change at a time touches a row.
+    fn reaches(&self, time: i128, spot: &Spot, old: Option<&Spot>) -> bool {
+        let windows = &self.stage.pipelines[spot.pipeline].windows;
+        match windows {
+            Windows::Session(_) => {
+                let mine = |other: &&Spot| other.pipeline == spot.pipeline && other.key == spot.key;
+                let shown = self.sealed.iter().filter(|known| known.values.is_some()).map(|known| &known.spot);
+                let all = shown.chain(self.spans.iter().map(|span| &span.spot)).filter(mine);
+                let within = |time: i128, (start, end): span::Extent| start <= time && time <= end;
+                all.map(|spot| spot.window).any(|session| within(time, session) && within(spot.window.0, session))
+            }
+            Windows::Bars(anchor, _) => {
+                let anchored = |time: i128| i64::try_from(time).ok().and_then(|time| window::period(anchor, time));
+                let until = spot.window.1.max(old.map_or(i128::MIN, |old| old.window.1));
+                anchored(time) == anchored(spot.window.0) && time <= until
+            }
+            _ => spot.window.0 <= time && time < spot.window.1,
+        }
+    }
+}
+
+/// What the net changes of all identities between two ticks touch.
+fn touches(stage: &Stage, before: &Winners<'_>, now: &Winners<'_>) -> Vec<Touch> {
+    let mut touches = Vec::new();
+    for (number, source) in stage.sources.iter().enumerate() {
+        for (who, new) in &now[number] {
+            let known = before.get(number).into_iter().flatten();
+            let old = known.filter(|(identity, _)| identity == who).map(|(_, fact)| *fact).next();
+            // The same content again, of a higher rank, changes nothing that a row could show.
+            let content = |fact: &Fact<'_>| bytes(source, fact.event);
+            let changed =
+                old.is_none_or(|old| outranks(source, new, &old) == Ordering::Greater && content(&old) != content(new));
+            if !changed {
+                continue;
+            }
+            let versions = |fact: &Fact<'_>| (version(source, fact.event), fact.decoder);
+            let cause = match old {
+                None => Cause::Late,
+                Some(_) if source.retracts(new.event) == Some(true) => Cause::Retraction,
+                Some(old) if versions(&old).0 < versions(new).0 => Cause::Correction,
+                Some(old) if versions(&old) < versions(new) => Cause::Decoder,
+                Some(_) => Cause::Conflict,
+            };
+            for side in old.iter().chain([new]) {
+                for pipeline in 0..stage.pipelines.len() {
+                    if let Some(key) = span::key(stage, pipeline, side.event) {
+                        let time = i128::from(span::time(source, side.event));
+                        touches.push(Touch { pipeline, key, time, cause });
+                    }
+                }
+            }
+        }
+    }
+    touches
 }

@@ -156,6 +156,16 @@ fn a_value_bar_s_volume_is_a_fraction_and_its_value_exact() {
 }
 
 #[test]
+fn a_weighted_mean_of_shares_takes_whole_weights() {
+    let columns = "wavg(CASE WHEN price > 1 THEN size END, price) AS mean";
+    let lines = [trade(1, 1, "2", "4"), trade(2, 2, "1", "1")];
+    let folded = fold("volume_bar(size, 3)", columns, &lines, &[]);
+    let means: Vec<String> = folded.rows.iter().map(|row| bare(&row["mean"])).collect();
+    // Of the first trade 3 are in one bar and 1 in the next; the second trade has no size above a price of 1.
+    assert_eq!(means, ["3.0", "1.0"]);
+}
+
+#[test]
 fn bars_begin_anew_at_every_anchor() {
     // Midnight in New York is 5 o'clock in winter.
     let day = 86_400;

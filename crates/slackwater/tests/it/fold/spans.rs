@@ -154,6 +154,15 @@ fn a_late_fact_that_ties_a_sealed_session_to_an_open_one_withdraws_it() {
 }
 
 #[test]
+fn a_withdrawn_session_comes_back_when_the_fact_that_tied_it_goes() {
+    // At 30 the late fact of 9 ties the sealed session of 0 to the open one of 18. At 40 it is gone again.
+    let gone = versioned(4, 1, 31, r#""op":"retract","ts":0"#);
+    let lines = [click(1, 0), click(2, 18), click(3, 24), seen(4, 9, 25), gone, click(5, 33), click(6, 200)];
+    let wanted = ["0 1 seal 1", "0 2 late -", "0 3 retraction 1", "18 1 seal 3", "200 1 seal 1"];
+    assert_eq!(told(SESSION, &lines), wanted);
+}
+
+#[test]
 fn a_correction_that_moves_a_session_s_first_fact_moves_its_row() {
     let moved = versioned(1, 1, 90, r#""ts":3"#);
     let lines = [click(1, 0), click(2, 8), click(3, 80), moved, click(4, 200)];
