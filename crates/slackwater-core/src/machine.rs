@@ -6,7 +6,7 @@
 use crate::codec::{CodecError, Reader};
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold};
-use crate::input::{Batch, Decoded, Entry, Input, Position};
+use crate::input::{Batch, Decoded, Entry, Input, Position, Tick};
 use crate::judge::{Change, Judge, Verdict};
 use crate::memory::{Fact, Memory};
 use crate::plan::Plan;
@@ -86,6 +86,9 @@ impl Machine {
                     effects.quarantined.extend(judged.quarantined);
                 }
                 effects.quarantined.sort_by_key(|event| event.position);
+                if planted::is(Bug::WatermarkByBatch) {
+                    self.watermarks.tick(plan, &Tick::at(i64::MIN), &self.seen(plan));
+                }
             }
             Input::Decision(decision) => self.watermarks.decide(decision),
             Input::Tick(tick) => {

@@ -20,17 +20,35 @@ pub enum Bug {
     DuplicateCounted,
     /// Between contents of one version the first one stays.
     ConflictByArrival,
+    /// A watermark is the largest of its origins'.
+    LargestWatermark,
+    /// Watermarks follow the ticks, whatever the source says.
+    SealByTickTime,
+    /// Watermarks move with every batch.
+    WatermarkByBatch,
+    /// A fact joins the session before it and never the one behind it.
+    SessionByArrival,
+    /// A share of a fact loses its fraction at once.
+    ShareRoundedEarly,
+    /// What `break_when` is asked need not be settled.
+    BreakNotCertain,
 }
 
 impl Bug {
     /// Every defect.
-    pub const ALL: [Bug; 6] = [
+    pub const ALL: [Bug; 12] = [
         Bug::FloatSumInArrivalOrder,
         Bug::MapOrderInOutput,
         Bug::WindowEdge,
         Bug::OlderVersionWins,
         Bug::DuplicateCounted,
         Bug::ConflictByArrival,
+        Bug::LargestWatermark,
+        Bug::SealByTickTime,
+        Bug::WatermarkByBatch,
+        Bug::SessionByArrival,
+        Bug::ShareRoundedEarly,
+        Bug::BreakNotCertain,
     ];
 }
 

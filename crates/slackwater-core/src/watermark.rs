@@ -5,6 +5,7 @@ use crate::fold::Settled;
 use crate::input::{Decision, Tick};
 use crate::judge::{Judge, Origin};
 use crate::plan::{Plan, Source};
+use crate::planted::{self, Bug};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -98,7 +99,7 @@ fn reach<'a>(
     caught_up: Option<i64>,
     origins: impl Iterator<Item = &'a Origin>,
 ) -> Option<i64> {
-    if source.knobs.wall_clock {
+    if source.knobs.wall_clock || planted::is(Bug::SealByTickTime) {
         return Some(at.saturating_sub(source.knobs.lag));
     }
     let (mut busy, mut idle) = (None::<i64>, None::<i64>);
@@ -109,7 +110,8 @@ fn reach<'a>(
             Some(from) if from <= at => (&mut idle, at.saturating_sub(lag)),
             _ => (&mut busy, frontier.saturating_sub(lag)),
         };
-        *least = Some(least.map_or(watermark, |known| known.min(watermark)));
+        let of = if planted::is(Bug::LargestWatermark) { i64::max } else { i64::min };
+        *least = Some(least.map_or(watermark, |known| of(known, watermark)));
     }
     // When all are idle, time itself is what is left to go by.
     busy.or(idle)

@@ -1,5 +1,6 @@
 //! Engine against oracle: rows value by value and bit for bit, and where every event went.
 
+use crate::model::reference::Given;
 use crate::oracle::span::{Bar, Spot};
 use crate::oracle::{Counts, Row, Truth};
 use crate::world::Datum;
@@ -40,6 +41,13 @@ pub fn row(row: &Final) -> Row {
         key: row.key.iter().map(|value| datum(value.value())).collect(),
     };
     Row { spot, values: row.values.iter().map(|value| datum(value.value())).collect() }
+}
+
+/// A generation of the engine in the model's terms.
+pub fn given(found: &Final) -> Given {
+    let row = row(found);
+    let values = (!found.removed).then_some(row.values);
+    Given { spot: row.spot, generation: found.generation, cause: found.cause, values }
 }
 
 /// What first tells the engine's rows of a finite fold from the true ones.

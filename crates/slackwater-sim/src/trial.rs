@@ -2,11 +2,18 @@
 
 use crate::adversary::{self, Size, World};
 use crate::engine::{self, Compiled, Spelled};
-use crate::oracle::Truth;
+use crate::model::reference::every_tick;
+use crate::model::watermark::Tick;
+use crate::oracle::content::Stood;
+use crate::oracle::span::time;
+use crate::oracle::{Fact, Truth};
 use crate::rng::Rng;
 use crate::world::Identity;
 use crate::{compare, effort};
 use slackwater::runtime::engine::Folded;
+use slackwater_core::input::{self, Decision, Input};
+use slackwater_core::machine::Machine;
+use slackwater_core::memory::Memory;
 
 /// How the engine is arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +130,48 @@ pub fn against_oracle(seed: u64, size: Size) -> Result<Trial, String> {
     let arranged = *rng.pick(&Arranged::all());
     trial.check(&trial.order(), arranged)?;
     Ok(trial)
+}
+
+/// What one seed must show as events and ticks come: at every tick the model's rows, generations and causes.
+///
+/// # Errors
+/// What differs first.
+pub fn against_model(seed: u64, size: Size) -> Result<(), String> {
+    let trial = Trial::draw(seed, size);
+    let (world, plan) = (&trial.world, &trial.compiled.config.plan);
+    let mut rng = Rng::new(seed ^ 0x71c);
+    let mut memories = vec![Memory::new()];
+    let mut machine = Machine::new(plan, 1, 1);
+    let batch = 1 + rng.below(6);
+    let batches = trial.compiled.decode(&trial.compiled.cut(&trial.spelled, &trial.order(), batch).chunks);
+    let (mut ticks, mut found, mut events) = (Vec::new(), Vec::new(), 0);
+    for (number, batch) in batches.iter().enumerate() {
+        events += batch.entries().len();
+        machine.step(plan, &Input::Events(batch.clone()), &mut memories);
+        let ended = number + 1 == batches.len();
+        if !ended && rng.chance(60) {
+            continue;
+        }
+        if ended {
+            machine.step(plan, &Input::Decision(Decision::EndOfInput), &mut memories);
+        }
+        let event = rng.pick(&world.events);
+        let beside = rng.within(-100, 200) * 1_000_000_000;
+        let at = time(&world.stage.sources[event.source], event).saturating_add(beside);
+        let caught_up = rng.chance(60);
+        let sources = (0..world.stage.sources.len() as u16).filter(|_| caught_up).collect();
+        let finals = machine.step(plan, &Input::Tick(input::Tick { at, caught_up: sources }), &mut memories).finals;
+        found.push(finals.iter().map(compare::given).collect::<Vec<_>>());
+        ticks.push(Tick { events, at, caught_up, ended });
+    }
+    let stood = Stood { part: String::new(), offset: 0 };
+    let decoder = slackwater::decode::Format::Json.decoder_version();
+    let log: Vec<Fact<'_>> = world.events.iter().map(|event| Fact { event, stood: &stood, decoder }).collect();
+    let wanted = every_tick(&world.stage, &log, &ticks);
+    match found.iter().zip(&wanted).position(|(found, wanted)| found != wanted) {
+        Some(tick) => Err(format!("tick {tick}:\n  engine {:?}\n  model {:?}", found[tick], wanted[tick])),
+        None => Ok(()),
+    }
 }
 
 /// Runs a check of one seed; a panic is a failure like any other, and every failure says how to see it again.

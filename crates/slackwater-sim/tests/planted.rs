@@ -6,7 +6,7 @@ use slackwater_core::planted::{Bug, plant};
 use slackwater_sim::adversary::Size;
 use slackwater_sim::effort;
 use slackwater_sim::rng::Rng;
-use slackwater_sim::trial::{Arranged, Outcome, Trial, against_oracle, guarded};
+use slackwater_sim::trial::{Arranged, Outcome, Trial, against_model, against_oracle, guarded};
 
 /// Most worlds that a check may need to find a defect.
 const WORLDS: usize = 2_000;
@@ -39,6 +39,21 @@ fn permutation(seed: u64) -> Result<(), String> {
     })
 }
 
+/// The model's check of one world: events and ticks as they come.
+fn model(seed: u64) -> Result<(), String> {
+    guarded(seed, "planted", TEST, || against_model(seed, SIZE))
+}
+
+/// Whether a defect shows in a fold of a finite input: what moves watermarks shows only as ticks come.
+fn shows_at_the_end(bug: Bug) -> bool {
+    !matches!(bug, Bug::LargestWatermark | Bug::SealByTickTime | Bug::WatermarkByBatch | Bug::BreakNotCertain)
+}
+
+/// Whether a defect makes the outcome depend on the order of events.
+fn shows_in_the_order(bug: Bug) -> bool {
+    shows_at_the_end(bug) && bug != Bug::ShareRoundedEarly
+}
+
 /// The first world in which a check fails, if one does.
 fn caught(check: fn(u64) -> Result<(), String>) -> Option<usize> {
     (0..WORLDS).find(|seed| check(*seed as u64).is_err())
@@ -51,11 +66,15 @@ fn every_planted_bug_is_caught() {
     let mut found = Vec::new();
     for bug in Bug::ALL {
         plant(Some(bug));
-        let worlds = [caught(oracle), caught(permutation)];
+        let worlds = [
+            shows_at_the_end(bug).then(|| caught(oracle)).flatten(),
+            shows_in_the_order(bug).then(|| caught(permutation)).flatten(),
+            caught(model),
+        ];
         plant(None);
         effort::print(&format!(
-            "planted {bug:?}: oracle at world {:?}, permutation at world {:?}",
-            worlds[0], worlds[1]
+            "planted {bug:?}: oracle at world {:?}, permutation at world {:?}, model at world {:?}",
+            worlds[0], worlds[1], worlds[2]
         ));
         found.push((bug, worlds));
     }
@@ -69,7 +88,7 @@ fn every_planted_bug_is_caught() {
         assert!(by_order, "{bug:?} was not found by changing the order");
     }
     for seed in 0..effort::share(SOUND) as u64 {
-        for outcome in [oracle(seed), permutation(seed)] {
+        for outcome in [oracle(seed), permutation(seed), model(seed)] {
             outcome.unwrap_or_else(|text| panic!("without a bug: {text}"));
         }
     }

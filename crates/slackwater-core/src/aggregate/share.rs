@@ -2,6 +2,7 @@
 
 use crate::codec::{CodecError, Reader, put_varint};
 use crate::number::{I384, Nat};
+use crate::planted::{self, Bug};
 use alloc::vec::Vec;
 
 /// `whole + num / den`, with `0 <= num < den` and no common divisor: equal sums are equal parts.
@@ -36,7 +37,7 @@ impl Share {
         let (quotient, rest) = value.magnitude().mul(part).div_rem(of);
         let whole = I384::from_sign_magnitude(value.is_negative(), &quotient).expect("a share is less than the whole");
         self.whole.add(&whole);
-        if rest.is_zero() {
+        if rest.is_zero() || planted::is(Bug::ShareRoundedEarly) {
             return;
         }
         if value.is_negative() {

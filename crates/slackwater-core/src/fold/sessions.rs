@@ -5,6 +5,7 @@ use super::group::{RowId, Sealed};
 use super::settled::{Notes, Settled};
 use crate::delta::Cause;
 use crate::plan::Pipeline;
+use crate::planted::{self, Bug};
 use crate::window::Window;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -42,7 +43,7 @@ pub(super) fn joined(
     let before = sessions.range(..=time).next_back().map(|(start, cell)| (*start, *cell));
     let before = before.filter(|(_, cell)| near(cells[*cell as usize].span.end, at));
     let after = sessions.range(time..).find(|(start, _)| **start > time).map(|(start, cell)| (*start, *cell));
-    let after = after.filter(|(start, _)| near(at, (*start).into()));
+    let after = after.filter(|(start, _)| near(at, (*start).into()) && !planted::is(Bug::SessionByArrival));
     let stay = match (before, after) {
         (None, None) => return None,
         (Some((_, cell)), None) => cell,

@@ -1,12 +1,12 @@
 //! The watermark never goes back, is the least of the origins that are not idle, and is all that moves what is final.
 
 use super::{Run, cases, law};
-use crate::model::watermark as naive;
 use proptest::prelude::*;
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::input::{Input, Tick};
 use slackwater_core::watermark::Watermarks;
 use slackwater_sim::compare;
+use slackwater_sim::model::watermark as naive;
 use slackwater_sim::oracle::content::Stood;
 use slackwater_sim::oracle::span::{self, time};
 use slackwater_sim::oracle::{Fact, Row, row, winners};

@@ -1,18 +1,15 @@
 //! The core machine against a naive engine: any sequence of batches, ticks, decisions, and of writing the state down
 //! and reading it back, gives the same rows, generations and causes.
 
-mod reference;
-pub mod watermark;
-
 use super::laws::{Pooled, Run, pool};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use reference::{Given, last_tick};
 use slackwater_core::delta::Cause;
-use slackwater_core::fold::Final;
 use slackwater_core::input::{self, Batch, Decision, Input};
 use slackwater_core::machine::Machine;
 use slackwater_sim::adversary::{self, World};
+use slackwater_sim::model::reference::{Given, every_tick};
+use slackwater_sim::model::watermark::{Tick, idles};
 use slackwater_sim::oracle::content::Stood;
 use slackwater_sim::oracle::{Fact, counts};
 use slackwater_sim::rng::Rng;
@@ -21,7 +18,6 @@ use slackwater_sim::world::{Datum, Event};
 use slackwater_sim::{compare, effort, engine};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use watermark::{Tick, idles};
 
 /// Full figure of sequences.
 const SEQUENCES: usize = 10_000;
@@ -136,8 +132,8 @@ impl Played<'_> {
                 self.ticks.push(Tick { events: self.log.len(), at, caught_up: *caught_up, ended: self.ended });
                 let listed = if *caught_up { vec![0] } else { Vec::new() };
                 let found = self.run.step(&Input::Tick(input::Tick { at, caught_up: listed })).finals;
-                let found: Vec<Given> = found.iter().map(given).collect();
-                let wanted = last_tick(&self.pooled.stage, &self.log(), &self.ticks);
+                let found: Vec<Given> = found.iter().map(compare::given).collect();
+                let wanted = every_tick(&self.pooled.stage, &self.log(), &self.ticks).pop().expect("a tick");
                 for row in wanted.iter().filter(|row| row.cause != Cause::Seal) {
                     let kind = self.pooled.stage.pipelines[row.spot.pipeline].windows.kind();
                     *self.tally.amended.entry(kind).or_default() += 1;
@@ -160,13 +156,6 @@ impl Played<'_> {
         }
         Ok(())
     }
-}
-
-/// A row of the machine in the model's terms.
-fn given(found: &Final) -> Given {
-    let row = compare::row(found);
-    let values = (!found.removed).then_some(row.values);
-    Given { spot: row.spot, generation: found.generation, cause: found.cause, values }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The naive watermark: from everything that came, and all ticks so far, anew.
 
-use slackwater_sim::oracle::content::identity;
-use slackwater_sim::oracle::{Fact, outranks, refusal};
-use slackwater_sim::world::{Datum, Source, Stage};
+use crate::oracle::content::identity;
+use crate::oracle::{Fact, outranks, refusal};
+use crate::world::{Datum, Source, Stage};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 

@@ -2,11 +2,11 @@
 //! anew from the beginning.
 
 use super::watermark::{Settled, Tick, settled};
+use crate::oracle::content::{bytes, version};
+use crate::oracle::span::{self, Span, Spot};
+use crate::oracle::{Fact, Winners, outranks, row, window, winners};
+use crate::world::{Datum, Stage, Windows};
 use slackwater_core::delta::Cause;
-use slackwater_sim::oracle::content::{bytes, version};
-use slackwater_sim::oracle::span::{self, Span, Spot};
-use slackwater_sim::oracle::{Fact, Winners, outranks, row, window, winners};
-use slackwater_sim::world::{Datum, Stage, Windows};
 use std::cmp::Ordering;
 
 /// A row as a tick must give it.
@@ -30,11 +30,11 @@ struct Touch {
     cause: Cause,
 }
 
-/// What the last of the ticks must give.
-pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> {
+/// What each of the ticks must give.
+pub fn every_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Vec<Given>> {
     let mut sealed: Vec<Given> = Vec::new();
     let mut was = vec![Settled::default(); stage.pipelines.len()];
-    let (mut given, mut before) = (Vec::new(), Vec::new());
+    let (mut all, mut before) = (Vec::new(), Vec::new());
     for (number, tick) in ticks.iter().enumerate() {
         let log = &log[..tick.events];
         let now = settled(stage, log, &ticks[..=number]);
@@ -42,14 +42,15 @@ pub fn last_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Given> 
         let spans = span::all(stage, &winners);
         let touches = touches(stage, &before, &winners);
         let view = View { stage, sealed: &sealed, spans: &spans, touches: &touches, was: &was, now: &now };
-        given = view.generations();
+        let given = view.generations();
         for row in &given {
             sealed.retain(|known| !known.spot.is_same_row(&row.spot));
             sealed.push(row.clone());
         }
+        all.push(given);
         (was, before) = (now, winners);
     }
-    given
+    all
 }
 
 /// All that a tick sees.

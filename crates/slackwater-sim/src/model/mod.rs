@@ -1,0 +1,4 @@
+//! What ticks must give: rows, generations and causes, and how far the past is settled.
+
+pub mod reference;
+pub mod watermark;
