@@ -6,7 +6,7 @@
 use super::Feed;
 use super::gauge::Gauge;
 use super::ingest::{Decode, Reader};
-use super::link::{Receiver, Sender, link};
+use super::link::{BOUND, Receiver, Sender, link};
 use super::part::{Housed, Stage, drive};
 use super::shard::{Aside, Folding, Judging};
 use crate::decode::{Damaged, Decoder, Format};
@@ -20,6 +20,9 @@ use slackwater_core::watermark::Watermarks;
 
 /// Shards beyond this cost more in looking than they save in judging.
 const MOST_SHARDS: usize = 16;
+
+/// Bytes that a decoder has before it at most: a chunk or two, so that they are still near when it comes to them.
+const READ_AHEAD: usize = 1 << 17;
 
 /// How to arrange the work. No choice here changes a result.
 #[derive(Clone, Copy, Debug)]
@@ -65,15 +68,15 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
     let mut memories: Vec<Memory> = (0..shards).map(|_| Memory::new()).collect();
     let mut folds: Vec<Fold> = (0..shards).map(|_| Fold::new(plan)).collect();
 
-    let (chunk_out, chunk_in) = grid(1, threads);
-    let (batch_out, batch_in) = grid(threads, shards);
-    let (delta_out, delta_in) = grid(shards, shards);
-    let (aside_out, aside_in) = grid(shards, 1);
+    let (chunk_out, chunk_in) = grid(1, threads, READ_AHEAD);
+    let (batch_out, batch_in) = grid(threads, shards, BOUND);
+    let (delta_out, delta_in) = grid(shards, shards, BOUND);
+    let (aside_out, aside_in) = grid(shards, 1, BOUND);
     let mut stages: Vec<Stage<'_, E>> = Vec::new();
     let readers = chunk_out
         .into_iter()
         .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
-    stages.push(readers.collect());
+    let reading: Stage<'_, E> = readers.collect();
     let decoders = || plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format)).collect();
     let decoding = chunk_in.into_iter().flatten().zip(batch_out).map(|(from, out)| -> Housed<'_, E> {
         Box::new(Decode { decoders: decoders(), busy: None, from, out, gauge })
@@ -90,6 +93,8 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
     stages.push(folding.map(|(fold, from)| Box::new(Folding { plan, fold, from }) as Housed<'_, E>).collect());
     let from = aside_in.into_iter().flatten().collect();
     stages.push(vec![Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside })]);
+    // Asked first, so that no decoder waits for a reader whose thread is busy with what comes later.
+    stages.push(reading);
     drive(stages, threads)?;
     Ok(end(plan, &judges, &memories, folds, threads))
 }
@@ -98,13 +103,13 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
 type Grid<T> = (Vec<Vec<Sender<T>>>, Vec<Vec<Receiver<T>>>);
 
 /// One queue from every writer to every reader: the sending ends by writer, the receiving ends by reader.
-fn grid<T>(writers: usize, readers: usize) -> Grid<T> {
+fn grid<T>(writers: usize, readers: usize, bound: usize) -> Grid<T> {
     let mut receivers: Vec<Vec<Receiver<T>>> = (0..readers).map(|_| Vec::new()).collect();
     let mut senders = Vec::new();
     for _ in 0..writers {
         let mut out = Vec::new();
         for from in &mut receivers {
-            let (sender, receiver) = link();
+            let (sender, receiver) = link(bound);
             out.push(sender);
             from.push(receiver);
         }
@@ -144,7 +149,8 @@ fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>,
         finals.extend(rows);
         count += refolded;
     }
-    finals.sort_unstable_by(Final::order);
+    // Each shard's rows are in order: runs, which this sort merges.
+    finals.sort_by(Final::order);
     let faults = folds.iter().flat_map(Fold::faults).sum();
     Folded { finals, seen, faults, refolded: count }
 }

@@ -105,4 +105,8 @@ impl<E: From<Damaged>> Part<E> for Decode<'_> {
         }
         Ok(Progress::Worked)
     }
+
+    fn is_portable(&self) -> bool {
+        true
+    }
 }

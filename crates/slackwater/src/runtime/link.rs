@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Bytes that a queue may hold before its writer must wait.
-const BOUND: usize = 8 << 20;
+/// Bytes that a queue may hold before its writer must wait, if nothing else is said.
+pub(super) const BOUND: usize = 8 << 20;
 
 #[derive(Debug)]
 struct State<T> {
@@ -19,7 +19,10 @@ fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
 
 /// The writing end. Dropping it closes the queue.
 #[derive(Debug)]
-pub(super) struct Sender<T>(Arc<Mutex<State<T>>>);
+pub(super) struct Sender<T> {
+    state: Arc<Mutex<State<T>>>,
+    bound: usize,
+}
 
 /// The reading end.
 #[derive(Debug)]
@@ -36,21 +39,21 @@ pub(super) enum Received<T> {
     Closed,
 }
 
-/// A new queue.
-pub(super) fn link<T>() -> (Sender<T>, Receiver<T>) {
+/// A new queue whose writer waits once it holds `bound` bytes.
+pub(super) fn link<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
     let state = Arc::new(Mutex::new(State { queue: VecDeque::new(), bytes: 0, closed: false }));
-    (Sender(state.clone()), Receiver(state))
+    (Sender { state: state.clone(), bound }, Receiver(state))
 }
 
 impl<T> Sender<T> {
     /// Whether there is room. It stays until the one writer has used it.
     pub fn has_room(&self) -> bool {
-        lock(&self.0).bytes < BOUND
+        lock(&self.state).bytes < self.bound
     }
 
     /// Adds an item that holds about so many bytes. The writer has asked for room before.
     pub fn send(&self, item: T, bytes: usize) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.bytes += bytes;
         state.queue.push_back((item, bytes));
     }
@@ -58,7 +61,7 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        lock(&self.0).closed = true;
+        lock(&self.state).closed = true;
     }
 }
 

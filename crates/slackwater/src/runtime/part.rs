@@ -19,6 +19,11 @@ pub(super) enum Progress {
 pub(super) trait Part<E>: Send {
     /// Does one step.
     fn poll(&mut self) -> Result<Progress, E>;
+
+    /// Whether any thread may drive it at no loss: what it works on is not what it keeps.
+    fn is_portable(&self) -> bool {
+        false
+    }
 }
 
 /// A part, boxed.
@@ -30,13 +35,14 @@ pub(super) type Stage<'a, E> = Vec<Housed<'a, E>>;
 /// How long a thread that found nothing to do stays away. It bounds idling, and decides nothing.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// How often in a row a thread finds nothing to do before it takes on another thread's parts. Their state is in the
+/// How often in a row a thread finds nothing to do before it takes on any of another thread's parts. Their state is in the
 /// other's cache, so it is better to wait a little; but no part may depend on one thread, which may never have started.
 const PATIENCE: u32 = 20;
 
 struct Slot<'a, E> {
     /// The thread that drives it by rule.
     home: usize,
+    portable: bool,
     part: Mutex<Option<Housed<'a, E>>>,
 }
 
@@ -51,8 +57,10 @@ struct Work<'a, E> {
 /// before they fill. The first error stops everything and is returned.
 pub(super) fn drive<E: Send>(stages: Vec<Stage<'_, E>>, threads: usize) -> Result<(), E> {
     let threads = threads.max(1);
-    let house = |(number, part)| Slot { home: number % threads, part: Mutex::new(Some(part)) };
-    let slots: Vec<_> = stages.into_iter().flat_map(|stage| stage.into_iter().enumerate().map(house)).collect();
+    let mut slots = Vec::new();
+    for (number, part) in stages.into_iter().flat_map(|stage| stage.into_iter().enumerate()) {
+        slots.push(Slot { home: number % threads, portable: part.is_portable(), part: Mutex::new(Some(part)) });
+    }
     let left = AtomicUsize::new(slots.len());
     let work = Work { slots, left, failed: Mutex::new(None), stop: AtomicBool::new(false) };
     std::thread::scope(|scope| {
@@ -72,7 +80,9 @@ impl<E: Send> Work<'_, E> {
     fn run(&self, me: usize) {
         let mut idle = 0;
         while self.left.load(Ordering::Acquire) > 0 && !self.stop.load(Ordering::Acquire) {
-            let worked = self.step(|home| home == me) || (idle >= PATIENCE && self.step(|home| home != me));
+            let worked = self.step(|slot| slot.home == me)
+                || (idle > 0 && self.step(|slot| slot.home != me && slot.portable))
+                || (idle >= PATIENCE && self.step(|slot| slot.home != me));
             if worked {
                 idle = 0;
             } else {
@@ -84,8 +94,8 @@ impl<E: Send> Work<'_, E> {
 
     /// Polls, from the end, until one of the wanted parts has done something. Behind it there may be work now, so the
     /// next step begins at the end again.
-    fn step(&self, wanted: impl Fn(usize) -> bool) -> bool {
-        self.slots.iter().rev().filter(|slot| wanted(slot.home)).any(|slot| self.poll(slot))
+    fn step(&self, wanted: impl Fn(&Slot<'_, E>) -> bool) -> bool {
+        self.slots.iter().rev().filter(|slot| wanted(slot)).any(|slot| self.poll(slot))
     }
 
     fn poll(&self, slot: &Slot<'_, E>) -> bool {
