@@ -32,3 +32,5 @@ pub const FACT_CHUNK: usize = 1 << 20;
 pub const KEPT_FACTS: usize = 4096;
 /// Most windows that one fact may be in.
 pub const HOP_WINDOWS: i64 = 100_000;
+/// Power of ten of the most bars that one fact may fill, where it is cut between them.
+pub const SPLIT_POWER: u32 = 4;

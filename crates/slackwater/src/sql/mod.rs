@@ -16,6 +16,8 @@ mod split;
 mod typing;
 mod windows;
 
+pub use split::bound;
+
 use slackwater_core::limits;
 use slackwater_core::plan::{Expr, Pipeline, Source};
 use slackwater_core::schema::Schema;

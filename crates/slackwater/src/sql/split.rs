@@ -2,9 +2,9 @@
 
 use super::typing::Refused;
 use slackwater_core::limits;
-use slackwater_core::plan::expr::{Arithmetic, Node};
-use slackwater_core::plan::{Accumulate, Cut, Expr, Overshoot, Windowing};
-use slackwater_core::value::Type;
+use slackwater_core::plan::expr::{Arithmetic, Comparison, Node};
+use slackwater_core::plan::{Accumulate, Cut, Expr, Guard, Overshoot, Pipeline, Windowing};
+use slackwater_core::value::{Type, Value};
 
 /// Decimal places to which a share that is a fraction is rounded when it leaves.
 const PLACES: u8 = 12;
@@ -69,6 +69,20 @@ impl Split {
             _ => false,
         }
     }
+}
+
+/// What a source must demand of its events where a pipeline cuts them between bars: that none fills too many.
+pub fn bound(pipeline: &Pipeline) -> Option<Guard> {
+    let Windowing::Bars(bars) = &pipeline.windowing else { return None };
+    let Cut::Measure { of, threshold, rule: Overshoot::Split } = &bars.cut else { return None };
+    let most = threshold.checked_mul_pow10(limits::SPLIT_POWER).expect("a threshold has 76 digits at most");
+    let (_, scale) = of.ty.exact().expect("a measure is an exact number");
+    let ty = Type::Decimal { precision: limits::WIDE_DIGITS, scale };
+    let most = Expr::literal(ty, Value::Wide(most).to_scalar());
+    let node = Node::Compare(Comparison::LessOrEqual, Box::new(of.clone()), Box::new(most));
+    let bars = 10u64.pow(limits::SPLIT_POWER);
+    let text = format!("at most {bars} bars of pipeline {} from one event", pipeline.name);
+    Some(Guard { expr: Expr { ty: Type::Bool, nullable: false, node }, text })
 }
 
 /// The fields of a product of fields, in the order in which they are written.

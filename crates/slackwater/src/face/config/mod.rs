@@ -126,6 +126,10 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
     let whole = config.plan.sources.len() == count;
     for (name, section) in pipelines {
         let compiled = pipeline(name, section, whole.then_some(&config.plan), &mut problems);
+        if let Some((pipeline, guard)) = compiled.as_ref().and_then(|pipeline| Some((pipeline, sql::bound(pipeline)?)))
+        {
+            config.plan.sources[usize::from(pipeline.source)].require.push(guard);
+        }
         config.plan.pipelines.extend(compiled);
     }
     if problems.is_empty() { Ok(config) } else { Err(problems.into_errors(file_name)) }

@@ -263,3 +263,13 @@ fn a_sum_without_a_share_is_refused() {
     let place = Place::with(&config("volume_bar(size, 10, 'whole')", "sum(size + 1) AS x"));
     assert_eq!(place.run(&["config", "check", "-c", "c.toml"]).code, 0);
 }
+
+#[test]
+fn a_fact_that_would_fill_too_many_bars_is_refused() {
+    let lines = [trade(1, 1, "1", "10"), trade(2, 2, "1", "100000"), trade(3, 3, "1", "100000.01")];
+    let folded = fold("volume_bar(size, 10)", "count(*) AS n", &lines, &[]);
+    assert_eq!(folded.rows.len(), 10_001);
+    assert_eq!(folded.refused[0]["guard"], "at most 10000 bars of pipeline bars from one event");
+    let carried = fold("volume_bar(size, 10, 'carry')", "count(*) AS n", &lines, &[]);
+    assert_eq!((carried.rows.len(), carried.refused.len()), (3, 0), "only a cut makes so many");
+}
