@@ -92,7 +92,7 @@ impl Machine {
             }
             Input::Decision(decision) => self.watermarks.decide(decision),
             Input::Tick(tick) => {
-                let settled = self.watermarks.tick(plan, tick, &self.seen(plan));
+                let settled = self.watermarks.tick(plan, tick, &self.reached(plan));
                 for fold in &mut self.folds {
                     effects.refolded += settle_stale(plan, fold, found);
                     let changes = found.iter().flat_map(|memory| memory.changes());
@@ -108,8 +108,20 @@ impl Machine {
     /// The first time after a tick at `at` at which another one could bring rows though nothing comes; none where only
     /// events can.
     pub fn next_move(&self, plan: &Plan, at: i64) -> Option<i64> {
-        let waits = self.folds.iter().any(Fold::waits);
-        waits.then(|| self.watermarks.next_move(plan, at, &self.seen(plan))).flatten()
+        let mut dues: Vec<Option<i128>> = alloc::vec![None; plan.pipelines.len()];
+        for fold in &self.folds {
+            for (known, due) in dues.iter_mut().zip(fold.dues()) {
+                *known = known.iter().copied().chain(due).min();
+            }
+        }
+        self.watermarks.next_move(plan, at, &self.reached(plan), &dues)
+    }
+
+    /// How far origins have come in all judge shards, without what was counted.
+    fn reached(&self, plan: &Plan) -> Judge {
+        let mut reached = Judge::new(plan);
+        self.judges.iter().for_each(|judge| reached.merge_reach(judge));
+        reached
     }
 
     /// What all judge shards counted and saw together.

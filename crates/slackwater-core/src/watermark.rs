@@ -53,20 +53,25 @@ impl Watermarks {
         self.reached.iter().map(settle).collect()
     }
 
-    /// The first time after a tick at `at` at which another one could move a watermark though nothing comes, if nothing
-    /// but time is missing.
-    pub fn next_move(&self, plan: &Plan, at: i64, seen: &Judge) -> Option<i64> {
-        let sources = plan.sources.iter().enumerate();
-        let moves = sources.filter_map(|(index, source)| {
+    /// The first time after a tick at `at` at which another one could bring rows though nothing comes, if there is one.
+    /// `dues` are by pipeline the watermarks at which something may seal next.
+    pub fn next_move(&self, plan: &Plan, at: i64, seen: &Judge, dues: &[Option<i128>]) -> Option<i64> {
+        let moves = plan.sources.iter().enumerate().filter_map(|(index, source)| {
+            let mine = plan.pipelines.iter().zip(dues).filter(|(pipeline, _)| usize::from(pipeline.source) == index);
+            let due = mine.filter_map(|(_, due)| *due).min()?;
+            // Where time itself moves the watermark, it is there so much later.
+            let by_time = |lag: i64| {
+                i64::try_from(due.saturating_add(lag.into())).ok().map(|time| time.max(at.saturating_add(1)))
+            };
             if source.knobs.wall_clock {
-                return Some(at.saturating_add(1));
+                return by_time(source.knobs.lag);
             }
-            let idle = |origin: &Origin| idle_from(source, self.caught_up[index], origin);
             let known = || seen.origins(index).iter().filter(|origin| origin.frontier.is_some());
-            let next = known().filter_map(idle).filter(|from| *from > at).min();
-            let all_idle =
-                known().next().is_some() && known().all(|origin| idle(origin).is_some_and(|from| from <= at));
-            if all_idle { Some(at.saturating_add(1)) } else { next }
+            let idle = |origin: &Origin| idle_from(source, self.caught_up[index], origin);
+            if known().all(|origin| idle(origin).is_some_and(|from| from <= at)) {
+                return by_time(known().map(|origin| lag(source, &origin.name)).max()?);
+            }
+            known().filter_map(idle).filter(|from| *from > at).min()
         });
         moves.min()
     }

@@ -157,9 +157,10 @@ impl Fold {
         }
     }
 
-    /// Whether something waits for a watermark to seal.
-    pub fn waits(&self) -> bool {
-        !self.agenda.is_empty()
+    /// By pipeline, the watermark at which something may seal next.
+    pub fn dues(&self) -> Vec<Option<i128>> {
+        let first = |pipeline| self.agenda.range((pipeline, i128::MIN)..=(pipeline, i128::MAX)).next();
+        (0..self.settled.len() as u16).map(|pipeline| first(pipeline).map(|((_, due), _)| *due)).collect()
     }
 
     /// Nulls that arithmetic made in the rows of each pipeline.

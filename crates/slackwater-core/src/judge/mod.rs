@@ -197,6 +197,13 @@ impl Judge {
         }
     }
 
+    /// Takes over how far another shard's origins have come: all that watermarks ask for, at every tick.
+    pub(crate) fn merge_reach(&mut self, other: &Judge) {
+        for (mine, theirs) in self.origins.iter_mut().zip(&other.origins) {
+            mine.merge_reach(theirs);
+        }
+    }
+
     /// Appends the canonical state.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for (counts, origins) in self.counts.iter().zip(&self.origins) {

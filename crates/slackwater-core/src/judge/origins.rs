@@ -74,11 +74,18 @@ impl Origins {
     }
 
     pub(super) fn merge(&mut self, other: &Origins) {
+        self.merge_reach(other);
+        for origin in other.iter() {
+            self.entry(&origin.name).lateness.merge(&origin.lateness);
+        }
+    }
+
+    /// Merges all but lateness.
+    pub(super) fn merge_reach(&mut self, other: &Origins) {
         for origin in other.iter() {
             let mine = self.entry(&origin.name);
             mine.frontier = origin.frontier.max(mine.frontier);
             mine.heard = origin.heard.max(mine.heard);
-            mine.lateness.merge(&origin.lateness);
         }
     }
 

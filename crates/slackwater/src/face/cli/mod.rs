@@ -78,13 +78,15 @@ const FOLD_HELP: &str = "\
 Example:
   slackwater fold -c bars.toml --input trades=trades.csv.gz --out bars.ndjson --quarantine refused.ndjson
 
-One JSON object per final row: pipeline, group-by columns, window_start, window_end, tier, generation, cause, the
-selected columns, and a digest of them all. Rows are sorted by pipeline, window start and key. The summary on standard
-error accounts for every event and ends with one digest over all rows: equal facts give the equal digest.
+One JSON object per final row: pipeline, group-by columns, window_start, window_end (of bars also
+anchor, bar, complete), tier, generation, cause, the selected columns, and a digest of them all.
+Rows are sorted by pipeline, window start, key and bar. The summary on standard error accounts for
+every event and ends with one digest over all rows: equal facts give the equal digest.
 
-With --as-arrived the history of a file is seen again as a live service would have seen it: events by arrival, watermarks
-behind the slowest origin by its lag, windows sealed when they are passed, and what came too late as new generations with
-their cause. The newest values are those of a plain fold.
+With --as-arrived the history of a file is seen again as a live service would have seen it: events
+by arrival, watermarks behind the slowest origin by its lag, windows sealed when they are passed,
+and what came too late as new generations with their cause. The newest values are those of a plain
+fold. It holds all events in memory and works on one thread.
 
 Exit codes: see `slackwater --help`.";
 

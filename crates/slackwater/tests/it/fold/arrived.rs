@@ -259,3 +259,17 @@ fn an_arrival_is_needed_and_may_not_be_null() {
     let ran = place.run(&[args.as_slice(), &["--tick", "0s"]].concat());
     assert!(ran.code == 2 && ran.err.contains("above zero"), "{ran:?}");
 }
+
+#[test]
+fn years_of_silence_are_passed_at_once() {
+    // An open bar without an anchor waits for the end of input only, and a minute for its watermark: of the billions of
+    // ticks between the two trades only those are made that could bring something.
+    let far = trade(2, "00:20", "00:20").replace("2026-", "2226-");
+    let lines = [trade(1, "00:10", "00:10"), far];
+    let bars = "\n[pipeline.runs]\nsql = \"SELECT count(*) AS trades, last(price) AS close FROM trades GROUP BY tick_bar(5)\"\n";
+    for moved in ["lag = \"1s\"\nidle_after = \"30s\"", "lag = \"1s\"\nwatermark = \"wall_clock\""] {
+        let folded = replay(&(config(moved) + bars), &lines, &["--generations", "--tick", "1ms"]);
+        let rows: Vec<(&Value, &Value)> = folded.rows.iter().map(|row| (&row["cause"], &row["trades"])).collect();
+        assert!(rows.len() == 3 && rows.iter().all(|(cause, _)| *cause == "seal"), "{rows:?}");
+    }
+}
