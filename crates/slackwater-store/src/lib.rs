@@ -1,0 +1,12 @@
+//! What is kept: bytes that survive a power cut, and what is found of them afterwards.
+//!
+//! The store is synchronous. It knows schemas and rows, and nothing of aggregates: what a result means is decided in the
+//! core, when something is written is decided by the runtime. `FORMAT.md` says what every byte on the disk is.
+//!
+//! All files but the store of results go through the [`disk::Disk`] trait, so that a model of a disk can stand in for the
+//! real one and crash at every step.
+
+pub mod disk;
+mod fault;
+
+pub use fault::Fault;

@@ -1,0 +1,3 @@
+//! The store, doubted from outside.
+
+mod disk;
