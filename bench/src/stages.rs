@@ -101,7 +101,7 @@ fn judge(config: &Config, file: &Path) -> io::Result<u64> {
         while decoder.is_busy() {
             let batch = Arc::new(decoder.next_batch().map_err(io::Error::other)?);
             let shard = Shard { number: 0, of: 1, folds: 1 };
-            black_box(judge_batch(&config.plan, &mut judge, &mut memory, &batch, shard));
+            black_box(judge_batch(&config.plan, &mut judge, (&mut memory, &[]), &batch, shard));
         }
     }
     Ok(judge.counts()[0].received)

@@ -112,6 +112,15 @@ impl<'a> Reader<'a> {
         Ok(self.take(1)?[0])
     }
 
+    /// A byte that is 0 or 1.
+    pub fn flag(&mut self) -> Result<bool, CodecError> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => self.fail("0 or 1"),
+        }
+    }
+
     /// A minimal varint.
     pub fn varint(&mut self) -> Result<u64, CodecError> {
         let mut value = 0u64;
@@ -155,11 +164,7 @@ impl<'a> Reader<'a> {
 
     /// What [`put_option`] wrote.
     pub fn option(&mut self) -> Result<Option<i64>, CodecError> {
-        match self.byte()? {
-            0 => Ok(None),
-            1 => Ok(Some(self.signed()?)),
-            _ => self.fail("0 or 1"),
-        }
+        Ok(if self.flag()? { Some(self.signed()?) } else { None })
     }
 
     /// Ends reading: nothing may remain.

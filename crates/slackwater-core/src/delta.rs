@@ -42,6 +42,21 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, in their order.
+    pub const ALL: [Cause; 11] = [
+        Cause::Logic,
+        Cause::Decoder,
+        Cause::Reference,
+        Cause::Retraction,
+        Cause::Correction,
+        Cause::Conflict,
+        Cause::Release,
+        Cause::Backfill,
+        Cause::GapFill,
+        Cause::Late,
+        Cause::Seal,
+    ];
+
     /// The word that outputs use.
     pub fn code(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@
 use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
 use crate::judge::vet;
-use crate::poison::{Reason, Refusal};
+use crate::poison::Refusal;
 use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::schema::Schema;
 use alloc::string::String;
@@ -301,8 +301,7 @@ impl Batch {
                 Decoded::Row(head) => out.push(head.op as u8),
                 Decoded::Refused(refusal) => {
                     out.push(2);
-                    out.push(refusal.reason as u8);
-                    put_varint(out, refusal.field.map_or(0, |field| u64::from(field) + 1));
+                    refusal.encode(out);
                 }
             }
             put_bytes(out, self.bytes(entry));
@@ -335,14 +334,9 @@ impl Batch {
             0 => Op::Assert,
             1 => Op::Retract,
             2 => {
-                let Some(reason) = Reason::from_u8(reader.byte()?) else { return reader.fail("a known reason") };
-                let field = match reader.number::<u32>()? {
-                    0 => None,
-                    n if n <= 1 << 16 => Some((n - 1) as u16),
-                    _ => return reader.fail("a field"),
-                };
+                let refusal = Refusal::decode(reader)?;
                 let raw = reader.bytes()?;
-                self.push_refused(position, Refusal { reason, field }, raw);
+                self.push_refused(position, refusal, raw);
                 let last = self.entries.last_mut().expect("just pushed");
                 (last.arrival, last.sequence) = (arrival, sequence);
                 return Ok(());

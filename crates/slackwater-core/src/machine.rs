@@ -3,12 +3,12 @@
 //! It is the reference for every other driver. Threads, a journal or a simulator call the same parts in another
 //! arrangement, and the results must be the same bits.
 
-use crate::codec::{CodecError, Reader};
+use crate::codec::{CodecError, Reader, put_bytes, put_varint};
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold};
 use crate::input::{Batch, Decoded, Entry, Input, Position, Tick};
 use crate::judge::{Change, Judge, Verdict};
-use crate::memory::{Fact, Memory};
+use crate::memory::{Fact, Memory, Past};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
 use crate::poison::Refusal;
@@ -39,6 +39,32 @@ pub enum Why {
     Refused(Refusal),
     /// Another content of the same version won.
     Conflict,
+}
+
+impl Quarantined {
+    /// Appends the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.source.into());
+        put_bytes(out, self.part.as_bytes());
+        put_varint(out, self.position.offset);
+        put_varint(out, self.position.line);
+        match self.why {
+            Why::Conflict => out.push(0),
+            Why::Refused(refusal) => {
+                out.push(1);
+                refusal.encode(out);
+            }
+        }
+        put_bytes(out, &self.bytes);
+    }
+
+    /// Reads back what [`Quarantined::encode`] wrote.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let (source, part) = (reader.number()?, Arc::from(reader.text()?));
+        let position = Position { offset: reader.varint()?, line: reader.varint()? };
+        let why = if reader.flag()? { Why::Refused(Refusal::decode(reader)?) } else { Why::Conflict };
+        Ok(Quarantined { source, part, position, why, bytes: reader.bytes()?.to_vec() })
+    }
 }
 
 /// What one input brought about.
@@ -79,7 +105,7 @@ impl Machine {
                 let shards = self.judges.len() as u64;
                 for (shard, (judge, memory)) in self.judges.iter_mut().zip(found).enumerate() {
                     let shard = Shard { number: shard as u64, of: shards, folds: self.folds.len() };
-                    let judged = judge_batch(plan, judge, memory, &batch, shard);
+                    let judged = judge_batch(plan, judge, (memory, &[]), &batch, shard);
                     for (fold, deltas) in self.folds.iter_mut().zip(&judged.deltas) {
                         fold.apply(plan, deltas);
                     }
@@ -187,8 +213,15 @@ pub struct Judged {
 /// How many events' look-ups are brought near at once: enough to overlap, few enough to stay near.
 const AHEAD: usize = 128;
 
-/// Judges a shard's part of a batch, event by event: asks the memory, judges, keeps the winner, sends ±facts.
-pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &Arc<Batch>, shard: Shard) -> Judged {
+/// Judges a shard's part of a batch, event by event: asks the memory, judges, keeps the winner, sends ±facts. `past` are
+/// winners that are kept elsewhere, by the number of the event that asks for them, in order.
+pub fn judge_batch(
+    plan: &Plan,
+    judge: &mut Judge,
+    (memory, mut past): (&mut Memory, &[(u32, Past)]),
+    batch: &Arc<Batch>,
+    shard: Shard,
+) -> Judged {
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
     for (number, entry) in batch.entries().iter().enumerate() {
@@ -204,11 +237,18 @@ pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &
             Decoded::Refused(_) if shard.number == 0 => None,
             _ => continue,
         };
-        let known = found.as_ref().and_then(|(_, found)| found.known.as_ref());
-        let verdict = judge.step(plan, batch, entry, known);
+        let kept = past.split_first().filter(|((asked, _), _)| *asked as usize == number);
+        // What came since is newer than what is kept.
+        let kept = kept.map(|((_, kept), rest)| {
+            past = rest;
+            kept
+        });
+        let known = found.as_ref().and_then(|(_, found)| found.known);
+        let verdict = judge.step(plan, batch, entry, known.or(kept.map(|kept| kept.known)).as_ref());
         match (verdict, &found) {
             (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
-                if let Some(known) = &found.known {
+                let adopted = kept.filter(|_| known.is_none()).map(|kept| memory.adopt(batch.source, kept));
+                if let Some(known) = known.or(adopted) {
                     let old = memory.fact(known.place);
                     if known.op == Op::Assert {
                         router.minus(plan, &old);
@@ -220,7 +260,7 @@ pub fn judge_batch(plan: &Plan, judge: &mut Judge, memory: &mut Memory, batch: &
                 if head.op == Op::Assert {
                     router.plus(plan, batch, entry);
                 }
-                memory.put(batch, entry, head, found);
+                memory.put(batch, entry, head, found, adopted);
             }
             (Verdict::Refused(refusal), _) => quarantined.push(set_aside(batch, entry, Why::Refused(refusal))),
             (Verdict::Duplicate, Some((head, _))) if planted::is(Bug::DuplicateCounted) && head.op == Op::Assert => {
@@ -256,11 +296,6 @@ fn set_aside(batch: &Batch, entry: &Entry, why: Why) -> Quarantined {
 
 /// Answers what a fold shard needs before a tick: the facts of its stale windows, out of every judge shard's memory.
 pub fn settle_stale(plan: &Plan, fold: &mut Fold, found: &[Memory]) -> usize {
-    let needs = fold.needs();
-    let (Some(from), Some(to)) =
-        (needs.iter().map(|stale| stale.window.start).min(), needs.iter().map(|stale| stale.window.end).max())
-    else {
-        return 0;
-    };
+    let Some((from, to)) = fold.needs_between() else { return 0 };
     fold.refold(plan, found.iter().flat_map(|memory| memory.facts(plan, from, to)))
 }

@@ -6,8 +6,8 @@
 use crate::codec::Reader;
 use crate::delta::Cause;
 use crate::dense::{Dense, Seat};
-use crate::input::{Batch, Entry, Head, Position};
-use crate::judge::Known;
+use crate::input::{Batch, Decoded, Entry, Head, Position};
+use crate::judge::{Known, shard_of};
 use crate::limits::FACT_CHUNK;
 use crate::plan::Plan;
 use crate::row::{IdentityBytes, Op, Row, digest};
@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 const UNIT: usize = 8;
 const LIVE: u8 = 1;
 const RETRACTED: u8 = 2;
+const ARRIVAL: u8 = 4;
 
 /// Identities and facts of one judge shard.
 ///
@@ -64,41 +65,75 @@ pub struct Fact<'a> {
     pub part: &'a Arc<str>,
     /// Where it stood.
     pub position: Position,
+    /// When it was first seen, if that is recorded.
+    pub arrival: Option<i64>,
+}
+
+/// The winner of an identity that is kept elsewhere, brought back because an event asks for it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Its rank. The place means nothing.
+    pub known: Known,
+    /// File or partition, and position; those of its content.
+    pub part: Arc<str>,
+    /// Where it stood.
+    pub position: Position,
+    /// When it was first seen, if that is recorded.
+    pub arrival: Option<i64>,
+    /// Its content; none of a retraction, and where the event that asks cannot replace it.
+    pub content: Option<Vec<u8>>,
+}
+
+/// A winner: its rank, and its content with where it came from. The content of a retraction is its identity alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Winner<'a> {
+    /// Its rank.
+    pub known: Known,
+    /// Its content.
+    pub fact: Fact<'a>,
+}
+
+impl<'a> Winner<'a> {
+    fn content(&self) -> Option<Fact<'a>> {
+        (self.known.op == Op::Assert).then_some(self.fact)
+    }
 }
 
 /// What became of an identity between two ticks.
 #[derive(Clone, Copy, Debug)]
 pub struct Net<'a> {
-    /// Its content at the tick before, and its content now; none where it had none, or is retracted.
-    before: Option<Fact<'a>>,
-    after: Option<Fact<'a>>,
+    /// Its winner at the tick before, if it had one.
+    pub before: Option<Winner<'a>>,
+    /// Its winner now.
+    pub after: Winner<'a>,
     /// Why.
     pub cause: Cause,
 }
 
 impl<'a> Net<'a> {
-    fn new(before: Option<&Record<'a>>, after: &Record<'a>) -> Self {
-        let content = |record: &Record<'a>| (record.known.op == Op::Assert).then_some(record.fact);
-        let rank = |record: &Record<'a>| (record.known.version, record.known.decoder);
-        let cause = match before {
+    fn new(before: Option<Winner<'a>>, after: Winner<'a>) -> Self {
+        let rank = |winner: &Winner<'a>| (winner.known.version, winner.known.decoder);
+        let cause = match &before {
             None => Cause::Late,
             Some(_) if after.known.op == Op::Retract => Cause::Retraction,
-            Some(before) if rank(before).0 < rank(after).0 => Cause::Correction,
-            Some(before) if rank(before) < rank(after) => Cause::Decoder,
+            Some(before) if rank(before).0 < rank(&after).0 => Cause::Correction,
+            Some(before) if rank(before) < rank(&after) => Cause::Decoder,
             Some(_) => Cause::Conflict,
         };
-        Net { before: before.and_then(content), after: content(after), cause }
+        Net { before, after, cause }
     }
 
-    /// What it took away and what it brought; nothing where both are the same.
-    pub fn sides(&self) -> impl Iterator<Item = Fact<'a>> {
-        let same = self.before.zip(self.after).is_some_and(|(before, after)| before.content == after.content);
-        self.before.into_iter().chain(self.after).filter(move |_| !same)
+    /// The content that it took away and the one that it brought; nothing where both are the same.
+    pub fn sides(&self) -> (Option<Fact<'a>>, Option<Fact<'a>>) {
+        match (self.before.and_then(|before| before.content()), self.after.content()) {
+            (Some(before), Some(after)) if before.content == after.content => (None, None),
+            sides => sides,
+        }
     }
 }
 
-/// Flags and seven varints at most.
-const HEADER_BYTES: usize = 1 + 7 * 10;
+/// Flags, an arrival, and seven varints at most.
+const HEADER_BYTES: usize = 1 + 8 + 7 * 10;
 
 /// The head of a record, put together before it is copied at once.
 struct Header {
@@ -126,8 +161,19 @@ impl Header {
 /// A record, read back.
 struct Record<'a> {
     live: bool,
-    known: Known,
-    fact: Fact<'a>,
+    winner: Winner<'a>,
+}
+
+/// A record, to be written.
+struct Draft<'a> {
+    flags: u8,
+    source: u16,
+    decoder: u32,
+    version: u64,
+    part: u32,
+    position: Position,
+    arrival: Option<i64>,
+    content: &'a [u8],
 }
 
 impl Memory {
@@ -149,11 +195,25 @@ impl Memory {
         let known = match seat {
             Seat::Slot(page, slot) => {
                 let place = self.dense.get(page, slot);
-                place.map(|place| read(&self.chunks, &self.parts, place).known)
+                place.map(|place| read(&self.chunks, &self.parts, place).winner.known)
             }
             Seat::Nowhere => self.find(plan, batch, entry, head),
         };
         Found { known, seat }
+    }
+
+    /// The events of a batch that a judge shard judges and whose identity has no winner here, by number.
+    pub fn missing(&mut self, plan: &Plan, batch: &Batch, shard: u64, shards: u64) -> Vec<u32> {
+        let mut missing = Vec::new();
+        for (number, entry) in batch.entries().iter().enumerate() {
+            if let Decoded::Row(head) = &entry.decoded
+                && shard_of(head.identity, shards) == shard
+                && self.look_up(plan, batch, entry, head).known.is_none()
+            {
+                missing.push(number as u32);
+            }
+        }
+        missing
     }
 
     fn find(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, head: &Head) -> Option<Known> {
@@ -161,41 +221,62 @@ impl Memory {
         let mut found = None;
         let schema = &plan.sources[usize::from(batch.source)].schema;
         index.find(head.identity, |place| {
-            let record = read(chunks, parts, place);
-            if record.fact.source != batch.source {
+            let Winner { known, fact: Fact { source, content, part, position, .. } } =
+                read(chunks, parts, place).winner;
+            if source != batch.source {
                 return false;
             }
-            let Fact { content, part, position, .. } = record.fact;
             let held = theirs.of(Row::new(schema, content), batch.source, (part, position.offset));
             let row = Row::new(schema, batch.bytes(entry));
             let same = held == mine.of(row, batch.source, (&batch.part, entry.position.offset));
             if same {
-                found = Some(record.known);
+                found = Some(known);
             }
             same
         });
         found
     }
 
-    /// Makes an event the winner of its identity, in the place of what [`Memory::look_up`] just found for it.
-    pub fn put(&mut self, batch: &Batch, entry: &Entry, head: &Head, found: &Found) {
-        let place = self.append(batch, entry, head);
+    /// Takes in a winner that is kept elsewhere, because an event replaces it, and gives it a place.
+    pub fn adopt(&mut self, source: u16, past: &Past) -> Known {
+        let Past { known, position, arrival, .. } = *past;
+        let (Known { decoder, version, .. }, part) = (known, self.part(&past.part));
+        // It is not alive here: what it was is told only by what replaces it.
+        let flags = retracted(known.op);
+        let content = past.content.as_deref().unwrap_or_default();
+        assert!(known.op == Op::Retract || past.content.is_some(), "what is replaced is brought back whole");
+        let place = self.append(&Draft { flags, source, decoder, version, part, position, arrival, content });
+        Known { place, ..known }
+    }
+
+    /// Makes an event the winner of its identity, in the place of what [`Memory::look_up`] just found for it, or of what
+    /// was adopted.
+    pub fn put(&mut self, batch: &Batch, entry: &Entry, head: &Head, found: &Found, adopted: Option<Known>) {
+        let (source, decoder, part) = (batch.source, batch.decoder, self.part(&batch.part));
+        let Entry { position, arrival, .. } = *entry;
+        let (flags, version, content) = (LIVE | retracted(head.op), head.version, batch.bytes(entry));
+        let place = self.append(&Draft { flags, source, decoder, version, part, position, arrival, content });
+        if head.op == Op::Assert {
+            let chunk = self.chunks.last_mut().expect("just appended to");
+            chunk.times = (chunk.times.0.min(head.time), chunk.times.1.max(head.time));
+        }
         match (found.seat, &found.known) {
             (Seat::Slot(page, slot), _) => self.dense.set(page, slot, place),
             (Seat::Nowhere, None) => self.index.insert(head.identity, place),
             (Seat::Nowhere, Some(old)) => self.index.replace(head.identity, old.place, place),
         }
+        let mut before = adopted.map(|adopted| adopted.place);
         if let Some(old) = &found.known {
             let (chunk, at) = locate(old.place);
             self.chunks[chunk].bytes[at] &= !LIVE;
-            let before = if old.place < self.ticked { Some(old.place) } else { self.replaced.remove(&old.place) };
-            self.replaced.extend(before.map(|before| (place, before)));
+            before = if old.place < self.ticked { Some(old.place) } else { self.replaced.remove(&old.place) };
         }
+        self.replaced.extend(before.map(|before| (place, before)));
     }
 
     /// The content at a place that [`Known`] named.
     pub fn fact(&self, place: u32) -> Fact<'_> {
-        read(&self.chunks, &self.parts, place).fact
+        read(&self.chunks, &self.parts, place).winner.fact
     }
 
     /// What became of every identity with a new winner since the last tick.
@@ -204,9 +285,9 @@ impl Memory {
         let chunks = self.chunks.iter().enumerate().skip(first);
         let since = chunks
             .flat_map(move |(number, chunk)| self.records(number, chunk, if number == first { offset } else { 0 }));
-        since.filter(|record| record.live).map(move |record| {
-            let before = self.replaced.get(&record.known.place).map(|place| read(&self.chunks, &self.parts, *place));
-            Net::new(before.as_ref(), &record)
+        since.filter(|record| record.live).map(move |Record { winner, .. }| {
+            let before = self.replaced.get(&winner.known.place);
+            Net::new(before.map(|place| read(&self.chunks, &self.parts, *place).winner), winner)
         })
     }
 
@@ -214,6 +295,31 @@ impl Memory {
     pub fn mark(&mut self) {
         self.replaced.clear();
         self.ticked = self.chunks.last().map_or(0, |chunk| place_of(self.chunks.len() - 1, chunk.bytes.len()));
+    }
+
+    /// Every winner, in the order in which they came.
+    pub fn winners(&self) -> impl Iterator<Item = Winner<'_>> {
+        let chunks = self.chunks.iter().enumerate();
+        let records = chunks.flat_map(|(number, chunk)| self.records(number, chunk, 0));
+        records.filter(|record| record.live).map(|record| record.winner)
+    }
+
+    /// Whether the identity of a fact has a winner here.
+    pub fn holds(&mut self, plan: &Plan, fact: &Fact<'_>) -> bool {
+        let Memory { index, dense, chunks, parts, scratch: (mine, theirs), .. } = self;
+        let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
+        if let Some(id) = row.numeric_id()
+            && let Seat::Slot(page, slot) = dense.seat(fact.source, row.origin(), id)
+        {
+            return dense.get(page, slot).is_some();
+        }
+        let identity = mine.of(row, fact.source, (fact.part, fact.position.offset));
+        let same = |place| {
+            let Fact { source, content, part, position, .. } = read(chunks, parts, place).winner.fact;
+            let schema = &plan.sources[usize::from(source)].schema;
+            theirs.of(Row::new(schema, content), source, (part, position.offset)) == identity
+        };
+        index.find(xxhash_rust::xxh3::xxh3_64(identity), same).is_some()
     }
 
     /// The winning contents whose event time lies in `[from, to)`, in no order that means anything.
@@ -225,9 +331,9 @@ impl Memory {
             .enumerate()
             .filter(move |(_, chunk)| i128::from(chunk.times.1) >= from && i128::from(chunk.times.0) < to);
         near.flat_map(move |(number, chunk)| self.records(number, chunk, 0)).filter_map(move |record| {
-            let schema = &plan.sources[usize::from(record.fact.source)].schema;
-            let content = record.live && record.known.op == Op::Assert;
-            (content && inside(Row::new(schema, record.fact.content).event_time())).then_some(record.fact)
+            let fact = record.winner.content().filter(|_| record.live)?;
+            let schema = &plan.sources[usize::from(fact.source)].schema;
+            inside(Row::new(schema, fact.content).event_time()).then_some(fact)
         })
     }
 
@@ -243,34 +349,31 @@ impl Memory {
         })
     }
 
-    fn append(&mut self, batch: &Batch, entry: &Entry, head: &Head) -> u32 {
-        let content = batch.bytes(entry);
-        let part = self.part(&batch.part);
+    fn append(&mut self, draft: &Draft<'_>) -> u32 {
+        let content = draft.content;
         let room = content.len() + HEADER_BYTES + UNIT;
         assert!(room <= FACT_CHUNK, "an event's content fits in a chunk of the fact log");
         if self.chunks.last().is_none_or(|chunk| chunk.bytes.len() + room > FACT_CHUNK) {
             self.chunks.push(Chunk { bytes: Vec::with_capacity(FACT_CHUNK), times: (i64::MAX, i64::MIN) });
         }
         let number = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[number];
-        let at = chunk.bytes.len();
-        let out = &mut chunk.bytes;
-        let flags = LIVE | if head.op == Op::Retract { RETRACTED } else { 0 };
+        let out = &mut self.chunks[number].bytes;
+        let at = out.len();
         let mut header = Header { bytes: [0; HEADER_BYTES], len: 0 };
-        header.put(&[flags]);
-        header.varint(batch.source.into());
-        header.varint(batch.decoder.into());
-        header.varint(head.version);
-        header.varint(part.into());
-        header.varint(entry.position.offset);
-        header.varint(entry.position.line);
+        header.put(&[draft.flags | if draft.arrival.is_some() { ARRIVAL } else { 0 }]);
+        if let Some(arrival) = draft.arrival {
+            header.put(&arrival.to_le_bytes());
+        }
+        header.varint(draft.source.into());
+        header.varint(draft.decoder.into());
+        header.varint(draft.version);
+        header.varint(draft.part.into());
+        header.varint(draft.position.offset);
+        header.varint(draft.position.line);
         header.varint(content.len() as u64);
         out.extend_from_slice(&header.bytes[..header.len]);
         out.extend_from_slice(content);
         out.resize(out.len().next_multiple_of(UNIT), 0);
-        if head.op == Op::Assert {
-            chunk.times = (chunk.times.0.min(head.time), chunk.times.1.max(head.time));
-        }
         place_of(number, at)
     }
 
@@ -286,6 +389,10 @@ impl Memory {
             self.parts.len() - 1
         }) as u32
     }
+}
+
+fn retracted(op: Op) -> u8 {
+    if op == Op::Retract { RETRACTED } else { 0 }
 }
 
 fn place_of(chunk: usize, at: usize) -> u32 {
@@ -308,6 +415,7 @@ fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a
     let mut reader = Reader::new(bytes);
     let mut parse = || {
         let flags = reader.byte()?;
+        let arrival = if flags & ARRIVAL == 0 { None } else { Some(i64::from_le_bytes(reader.array()?)) };
         let source = reader.number()?;
         let decoder = reader.number()?;
         let version = reader.varint()?;
@@ -317,11 +425,8 @@ fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a
         let op = if flags & RETRACTED == 0 { Op::Assert } else { Op::Retract };
         // The digest is of the content and so need not be kept beside it.
         let known = Known { version, decoder, op, digest: digest(content), place };
-        Ok::<_, crate::codec::CodecError>(Record {
-            live: flags & LIVE != 0,
-            known,
-            fact: Fact { source, content, part, position },
-        })
+        let fact = Fact { source, content, part, position, arrival };
+        Ok::<_, crate::codec::CodecError>(Record { live: flags & LIVE != 0, winner: Winner { known, fact } })
     };
     let record = parse().expect("a record in memory is as it was written");
     (record, reader.position())

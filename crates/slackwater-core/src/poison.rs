@@ -3,6 +3,9 @@
 //! A refusal is a verdict: a pure function of the event's bytes, the decoder's version, the plan and the recorded
 //! arrival. So replay repeats it, and none of it depends on what else was seen.
 
+use crate::codec::{CodecError, Reader, put_varint};
+use alloc::vec::Vec;
+
 /// Why an event was refused. The discriminant is the code in every encoding and never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -124,5 +127,22 @@ impl Refusal {
     /// A refusal for one field.
     pub fn field(reason: Reason, field: usize) -> Self {
         Refusal { reason, field: Some(field as u16) }
+    }
+
+    /// Appends the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.reason as u8);
+        put_varint(out, self.field.map_or(0, |field| u64::from(field) + 1));
+    }
+
+    /// Reads back what [`Refusal::encode`] wrote.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Refusal, CodecError> {
+        let Some(reason) = Reason::from_u8(reader.byte()?) else { return reader.fail("a known reason") };
+        let field = match reader.number::<u32>()? {
+            0 => None,
+            n if n <= 1 << 16 => Some((n - 1) as u16),
+            _ => return reader.fail("a field"),
+        };
+        Ok(Refusal { reason, field })
     }
 }

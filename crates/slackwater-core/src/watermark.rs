@@ -85,11 +85,7 @@ impl Watermarks {
     /// Reads back what [`Watermarks::encode`] wrote under the same plan.
     pub fn decode(plan: &Plan, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut marks = Watermarks::new(plan);
-        marks.ended = match reader.byte()? {
-            0 => false,
-            1 => true,
-            _ => return reader.fail("0 or 1"),
-        };
+        marks.ended = reader.flag()?;
         for time in marks.reached.iter_mut().chain(&mut marks.caught_up) {
             *time = reader.option()?;
         }

@@ -6,7 +6,11 @@
 //! All files but the store of results go through the [`disk::Disk`] trait, so that a model of a disk can stand in for the
 //! real one and crash at every step.
 
+pub mod checkpoint;
 pub mod disk;
 mod fault;
+mod parcel;
+pub mod sqlite;
+pub mod store;
 
 pub use fault::Fault;

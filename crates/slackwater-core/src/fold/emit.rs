@@ -125,7 +125,7 @@ fn decode_key(pipeline: &Pipeline, key: &[u8]) -> Vec<Scalar> {
 }
 
 /// BLAKE3 over what a row says: pipeline, key, window, flags, typed values. Tier, generation and cause are not part.
-fn digest(
+pub(super) fn digest(
     pipeline: &Pipeline,
     key: &[u8],
     (window, bar): (Window, Option<Bar>),

@@ -21,6 +21,8 @@ pub(super) struct Group {
     pub rows: BTreeMap<RowId, Sealed>,
     /// The watermark at which something may seal next, if anything may: where the group stands in the agenda.
     pub due: Option<i128>,
+    /// Whether it changed since it was last written down for a checkpoint.
+    pub changed: bool,
 }
 
 /// What a key accumulates.
@@ -52,7 +54,7 @@ impl Group {
             Windowing::Session { .. } => Panes::Sessions(BTreeMap::new()),
             Windowing::Bars(_) => Panes::Bars(BTreeMap::new()),
         };
-        Group { pipeline, key: key.into(), panes, rows: BTreeMap::new(), due: None }
+        Group { pipeline, key: key.into(), panes, rows: BTreeMap::new(), due: None, changed: false }
     }
 
     /// Whether nothing is left of it: keys whose facts are all gone leave no trace, unless a row was made final.

@@ -7,6 +7,7 @@ mod cell;
 mod cutter;
 mod emit;
 mod group;
+mod kept;
 mod panes;
 mod period;
 mod refold;
@@ -18,6 +19,7 @@ mod tick;
 
 pub use refold::Stale;
 pub use settled::Settled;
+pub use state::Which;
 
 use cell::Cell;
 use group::Group;
@@ -126,6 +128,7 @@ impl Fold {
         let mut faults = 0;
         if pipeline.passes(row, &mut faults) {
             let group = self.group(pipeline, delta, deltas.key(delta));
+            self.groups[group as usize].changed = true;
             faults += self.fold_in(pipeline, group, delta.sign, row, place);
         }
         self.faults[usize::from(delta.pipeline)] += faults * delta.sign.unit();

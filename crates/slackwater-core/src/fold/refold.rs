@@ -60,6 +60,13 @@ impl Fold {
         needs
     }
 
+    /// The times between which the facts lie that [`Fold::refold`] must see, the end left out; none where it need not.
+    pub fn needs_between(&self) -> Option<(i128, i128)> {
+        let needs = self.needs();
+        let start = needs.iter().map(|stale| stale.window.start).min()?;
+        Some((start, needs.iter().map(|stale| stale.window.end).max()?))
+    }
+
     /// Folds the stale spans again. `facts` are the winning contents, of any key and more spans if need be; what no stale
     /// span covers is passed over. Gives how many spans were folded again.
     pub fn refold<'a>(&mut self, plan: &Plan, facts: impl Iterator<Item = Fact<'a>>) -> usize {
@@ -89,12 +96,14 @@ impl Fold {
         let pipeline = &plan.pipelines[usize::from(stale.pipeline)];
         let number = match stale.place {
             Place::Period(group, anchor) => {
+                self.groups[group as usize].changed = true;
                 let Panes::Bars(periods) = &mut self.groups[group as usize].panes else { unreachable!("bars") };
                 return periods.get_mut(&anchor).expect("a stale period is there").clear();
             }
             Place::Cell(number) => number,
         };
         let cell = &mut self.cells[number as usize];
+        self.groups[cell.group as usize].changed = true;
         again.held += cell.rows;
         if matches!(pipeline.windowing, Windowing::Session { .. }) {
             again.broken.insert((cell.group, cell.span.start), cell.span.end);

@@ -1,6 +1,8 @@
 //! How far the past is settled, and what changed in it since.
 
+use crate::codec::{CodecError, Reader, put_signed};
 use crate::delta::Cause;
+use alloc::vec::Vec;
 
 /// How far the past is settled for a pipeline, at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +16,28 @@ pub enum Settled {
 }
 
 impl Settled {
+    /// Appends the canonical encoding.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        match self {
+            Settled::Nothing => out.push(0),
+            Settled::Until(watermark) => {
+                out.push(1);
+                put_signed(out, watermark);
+            }
+            Settled::All => out.push(2),
+        }
+    }
+
+    /// Reads back what [`Settled::encode`] wrote.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Settled, CodecError> {
+        Ok(match reader.byte()? {
+            0 => Settled::Nothing,
+            1 => Settled::Until(reader.signed()?),
+            2 => Settled::All,
+            _ => return reader.fail("a watermark"),
+        })
+    }
+
     /// Whether everything before `end` is settled.
     pub fn covers(self, end: i128) -> bool {
         match self {

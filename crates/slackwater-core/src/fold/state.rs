@@ -16,43 +16,75 @@ use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Which groups to write down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All that are not empty.
+    All,
+    /// Those that changed since they were last written down for a checkpoint, also those that became empty.
+    Changed,
+}
+
 impl Fold {
     /// Appends the canonical state. Stale spans must have been folded again.
     pub fn encode(&mut self, out: &mut Vec<u8>) {
-        assert!(self.needs().is_empty(), "spans are folded again before their state is written down");
+        self.encode_head(out);
+        self.encode_groups(Which::All, out);
+    }
+
+    /// Appends what is settled, and the nulls that were counted.
+    pub fn encode_head(&self, out: &mut Vec<u8>) {
         for (settled, faults) in self.settled.iter().zip(&self.faults) {
-            match settled {
-                Settled::Nothing => out.push(0),
-                Settled::Until(watermark) => {
-                    out.push(1);
-                    put_signed(out, *watermark);
-                }
-                Settled::All => out.push(2),
-            }
+            settled.encode(out);
             put_signed(out, *faults);
         }
+    }
+
+    /// Appends groups, in order, and gives how many. Stale spans must have been folded again.
+    pub fn encode_groups(&mut self, which: Which, out: &mut Vec<u8>) -> usize {
+        assert!(self.needs().is_empty(), "spans are folded again before their state is written down");
         self.groups.iter_mut().for_each(Group::sort_in);
-        let mut groups: Vec<&Group> = self.groups.iter().filter(|group| !group.is_empty()).collect();
+        let wanted = |group: &&Group| match which {
+            Which::All => !group.is_empty(),
+            Which::Changed => group.changed,
+        };
+        let mut groups: Vec<&Group> = self.groups.iter().filter(wanted).collect();
         groups.sort_unstable_by(|a, b| (a.pipeline, &a.key).cmp(&(b.pipeline, &b.key)));
-        put_varint(out, groups.len() as u64);
+        let count = groups.len();
+        put_varint(out, count as u64);
+        let mut body = Vec::new();
         for group in groups {
             put_varint(out, group.pipeline.into());
             put_bytes(out, &group.key);
-            put_varint(out, group.rows.len() as u64);
-            for ((start, ordinal), row) in &group.rows {
-                out.extend_from_slice(&start.to_le_bytes());
-                put_varint(out, *ordinal);
-                row.encode(out);
+            body.clear();
+            if !group.is_empty() {
+                self.encode_group(group, &mut body);
             }
-            match &group.panes {
-                Panes::Slices { cells, .. } => self.encode_cells(cells.len(), cells.values(), out),
-                Panes::Sessions(cells) => self.encode_cells(cells.len(), cells.values(), out),
-                Panes::Bars(periods) => {
-                    put_varint(out, periods.len() as u64);
-                    for (anchor, period) in periods {
-                        out.extend_from_slice(&anchor.to_le_bytes());
-                        period.encode(out);
-                    }
+            put_bytes(out, &body);
+        }
+        count
+    }
+
+    /// From here on, changes of groups are counted anew.
+    pub fn written_down(&mut self) {
+        self.groups.iter_mut().for_each(|group| group.changed = false);
+    }
+
+    fn encode_group(&self, group: &Group, out: &mut Vec<u8>) {
+        put_varint(out, group.rows.len() as u64);
+        for ((start, ordinal), row) in &group.rows {
+            out.extend_from_slice(&start.to_le_bytes());
+            put_varint(out, *ordinal);
+            row.encode(out);
+        }
+        match &group.panes {
+            Panes::Slices { cells, .. } => self.encode_cells(cells.len(), cells.values(), out),
+            Panes::Sessions(cells) => self.encode_cells(cells.len(), cells.values(), out),
+            Panes::Bars(periods) => {
+                put_varint(out, periods.len() as u64);
+                for (anchor, period) in periods {
+                    out.extend_from_slice(&anchor.to_le_bytes());
+                    period.encode(out);
                 }
             }
         }
@@ -71,34 +103,59 @@ impl Fold {
     /// Reads back what [`Fold::encode`] wrote under the same plan.
     pub fn decode(plan: &Plan, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut fold = Fold::new(plan);
-        for pipeline in 0..plan.pipelines.len() {
-            fold.settled[pipeline] = match reader.byte()? {
-                0 => Settled::Nothing,
-                1 => Settled::Until(reader.signed()?),
-                2 => Settled::All,
-                _ => return reader.fail("a watermark"),
-            };
-            fold.faults[pipeline] = reader.signed()?;
-        }
-        for _ in 0..reader.varint()? {
-            fold.decode_group(plan, reader)?;
+        fold.decode_head(reader)?;
+        Fold::decode_groups(plan, reader, core::slice::from_mut(&mut fold))?;
+        if fold.groups.iter().any(Group::is_empty) {
+            return reader.fail("keys with facts or final rows");
         }
         Ok(fold)
     }
 
-    fn decode_group(&mut self, plan: &Plan, reader: &mut Reader<'_>) -> Result<(), CodecError> {
-        let number: u16 = reader.number()?;
-        let Some(pipeline) = plan.pipelines.get(usize::from(number)) else { return reader.fail("a pipeline") };
-        let key = reader.bytes()?;
-        if self.groups.last().is_some_and(|last| (last.pipeline, &*last.key) >= (number, key)) {
-            return reader.fail("groups in order");
+    /// Reads back what [`Fold::encode_head`] wrote. Nulls that another shard counted are added.
+    pub fn decode_head(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        for (settled, faults) in self.settled.iter_mut().zip(&mut self.faults) {
+            *settled = Settled::decode(reader)?.max(*settled);
+            *faults += reader.signed()?;
         }
-        if !is_key(pipeline, key) {
-            return reader.fail("a key of its pipeline");
+        Ok(())
+    }
+
+    /// Reads back what [`Fold::encode_groups`] wrote, into the shards that own the groups. A group that is there already
+    /// is newer, and stays.
+    pub fn decode_groups(plan: &Plan, reader: &mut Reader<'_>, folds: &mut [Fold]) -> Result<(), CodecError> {
+        let mut last: Option<(u16, &[u8])> = None;
+        for _ in 0..reader.varint()? {
+            let number: u16 = reader.number()?;
+            let Some(pipeline) = plan.pipelines.get(usize::from(number)) else { return reader.fail("a pipeline") };
+            let key = reader.bytes()?;
+            if last.is_some_and(|last| last >= (number, key)) {
+                return reader.fail("groups in order");
+            }
+            last = Some((number, key));
+            if !is_key(pipeline, key) {
+                return reader.fail("a key of its pipeline");
+            }
+            let body = reader.bytes()?;
+            let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key, number.into());
+            let fold = &mut folds[crate::judge::shard_of(hash, folds.len() as u64) as usize];
+            if fold.find(number, hash, key).is_none() {
+                let group = fold.groups.len() as u32;
+                fold.groups.push(Group::new(number, key, pipeline));
+                fold.table.insert(hash, group);
+                let mut inner = Reader::new(body);
+                let read = fold.decode_group(plan, group, &mut inner).and_then(|()| inner.finish());
+                read.map_err(|error| CodecError { at: reader.position() - body.len() + error.at, ..error })?;
+            }
         }
-        let group = self.groups.len() as u32;
-        self.groups.push(Group::new(number, key, pipeline));
-        self.table.insert(xxhash_rust::xxh3::xxh3_64_with_seed(key, number.into()), group);
+        Ok(())
+    }
+
+    fn decode_group(&mut self, plan: &Plan, group: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        if reader.rest().is_empty() {
+            return Ok(());
+        }
+        let number = self.groups[group as usize].pipeline;
+        let pipeline = &plan.pipelines[usize::from(number)];
         for _ in 0..reader.varint()? {
             let id = (i128::from_le_bytes(reader.array()?), reader.varint()?);
             let row = Sealed::decode(reader)?;
@@ -192,7 +249,7 @@ impl Sealed {
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let generation = reader.varint()?;
-        let (removed, complete) = (flag(reader)?, flag(reader)?);
+        let (removed, complete) = (reader.flag()?, reader.flag()?);
         Ok(Sealed { generation, removed, complete, window: window(reader)?, digest: reader.array()? })
     }
 }
@@ -226,7 +283,7 @@ impl Period {
             }
             period.past.push(Past { time, tie, carry: Carry::decode(pipeline, schema, reader)? });
         }
-        period.reopened = flag(reader)?;
+        period.reopened = reader.flag()?;
         for _ in 0..reader.varint()? {
             let time = reader.signed()?;
             let (tie, content): (Box<[u8]>, Box<[u8]>) = (reader.bytes()?.into(), reader.bytes()?.into());
@@ -285,7 +342,7 @@ impl Carry {
         let Some((total, used)) = I384::decode(reader.rest()) else { return reader.fail("an exact sum") };
         reader.skip(used)?;
         let faults = reader.signed()?;
-        let (has_previous, is_open) = (flag(reader)?, flag(reader)?);
+        let (has_previous, is_open) = (reader.flag()?, reader.flag()?);
         let mut carry = Carry { ordinal, total, open: None, previous: None, faults };
         if has_previous {
             let content = reader.bytes()?;
@@ -332,12 +389,4 @@ fn is_key(pipeline: &Pipeline, key: &[u8]) -> bool {
     let mut reader = Reader::new(key);
     let sound = pipeline.key.iter().all(|column| Value::decode(&mut reader, column.expr.ty).is_ok());
     sound && reader.finish().is_ok()
-}
-
-fn flag(reader: &mut Reader<'_>) -> Result<bool, CodecError> {
-    match reader.byte()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => reader.fail("0 or 1"),
-    }
 }

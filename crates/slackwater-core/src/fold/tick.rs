@@ -48,6 +48,7 @@ impl Fold {
         let mut finals = Vec::new();
         for number in visits {
             let group = &mut self.groups[number as usize];
+            group.changed = true;
             let index = usize::from(group.pipeline);
             let visit = Visit {
                 pipeline: &plan.pipelines[index],
@@ -74,7 +75,8 @@ impl Fold {
         }
         let mut key = core::mem::take(&mut self.key);
         for change in changes {
-            for fact in change.sides() {
+            let (before, after) = change.sides();
+            for fact in before.into_iter().chain(after) {
                 let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
                 for (number, pipeline) in plan.pipelines.iter().enumerate() {
                     let late = pipeline.source == fact.source && self.settled[number].passed(row.event_time());
@@ -213,6 +215,9 @@ impl Visit<'_> {
     }
 
     fn show(&mut self, candidate: Candidate, states: Option<&[crate::aggregate::Accumulator]>) {
+        // The end of an input seals what is there. What only a later one brings was not settled by it.
+        let ended = self.moved.0 == Settled::All && !self.group.rows.contains_key(&candidate.id);
+        let candidate = Candidate { before: candidate.before && !ended, ..candidate };
         self.finals.extend(settle(self.pipeline, self.group, candidate, states, self.faults));
     }
 }

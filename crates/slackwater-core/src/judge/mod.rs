@@ -106,6 +106,41 @@ impl Counts {
             *self.quarantined.entry(*reason).or_default() += count;
         }
     }
+
+    /// Appends the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let Counts { received, facts, duplicates, superseded, conflicts, quarantined } = self;
+        for count in [received, facts, duplicates, superseded, conflicts] {
+            put_varint(out, *count);
+        }
+        put_varint(out, quarantined.len() as u64);
+        for (reason, count) in quarantined {
+            out.push(*reason);
+            put_varint(out, *count);
+        }
+    }
+
+    /// Reads back what [`Counts::encode`] wrote.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Counts, CodecError> {
+        let mut counts = Counts {
+            received: reader.varint()?,
+            facts: reader.varint()?,
+            duplicates: reader.varint()?,
+            superseded: reader.varint()?,
+            conflicts: reader.varint()?,
+            quarantined: BTreeMap::new(),
+        };
+        for _ in 0..reader.varint()? {
+            let reason = reader.byte()?;
+            let count = reader.varint()?;
+            let ascending = counts.quarantined.last_key_value().is_none_or(|(last, _)| *last < reason);
+            if Reason::from_u8(reason).is_none() || !ascending || count == 0 {
+                return reader.fail("reasons in order, each with a count");
+            }
+            counts.quarantined.insert(reason, count);
+        }
+        Ok(counts)
+    }
 }
 
 /// The state of one judge shard: counters, and how far each origin has come.
@@ -207,15 +242,7 @@ impl Judge {
     /// Appends the canonical state.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for (counts, origins) in self.counts.iter().zip(&self.origins) {
-            let Counts { received, facts, duplicates, superseded, conflicts, quarantined } = counts;
-            for count in [received, facts, duplicates, superseded, conflicts] {
-                put_varint(out, *count);
-            }
-            put_varint(out, quarantined.len() as u64);
-            for (reason, count) in quarantined {
-                out.push(*reason);
-                put_varint(out, *count);
-            }
+            counts.encode(out);
             origins.encode(out);
         }
     }
@@ -224,32 +251,11 @@ impl Judge {
     pub fn decode(plan: &Plan, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut judge = Judge::new(plan);
         for source in 0..plan.sources.len() {
-            judge.counts[source] = decode_counts(reader)?;
+            judge.counts[source] = Counts::decode(reader)?;
             judge.origins[source] = Origins::decode(reader)?;
         }
         Ok(judge)
     }
-}
-
-fn decode_counts(reader: &mut Reader<'_>) -> Result<Counts, CodecError> {
-    let mut counts = Counts {
-        received: reader.varint()?,
-        facts: reader.varint()?,
-        duplicates: reader.varint()?,
-        superseded: reader.varint()?,
-        conflicts: reader.varint()?,
-        quarantined: BTreeMap::new(),
-    };
-    for _ in 0..reader.varint()? {
-        let reason = reader.byte()?;
-        let count = reader.varint()?;
-        let ascending = counts.quarantined.last_key_value().is_none_or(|(last, _)| *last < reason);
-        if Reason::from_u8(reason).is_none() || !ascending || count == 0 {
-            return reader.fail("reasons in order, each with a count");
-        }
-        counts.quarantined.insert(reason, count);
-    }
-    Ok(counts)
 }
 
 fn origin<'a>(plan: &'a Plan, batch: &'a Batch, entry: &Entry) -> &'a [u8] {

@@ -8,6 +8,7 @@ use super::spelling::nearest;
 use super::text::set_number;
 use memchr::memchr;
 use slackwater_core::builder::RowBuilder;
+use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::poison::{Reason, Refusal};
 use slackwater_core::schema::Schema;
 use slackwater_core::value::Type;
@@ -83,15 +84,34 @@ impl Header {
         }
         Ok(Header { columns })
     }
+
+    /// Appends the canonical encoding.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.columns.len() as u64);
+        self.columns.iter().for_each(|field| put_varint(out, field.map_or(0, |field| field as u64 + 1)));
+    }
+
+    /// Reads back what [`Header::encode`] wrote, for a source of as many fields.
+    pub(super) fn decode(reader: &mut Reader<'_>, fields: usize) -> Result<Header, CodecError> {
+        let mut columns = Vec::new();
+        for _ in 0..reader.varint()? {
+            let field = reader.number::<usize>()?.checked_sub(1);
+            if field.is_some_and(|field| field >= fields || columns.contains(&Some(field))) {
+                return reader.fail("a field of the source, once");
+            }
+            columns.push(field);
+        }
+        Ok(Header { columns })
+    }
 }
 
 /// Reads records.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(super) struct Records {
     cells: Cells,
 }
 
-impl Reader {
+impl Records {
     /// Puts the cells of a record into `row`. `record` is UTF-8.
     pub(super) fn event(&mut self, record: &[u8], header: &Header, row: &mut RowBuilder<'_>) -> Result<(), Refusal> {
         let cells = self.cells.each(record, |place, text| {

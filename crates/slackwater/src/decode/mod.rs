@@ -5,10 +5,12 @@
 //! only blank lines are no events.
 
 use slackwater_core::builder::RowBuilder;
+use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::input::{Batch, Position};
 use slackwater_core::limits;
 use slackwater_core::plan::Source;
 use slackwater_core::poison::{Reason, Refusal};
+use slackwater_core::schema::Schema;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -50,6 +52,52 @@ pub enum Header {
     Parquet(Arc<parquet::Layout>, usize),
 }
 
+impl Header {
+    /// Appends what [`Header::decode`] makes an equal header of.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Header::Csv(header) => {
+                out.push(1);
+                header.encode(out);
+            }
+            Header::Parquet(layout, group) => {
+                let (footer, size) = layout.footer();
+                out.push(2);
+                put_varint(out, *group as u64);
+                put_varint(out, size);
+                out.extend_from_slice(footer);
+            }
+        }
+    }
+
+    /// Reads a header back, for a source of the same schema and format.
+    ///
+    /// # Errors
+    /// When the bytes are not those of such a header.
+    pub fn decode(bytes: &[u8], schema: &Schema) -> Result<Header, CodecError> {
+        let mut reader = Reader::new(bytes);
+        match reader.byte()? {
+            1 => {
+                let header = csv::Header::decode(&mut reader, schema.fields().len())?;
+                reader.finish()?;
+                Ok(Header::Csv(Arc::new(header)))
+            }
+            2 => {
+                let (group, size) = (reader.number()?, reader.varint()?);
+                let layout = match size.checked_sub(reader.rest().len() as u64 + parquet::TAIL_BYTES as u64) {
+                    Some(_) => parquet::Layout::read(reader.rest(), size, schema).ok(),
+                    None => None,
+                };
+                match layout.filter(|layout| group < layout.groups()) {
+                    Some(layout) => Ok(Header::Parquet(Arc::new(layout), group)),
+                    None => reader.fail("the footer of a Parquet file"),
+                }
+            }
+            _ => reader.fail("a known header"),
+        }
+    }
+}
+
 /// A file that cannot be read to its end, found while its events were decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -82,19 +130,29 @@ pub struct Chunk {
     pub header: Option<Header>,
 }
 
+impl Chunk {
+    /// The offset of what follows in its file, as [`Chunk::offset`] counts.
+    pub fn end(&self) -> u64 {
+        match &self.header {
+            Some(Header::Parquet(layout, group)) => self.offset + layout.rows(*group),
+            _ => self.offset + self.bytes.len() as u64,
+        }
+    }
+}
+
 /// Decodes the chunks of one source. It keeps its buffers, and nothing else, from one chunk to the next.
 pub struct Decoder<'s> {
     row: RowBuilder<'s>,
-    reader: Reader<'s>,
+    reader: Cells<'s>,
     /// Events and bytes of the batch before: the next will be about as large.
     room: (usize, usize),
     /// The chunk that was begun, if it is not finished.
     begun: Option<Chunk>,
 }
 
-enum Reader<'s> {
+enum Cells<'s> {
     Json(json::Reader<'s>),
-    Csv(csv::Reader),
+    Csv(csv::Records),
     Parquet(parquet::Reader),
 }
 
@@ -102,9 +160,9 @@ impl<'s> Decoder<'s> {
     /// A decoder of the events of `source`. What the source demands of them is asked here too.
     pub fn new(source: &'s Source, format: Format) -> Self {
         let reader = match format {
-            Format::Json => Reader::Json(json::Reader::new(&source.schema)),
-            Format::Csv => Reader::Csv(csv::Reader::default()),
-            Format::Parquet => Reader::Parquet(parquet::Reader::default()),
+            Format::Json => Cells::Json(json::Reader::new(&source.schema)),
+            Format::Csv => Cells::Csv(csv::Records::default()),
+            Format::Parquet => Cells::Parquet(parquet::Reader::default()),
         };
         Decoder { row: RowBuilder::new(source), reader, room: (0, 0), begun: None }
     }
@@ -112,9 +170,9 @@ impl<'s> Decoder<'s> {
     /// The format.
     pub fn format(&self) -> Format {
         match self.reader {
-            Reader::Json(_) => Format::Json,
-            Reader::Csv(_) => Format::Csv,
-            Reader::Parquet(_) => Format::Parquet,
+            Cells::Json(_) => Format::Json,
+            Cells::Csv(_) => Format::Csv,
+            Cells::Parquet(_) => Format::Parquet,
         }
     }
 
@@ -138,11 +196,11 @@ impl<'s> Decoder<'s> {
     /// When no chunk was begun, or it is finished.
     pub fn next_batch(&mut self) -> Result<Batch, Damaged> {
         let mut chunk = self.begun.take().expect("a chunk was begun");
-        if !matches!(self.reader, Reader::Parquet(_)) {
+        if !matches!(self.reader, Cells::Parquet(_)) {
             return Ok(self.decode(&chunk));
         }
         let mut batch = self.batch(&chunk);
-        let Reader::Parquet(reader) = &mut self.reader else { unreachable!("just asked") };
+        let Cells::Parquet(reader) = &mut self.reader else { unreachable!("just asked") };
         if !reader.has_more() {
             let Some(Header::Parquet(layout, group)) = &chunk.header else { panic!("a row group has its layout") };
             reader.begin(&chunk.part, layout, *group, chunk.offset, std::mem::take(&mut chunk.bytes))?;
@@ -201,12 +259,12 @@ impl<'s> Decoder<'s> {
         }
         self.row.begin();
         match &mut self.reader {
-            Reader::Json(reader) => reader.event(record.body, &mut self.row),
-            Reader::Csv(reader) => {
+            Cells::Json(reader) => reader.event(record.body, &mut self.row),
+            Cells::Csv(reader) => {
                 let Some(Header::Csv(header)) = header else { panic!("a CSV chunk carries the header of its file") };
                 reader.event(record.body, header, &mut self.row)
             }
-            Reader::Parquet(_) => panic!("a row group has no records"),
+            Cells::Parquet(_) => panic!("a row group has no records"),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::gauge::Gauge;
 use super::ingest::{Decode, Reader};
 use super::link::{BOUND, Receiver, Sender, link};
 use super::part::{Housed, Stage, drive};
-use super::shard::{Aside, Folding, Judging};
+use super::shard::{Aside, Folding, Judging, Recall};
 use crate::decode::{Damaged, Decoder, Format};
 use slackwater_core::fold::{Final, Fold};
 use slackwater_core::input::{Decision, Tick};
@@ -53,50 +53,93 @@ pub struct Folded {
     pub refolded: usize,
 }
 
+/// The state of judge shards and fold shards that stand side by side.
+#[derive(Debug)]
+pub struct Shards {
+    /// The judge shards.
+    pub judges: Vec<Judge>,
+    /// What each of them knows.
+    pub memories: Vec<Memory>,
+    /// The fold shards.
+    pub folds: Vec<Fold>,
+}
+
+impl Shards {
+    /// So many shards of each kind, at least one, that have seen nothing.
+    pub fn new(plan: &Plan, count: usize) -> Self {
+        let each = || 0..count.max(1);
+        Shards {
+            judges: each().map(|_| Judge::new(plan)).collect(),
+            memories: each().map(|_| Memory::new()).collect(),
+            folds: each().map(|_| Fold::new(plan)).collect(),
+        }
+    }
+
+    /// What all judge shards counted and saw together.
+    pub fn seen(&self, plan: &Plan) -> Judge {
+        let mut seen = Judge::new(plan);
+        self.judges.iter().for_each(|judge| seen.merge(judge));
+        seen
+    }
+
+    /// Takes in everything that the feeds give until they end. `aside` takes refused events and losers of conflicts, in
+    /// the order in which they were read; `recall` knows what the shards' memories have let go.
+    pub fn take<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
+        &mut self,
+        (plan, formats): (&Plan, &[Format]),
+        mut feeds: Vec<F>,
+        threads: usize,
+        gauge: &Gauge,
+        recall: Option<&dyn Recall<E>>,
+        aside: impl FnMut(&[Quarantined]) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        let shards = self.judges.len();
+        let (chunk_out, chunk_in) = grid(1, threads, READ_AHEAD);
+        let (batch_out, batch_in) = grid(threads, shards, BOUND);
+        let (delta_out, delta_in) = grid(shards, shards, BOUND);
+        let (aside_out, aside_in) = grid(shards, 1, BOUND);
+        let mut stages: Vec<Stage<'_, E>> = Vec::new();
+        let readers = chunk_out
+            .into_iter()
+            .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
+        let reading: Stage<'_, E> = readers.collect();
+        let decoders =
+            || plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format)).collect();
+        let decoding = chunk_in.into_iter().flatten().zip(batch_out).map(|(from, out)| -> Housed<'_, E> {
+            Box::new(Decode { decoders: decoders(), busy: None, from, out, gauge })
+        });
+        stages.push(decoding.collect());
+        let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
+        let states = self.judges.iter_mut().zip(&mut self.memories);
+        let judging = queues.zip(states).enumerate().map(|(number, (((from, out), aside), (judge, memory)))| {
+            let shard = Shard { number: number as u64, of: shards as u64, folds: shards };
+            Box::new(Judging { plan, shard, judge, memory, recall, from, turn: 0, out, aside }) as Housed<'_, E>
+        });
+        stages.push(judging.collect());
+        let folding = self.folds.iter_mut().zip(delta_in);
+        stages.push(folding.map(|(fold, from)| Box::new(Folding { plan, fold, from }) as Housed<'_, E>).collect());
+        let from = aside_in.into_iter().flatten().collect();
+        stages.push(vec![Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside })]);
+        // Asked first, so that no decoder waits for a reader whose thread is busy with what comes later.
+        stages.push(reading);
+        drive(stages, threads)
+    }
+}
+
 /// Folds everything that the feeds give. `formats` are those of the plan's sources; `aside` takes refused events and
 /// losers of conflicts, in the order in which they were read.
 pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
     plan: &Plan,
     formats: &[Format],
-    mut feeds: Vec<F>,
+    feeds: Vec<F>,
     arrangement: Arrangement,
     gauge: &Gauge,
     aside: impl FnMut(&[Quarantined]) -> Result<(), E> + Send,
 ) -> Result<Folded, E> {
-    let (threads, shards) = (arrangement.threads.max(1), arrangement.shards.max(1));
-    let mut judges: Vec<Judge> = (0..shards).map(|_| Judge::new(plan)).collect();
-    let mut memories: Vec<Memory> = (0..shards).map(|_| Memory::new()).collect();
-    let mut folds: Vec<Fold> = (0..shards).map(|_| Fold::new(plan)).collect();
-
-    let (chunk_out, chunk_in) = grid(1, threads, READ_AHEAD);
-    let (batch_out, batch_in) = grid(threads, shards, BOUND);
-    let (delta_out, delta_in) = grid(shards, shards, BOUND);
-    let (aside_out, aside_in) = grid(shards, 1, BOUND);
-    let mut stages: Vec<Stage<'_, E>> = Vec::new();
-    let readers = chunk_out
-        .into_iter()
-        .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
-    let reading: Stage<'_, E> = readers.collect();
-    let decoders = || plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format)).collect();
-    let decoding = chunk_in.into_iter().flatten().zip(batch_out).map(|(from, out)| -> Housed<'_, E> {
-        Box::new(Decode { decoders: decoders(), busy: None, from, out, gauge })
-    });
-    stages.push(decoding.collect());
-    let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
-    let states = judges.iter_mut().zip(&mut memories);
-    let judging = queues.zip(states).enumerate().map(|(number, (((from, out), aside), (judge, memory)))| {
-        let shard = Shard { number: number as u64, of: shards as u64, folds: shards };
-        Box::new(Judging { plan, shard, judge, memory, from, turn: 0, out, aside }) as Housed<'_, E>
-    });
-    stages.push(judging.collect());
-    let folding = folds.iter_mut().zip(delta_in);
-    stages.push(folding.map(|(fold, from)| Box::new(Folding { plan, fold, from }) as Housed<'_, E>).collect());
-    let from = aside_in.into_iter().flatten().collect();
-    stages.push(vec![Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside })]);
-    // Asked first, so that no decoder waits for a reader whose thread is busy with what comes later.
-    stages.push(reading);
-    drive(stages, threads)?;
-    Ok(end(plan, &judges, &memories, folds, threads))
+    let threads = arrangement.threads.max(1);
+    let mut shards = Shards::new(plan, arrangement.shards);
+    shards.take((plan, formats), feeds, threads, gauge, None, aside)?;
+    Ok(end(plan, shards, threads))
 }
 
 /// The sending ends of each writer, and the receiving ends of each reader.
@@ -119,9 +162,9 @@ fn grid<T>(writers: usize, readers: usize, bound: usize) -> Grid<T> {
 }
 
 /// The end of input, and the one tick that seals every row.
-fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>, threads: usize) -> Folded {
-    let mut seen = Judge::new(plan);
-    judges.iter().for_each(|judge| seen.merge(judge));
+fn end(plan: &Plan, shards: Shards, threads: usize) -> Folded {
+    let seen = shards.seen(plan);
+    let Shards { memories, mut folds, .. } = shards;
     let mut watermarks = Watermarks::new(plan);
     watermarks.decide(&Decision::EndOfInput);
     // Nothing is measured against the time of this tick: the decision before it settles everything.
@@ -130,7 +173,7 @@ fn end(plan: &Plan, judges: &[Judge], memories: &[Memory], mut folds: Vec<Fold>,
     let seal = |folds: &mut [Fold]| {
         let mut sealed = (Vec::new(), 0);
         for fold in folds {
-            sealed.1 += settle_stale(plan, fold, memories);
+            sealed.1 += settle_stale(plan, fold, &memories);
             // Nothing was settled before, so no change of it is to be told.
             sealed.0.extend(fold.tick(plan, &settled, std::iter::empty()));
         }

@@ -5,24 +5,33 @@ use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
 use slackwater_core::delta::Deltas;
 use slackwater_core::fold::Fold;
+use slackwater_core::input::Batch;
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::{Quarantined, Shard, judge_batch};
-use slackwater_core::memory::Memory;
+use slackwater_core::memory::{Memory, Past};
 use slackwater_core::plan::Plan;
 
+/// Knows the winners that the memories of judge shards have let go.
+pub trait Recall<E>: Sync {
+    /// The winners that these events of a batch ask for, where there are any, by number. `missing` is in order, and so
+    /// is the answer. What an event replaces is brought back with its content.
+    fn recall(&self, plan: &Plan, batch: &Batch, missing: &[u32]) -> Result<Vec<(u32, Past)>, E>;
+}
+
 /// One judge shard. It takes batches in the order of the chunks they were, whichever decoder they went through.
-pub(super) struct Judging<'a> {
+pub(super) struct Judging<'a, E> {
     pub plan: &'a Plan,
     pub shard: Shard,
     pub judge: &'a mut Judge,
     pub memory: &'a mut Memory,
+    pub recall: Option<&'a dyn Recall<E>>,
     pub from: Vec<Receiver<Piece>>,
     pub turn: usize,
     pub out: Vec<Sender<Deltas>>,
     pub aside: Sender<Vec<Quarantined>>,
 }
 
-impl<E> Part<E> for Judging<'_> {
+impl<E> Part<E> for Judging<'_, E> {
     fn poll(&mut self) -> Result<Progress, E> {
         if !self.out.iter().all(Sender::has_room) || !self.aside.has_room() {
             return Ok(Progress::Waiting);
@@ -36,7 +45,14 @@ impl<E> Part<E> for Judging<'_> {
         if last {
             self.turn = (self.turn + 1) % self.from.len();
         }
-        let judged = judge_batch(self.plan, self.judge, self.memory, &batch, self.shard);
+        let past = match self.recall {
+            Some(recall) => {
+                let missing = self.memory.missing(self.plan, &batch, self.shard.number, self.shard.of);
+                recall.recall(self.plan, &batch, &missing)?
+            }
+            None => Vec::new(),
+        };
+        let judged = judge_batch(self.plan, self.judge, (self.memory, &past), &batch, self.shard);
         for (out, deltas) in self.out.iter().zip(judged.deltas) {
             let weight = deltas.weight();
             out.send(deltas, weight);

@@ -101,6 +101,9 @@ pub fn footer_bytes(tail: [u8; TAIL_BYTES], size: u64) -> Result<usize, LayoutEr
 /// Where the columns of the declared fields are in a file, and how to read them.
 #[derive(Debug)]
 pub struct Layout {
+    /// The footer that all is read from, and the size of the file that it claims to describe.
+    footer: Vec<u8>,
+    size: u64,
     metadata: ArrowReaderMetadata,
     /// The columns that are read, in the order of the file.
     leaves: Vec<usize>,
@@ -150,7 +153,12 @@ impl Layout {
         let options = ArrowReaderOptions::new().with_schema(Arc::new(views(&plain)?));
         let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)?;
         let mask = ProjectionMask::leaves(&plain, leaves.iter().copied());
-        Ok(Layout { metadata, leaves, mask, columns })
+        Ok(Layout { footer: footer.to_vec(), size, metadata, leaves, mask, columns })
+    }
+
+    /// The footer, and the size of its file: what [`Layout::read`] was given.
+    pub fn footer(&self) -> (&[u8], u64) {
+        (&self.footer, self.size)
     }
 
     /// How many row groups the file has.

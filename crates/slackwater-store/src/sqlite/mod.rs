@@ -1,0 +1,354 @@
+//! The store of results as an SQLite file, which anyone can open read-only while the engine writes.
+//!
+//! SQLite goes past the [`crate::disk::Disk`] trait and has no checksums of its own, so the head and every row carry
+//! theirs. The write-ahead log is synced with every commit.
+
+mod columns;
+
+use crate::Fault;
+use crate::store::{Ask, Commit, Head, Kept, Store, Sum, proof};
+use columns::quote;
+use rusqlite::types::Value as Cell;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params, params_from_iter};
+use slackwater_core::codec::Reader;
+use slackwater_core::fold::Final;
+use slackwater_core::machine::Quarantined;
+use slackwater_core::plan::Plan;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Name of the file in the data directory.
+pub const FILE: &str = "store.sqlite";
+
+/// Version of the tables.
+const FORMAT: u32 = 1;
+
+/// Marks the file as ours: "slkw".
+const APPLICATION: u32 = 0x736c_6b77;
+
+/// A store in a file.
+#[derive(Debug)]
+pub struct Sqlite {
+    connection: Connection,
+    plan: Arc<Plan>,
+}
+
+impl Sqlite {
+    /// Opens the store of a data directory to write, and makes it if it is not there.
+    pub fn open(root: &Path, plan: Arc<Plan>) -> Result<Sqlite, Fault> {
+        let path = root.join(FILE);
+        let mut options = OpenOptions::new();
+        let made = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
+        made.map_err(|cause| Fault::disk(FILE, "create", cause))?;
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+        let pragma = |name, value: &str| connection.pragma_update(None, name, value).map_err(fault);
+        pragma("journal_mode", "wal")?;
+        pragma("synchronous", "full")?;
+        pragma("cell_size_check", "on")?;
+        pragma("trusted_schema", "off")?;
+        let mut store = Sqlite { connection, plan };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    /// Opens the store of a data directory to read, also while another process writes.
+    pub fn read(root: &Path, plan: Arc<Plan>) -> Result<Sqlite, Fault> {
+        let path = root.join(FILE);
+        if !path.is_file() {
+            return Err(Fault::Refused(format!("{FILE}: it is not there, so nothing was committed in this directory")));
+        }
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(fault)?;
+        let store = Sqlite { connection, plan };
+        store.known()?;
+        Ok(store)
+    }
+
+    /// Holds the file's format against the one that is known; false where it is empty.
+    fn known(&self) -> Result<bool, Fault> {
+        let number = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).map_err(fault);
+        let (application, found) = (number("application_id")?, number("user_version")?);
+        if application == 0 && found == 0 {
+            return Ok(false);
+        }
+        if application != APPLICATION {
+            return Err(Fault::damaged(FILE, 68, "this is no store of results"));
+        }
+        if found > FORMAT {
+            return Err(Fault::Newer { name: FILE.to_string(), found, known: FORMAT });
+        }
+        Ok(true)
+    }
+
+    /// Makes the tables where there are none, all at once.
+    fn prepare(&mut self) -> Result<(), Fault> {
+        if self.known()? {
+            return Ok(());
+        }
+        let mut text = format!(
+            "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, number INTEGER NOT NULL,
+                 body BLOB NOT NULL, digest BLOB NOT NULL);
+             CREATE TABLE quarantine (number INTEGER PRIMARY KEY, source TEXT NOT NULL, file TEXT NOT NULL,
+                 line INTEGER NOT NULL, offset INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
+             CREATE TABLE offsets (source TEXT NOT NULL, part TEXT NOT NULL, offset INTEGER NOT NULL,
+                 line INTEGER NOT NULL, ended INTEGER NOT NULL, PRIMARY KEY (source, part)) WITHOUT ROWID;
+             CREATE TABLE counts (source TEXT PRIMARY KEY, received INTEGER NOT NULL, facts INTEGER NOT NULL,
+                 duplicates INTEGER NOT NULL, superseded INTEGER NOT NULL, conflicts INTEGER NOT NULL,
+                 quarantined INTEGER NOT NULL) WITHOUT ROWID;
+             PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
+        );
+        self.plan.pipelines.iter().for_each(|pipeline| text.push_str(&columns::schema(pipeline)));
+        let step = self.connection.transaction().map_err(fault)?;
+        step.execute_batch(&text).map_err(fault)?;
+        step.commit().map_err(fault)
+    }
+
+    fn kept(&self, pipeline: u16, body: &[u8], row: &[u8]) -> Result<Final, Fault> {
+        let mut reader = Reader::new(body);
+        let read = Final::decode(&self.plan, &mut reader).and_then(|found| reader.finish().map(|()| found));
+        let found = read.map_err(|error| damaged(format!("a row: {error}")))?;
+        let mut id = Vec::new();
+        found.put_id(&mut id);
+        if found.pipeline != pipeline || id != row {
+            return Err(damaged("a row that stands under another name"));
+        }
+        Ok(found)
+    }
+
+    fn sum(&self, sql: &str) -> Result<Sum, Fault> {
+        let mut statement = self.connection.prepare(sql).map_err(fault)?;
+        let mut found = statement.query([]).map_err(fault)?;
+        let mut sum = Sum::default();
+        while let Some(row) = found.next().map_err(fault)? {
+            let body = row.get_ref(0).map_err(fault)?.as_blob().map_err(|_| damaged("a body that is no blob"))?;
+            sum.add(proof(body, (row.get::<_, i64>(1).map_err(fault)? as u64, row.get(2).map_err(fault)?)));
+        }
+        Ok(sum)
+    }
+}
+
+impl Store for Sqlite {
+    fn head(&mut self) -> Result<Option<Head>, Fault> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?));
+        let found = self.connection.query_row("SELECT body, digest FROM head", [], read).optional().map_err(fault)?;
+        let Some((body, digest)) = found else {
+            // The head is written with the first rows and never removed.
+            let mut rows = self.plan.pipelines.iter().map(|pipeline| quote(&format!("{}_rows", pipeline.name)));
+            let full = |table: String| {
+                let text = format!("SELECT EXISTS (SELECT 1 FROM {table})");
+                self.connection.query_row(&text, [], |row| row.get::<_, bool>(0)).map_err(fault)
+            };
+            return match rows.try_fold(false, |any, table| Ok::<_, Fault>(any || full(table)?))? {
+                true => Err(damaged("rows without a head")),
+                false => Ok(None),
+            };
+        };
+        if blake3::hash(&body).as_bytes()[..] != digest {
+            return Err(damaged("the head does not have its digest"));
+        }
+        let mut reader = Reader::new(&body);
+        let head = Head::decode(&mut reader).and_then(|head| reader.finish().map(|()| head));
+        Ok(Some(head.map_err(|error| damaged(format!("the head: {error}")))?))
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<(), Fault> {
+        let plan = self.plan.clone();
+        let step =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fault)?;
+        put_head(&step, commit.head)?;
+        put_rows(&step, &plan, commit)?;
+        put_quarantined(&step, &plan, commit)?;
+        put_ledgers(&step, &plan, commit.head)?;
+        step.commit().map_err(fault)
+    }
+
+    fn rows(
+        &mut self,
+        pipeline: u16,
+        ask: &Ask,
+        visit: &mut dyn FnMut(Kept) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let table = quote(&format!("{}_rows", self.plan.pipelines[usize::from(pipeline)].name));
+        let clamp = |time: i128| time.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        let text = format!(
+            "SELECT _row, _body, _tick, _at FROM {table}
+             WHERE (?1 IS NULL OR window_start >= ?1) AND (?2 IS NULL OR window_start < ?2) AND (?3 IS NULL OR _at <= ?3)
+             ORDER BY _row, generation"
+        );
+        let mut statement = self.connection.prepare(&text).map_err(fault)?;
+        let mut found = statement.query(params![ask.from.map(clamp), ask.to.map(clamp), ask.as_of]).map_err(fault)?;
+        let mut last: Option<(Vec<u8>, Kept)> = None;
+        while let Some(row) = found.next().map_err(fault)? {
+            let id: Vec<u8> = row.get(0).map_err(fault)?;
+            let body = row.get_ref(1).map_err(fault)?.as_blob().map_err(|_| damaged("a body that is no blob"))?;
+            let (tick, at) = (row.get::<_, i64>(2).map_err(fault)? as u64, row.get(3).map_err(fault)?);
+            let kept = Kept { row: self.kept(pipeline, body, &id)?, tick, at };
+            if let Some((known, before)) = last.take()
+                && (ask.generations || known != id)
+            {
+                visit(before)?;
+            }
+            last = Some((id, kept));
+        }
+        last.map_or(Ok(()), |(_, kept)| visit(kept))
+    }
+
+    fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
+        let text = "SELECT body FROM quarantine WHERE number >= ? ORDER BY number";
+        let mut statement = self.connection.prepare(text).map_err(fault)?;
+        let mut found = statement.query([from as i64]).map_err(fault)?;
+        while let Some(row) = found.next().map_err(fault)? {
+            let body: Vec<u8> = row.get(0).map_err(fault)?;
+            let mut reader = Reader::new(&body);
+            let event = Quarantined::decode(&mut reader).and_then(|event| reader.finish().map(|()| event));
+            visit(event.map_err(|error| damaged(format!("an event that was set aside: {error}")))?)?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        let Some(head) = self.head()? else { return Ok(()) };
+        for (pipeline, expected) in self.plan.pipelines.iter().zip(&head.rows) {
+            let (rows, current) = (format!("{}_rows", pipeline.name), format!("{}_current", pipeline.name));
+            let found = self.sum(&format!("SELECT _body, _tick, _at FROM {} NOT INDEXED", quote(&rows)))?;
+            if found != *expected {
+                return Err(damaged(format!("the rows of `{}` are not those that were committed", pipeline.name)));
+            }
+            let text = format!(
+                "SELECT (SELECT count(*) FROM {current}) != (SELECT count(DISTINCT _row) FROM {rows}) OR EXISTS (SELECT 1
+                 FROM {current} c WHERE generation IS NOT (SELECT max(generation) FROM {rows} r WHERE r._row = c._row))",
+                current = quote(&current),
+                rows = quote(&rows)
+            );
+            if self.connection.query_row(&text, [], |row| row.get(0)).map_err(fault)? {
+                return Err(damaged(format!("the current rows of `{}` are not the newest", pipeline.name)));
+            }
+        }
+        if self.sum("SELECT body, number, 0 FROM quarantine")? != head.quarantined {
+            return Err(damaged("the events that were set aside are not those that were committed"));
+        }
+        Ok(())
+    }
+}
+
+/// Puts the new head in the place of the one before it. An older owner finds none.
+fn put_head(step: &Transaction<'_>, head: &Head) -> Result<(), Fault> {
+    let mut body = Vec::new();
+    head.encode(&mut body);
+    let digest = blake3::hash(&body);
+    let (epoch, number) = (head.epoch as i64, head.commit as i64);
+    let changed = step
+        .execute(
+            "INSERT INTO head (id, epoch, number, body, digest) SELECT 1, ?1, ?2, ?3, ?4
+             WHERE ?2 = 1 OR EXISTS (SELECT 1 FROM head)
+             ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch, number = excluded.number, body = excluded.body,
+                 digest = excluded.digest
+             WHERE head.epoch <= excluded.epoch AND head.number + 1 = excluded.number",
+            params![epoch, number, body, digest.as_bytes()],
+        )
+        .map_err(fault)?;
+    if changed == 1 {
+        return Ok(());
+    }
+    let known = "SELECT epoch, number FROM head";
+    let known = step.query_row(known, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    let known = known.optional().map_err(fault)?.unwrap_or_default();
+    Err(Fault::Refused(format!(
+        "{FILE}: commit {number} of owner {epoch} is refused: the store is at commit {} of owner {}; another process owns \
+         this directory now",
+        known.1, known.0
+    )))
+}
+
+fn put_rows(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<(), Fault> {
+    let (tick, at) = commit.head.tick();
+    let (mut id, mut body) = (Vec::new(), Vec::new());
+    for group in commit.rows.chunk_by(|a, b| a.pipeline == b.pipeline) {
+        let pipeline = &plan.pipelines[usize::from(group[0].pipeline)];
+        let mut insert = step.prepare(&columns::insert(pipeline)).map_err(fault)?;
+        let current = quote(&format!("{}_current", pipeline.name));
+        let text = format!(
+            "INSERT INTO {current} (_row, generation) VALUES (?1, ?2) ON CONFLICT (_row) DO UPDATE
+             SET generation = excluded.generation WHERE excluded.generation > generation"
+        );
+        let mut newest = step.prepare(&text).map_err(fault)?;
+        for row in group {
+            id.clear();
+            body.clear();
+            row.put_id(&mut id);
+            row.encode(&mut body);
+            let mut cells = vec![Cell::Blob(id.clone())];
+            cells.append(&mut columns::cells(pipeline, row));
+            cells.extend([Cell::Integer(tick as i64), Cell::Integer(at), Cell::Blob(body.clone())]);
+            let added = insert.execute(params_from_iter(cells)).map_err(fault)?;
+            if added != 1 {
+                return Err(Fault::Refused(format!(
+                    "{FILE}: generation {} of a row of `{}` is there already; nothing was committed",
+                    row.generation, pipeline.name
+                )));
+            }
+            newest.execute(params![id, row.generation as i64]).map_err(fault)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_quarantined(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<(), Fault> {
+    use slackwater_core::machine::Why;
+    let text = "INSERT INTO quarantine (number, source, file, line, offset, reason, body) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let mut insert = step.prepare(text).map_err(fault)?;
+    let first = commit.head.quarantined.count - commit.quarantined.len() as u64;
+    for (number, event) in (first..).zip(commit.quarantined) {
+        let mut body = Vec::new();
+        event.encode(&mut body);
+        let reason = match event.why {
+            Why::Refused(refusal) => refusal.reason.code(),
+            Why::Conflict => "conflict",
+        };
+        let source = &plan.sources[usize::from(event.source)].name;
+        let (line, offset) = (event.position.line as i64, event.position.offset as i64);
+        insert.execute(params![number as i64, source, &*event.part, line, offset, reason, body]).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// Offsets and counters for people to look at; the head has them too, under its digest.
+fn put_ledgers(step: &Transaction<'_>, plan: &Plan, head: &Head) -> Result<(), Fault> {
+    let text = "INSERT OR REPLACE INTO offsets (source, part, offset, line, ended) VALUES (?, ?, ?, ?, ?)";
+    let mut insert = step.prepare(text).map_err(fault)?;
+    for offset in &head.offsets {
+        let source = &plan.sources[usize::from(offset.source)].name;
+        let (at, line) = (offset.offset as i64, offset.line as i64);
+        insert.execute(params![source, offset.part, at, line, offset.ended]).map_err(fault)?;
+    }
+    let text = "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let mut insert = step.prepare(text).map_err(fault)?;
+    for (source, counts) in plan.sources.iter().zip(&head.counts) {
+        let numbers = [counts.received, counts.facts, counts.duplicates, counts.superseded, counts.conflicts];
+        let [received, facts, duplicates, superseded, conflicts] = numbers.map(|number| number as i64);
+        let refused = counts.refused() as i64;
+        insert
+            .execute(params![source.name, received, facts, duplicates, superseded, conflicts, refused])
+            .map_err(fault)?;
+    }
+    Ok(())
+}
+
+fn damaged(what: impl Into<String>) -> Fault {
+    Fault::damaged(FILE, 0, what)
+}
+
+/// What SQLite says, as a fault: damage is damage, a full disk is a full disk, the rest is what the disk refused.
+fn fault(error: rusqlite::Error) -> Fault {
+    use rusqlite::ErrorCode;
+    use std::io::{Error, ErrorKind};
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(error.to_string()),
+        Some(ErrorCode::DiskFull) => Fault::disk(FILE, "commit", Error::new(ErrorKind::StorageFull, error)),
+        Some(_) => Fault::disk(FILE, "use", Error::other(error)),
+        // A value of another type, a table or a column that is not there: not what was written.
+        None => damaged(error.to_string()),
+    }
+}

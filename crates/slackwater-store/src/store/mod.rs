@@ -1,0 +1,70 @@
+//! The store of results: what one commit makes visible, all of it or nothing.
+//!
+//! A [`Store`] keeps results as history and as current rows, and one [`Head`] that says which state they belong to. The
+//! head carries a sum over every table, so that a row that is missing, changed or one too many is found.
+
+mod head;
+
+pub(crate) use head::proof;
+pub use head::{Head, Offset, Sum};
+
+use crate::Fault;
+use slackwater_core::fold::Final;
+use slackwater_core::machine::Quarantined;
+
+/// One atomic step.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// What is true after it. Its number is one more than that of the head before.
+    pub head: &'a Head,
+    /// Rows that became or changed as final.
+    pub rows: &'a [Final],
+    /// Events that were set aside, in the order of their verdicts.
+    pub quarantined: &'a [Quarantined],
+}
+
+/// Which rows of a pipeline to read. Times in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// Windows that start at this time or later.
+    pub from: Option<i128>,
+    /// Windows that start before this time.
+    pub to: Option<i128>,
+    /// As the rows were after the last tick at or before this time.
+    pub as_of: Option<i64>,
+    /// Every generation, not the newest alone.
+    pub generations: bool,
+}
+
+/// A row as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The row.
+    pub row: Final,
+    /// Number of the tick at which it became visible.
+    pub tick: u64,
+    /// Recorded time of that tick, in nanoseconds since the epoch.
+    pub at: i64,
+}
+
+/// Keeps results. A commit is durable when it returns, and never visible in part.
+pub trait Store: Send {
+    /// The last commit; none before the first.
+    fn head(&mut self) -> Result<Option<Head>, Fault>;
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// When another owner has taken over, or the step does not follow the last one; nothing has changed then.
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<(), Fault>;
+
+    /// Gives the rows of a pipeline in the order of their identity, then generation. Each is held against its digest.
+    fn rows(&mut self, pipeline: u16, ask: &Ask, visit: &mut dyn FnMut(Kept) -> Result<(), Fault>)
+    -> Result<(), Fault>;
+
+    /// Gives the events that were set aside, in order, from a number on; the first has 0.
+    fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault>;
+
+    /// Holds every row of every table against the sums of the head.
+    fn check(&mut self) -> Result<(), Fault>;
+}
