@@ -9,7 +9,9 @@
 pub mod checkpoint;
 pub mod disk;
 mod fault;
+pub mod identity;
 mod parcel;
+pub mod recover;
 pub mod sqlite;
 pub mod store;
 

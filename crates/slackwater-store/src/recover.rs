@@ -1,0 +1,73 @@
+//! Recovery as a verdict: from what was found on the disk to where to go on, without touching anything.
+
+use crate::Fault;
+use crate::checkpoint::Manifest;
+use crate::store::Head;
+
+/// What was found in a data directory.
+#[derive(Debug)]
+pub struct Found {
+    /// The last commit of the store; none where there is no store, or it is empty.
+    pub head: Option<Head>,
+    /// Why the store cannot be used, where it cannot.
+    pub store_damage: Option<String>,
+    /// The manifests that are sound with all that they name, newest first.
+    pub manifests: Vec<Manifest>,
+    /// The manifests that are not, and why.
+    pub damaged: Vec<(u64, String)>,
+    /// The last entry of the journal; 0 if there is none.
+    pub last: u64,
+}
+
+/// Where to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was ever kept here.
+    Begin,
+    /// From a checkpoint, or from the first entry, over what the journal and the record have behind it.
+    Resume {
+        /// The checkpoint.
+        from: Option<Box<Manifest>>,
+        /// Whether the store is to be made anew from all inputs.
+        rebuild: bool,
+        /// What a person should know.
+        notes: Vec<String>,
+    },
+}
+
+/// Says where to go on.
+///
+/// # Errors
+/// When what is kept contradicts itself: going on would lose something, or count something twice.
+pub fn verdict(found: Found) -> Result<Verdict, Fault> {
+    let Found { head, store_damage, manifests, damaged, last } = found;
+    let mut notes: Vec<String> =
+        damaged.iter().map(|(number, why)| format!("checkpoint {number} is passed over: {why}")).collect();
+    let ahead = manifests.iter().map(|manifest| manifest.head.journal).max().unwrap_or(0);
+    let known = head.as_ref().map_or(0, |head| head.journal).max(ahead);
+    if known > last {
+        return Err(Fault::Refused(format!(
+            "the journal ends with entry {last}, and entry {known} was committed: the journal is older than the rest of \
+             the directory, or a part of it is missing; put back the whole directory from one copy"
+        )));
+    }
+    if let Some(why) = store_damage {
+        notes.push(format!("the store of results is made anew from all inputs: {why}"));
+        return Ok(Verdict::Resume { from: None, rebuild: true, notes });
+    }
+    let Some(head) = head else {
+        if manifests.is_empty() && damaged.is_empty() && last == 0 {
+            return Ok(Verdict::Begin);
+        }
+        if !manifests.is_empty() {
+            notes.push("there is no store of results; it is made anew from all inputs".to_string());
+        }
+        return Ok(Verdict::Resume { from: None, rebuild: true, notes });
+    };
+    // What was written after the last commit does not count: its rows were never made visible.
+    let from = manifests.into_iter().find(|manifest| manifest.head.commit <= head.commit);
+    if from.is_none() && head.checkpoint > 0 {
+        notes.push("no checkpoint can be used; state is made anew from all inputs".to_string());
+    }
+    Ok(Verdict::Resume { from: from.map(Box::new), rebuild: false, notes })
+}

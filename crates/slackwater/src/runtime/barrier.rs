@@ -1,0 +1,134 @@
+//! The checkpoint: at the barrier between two rounds, everything that a restart needs is written and named together.
+
+use super::instance::Instance;
+use slackwater_core::codec::{put_bytes, put_varint};
+use slackwater_core::fold::Which;
+use slackwater_core::judge::Judge;
+use slackwater_core::memory::Memory;
+use slackwater_core::plan::Plan;
+use slackwater_core::row::{IdentityBytes, Row};
+use slackwater_store::Fault;
+use slackwater_store::checkpoint::Manifest;
+use slackwater_store::index::{Entries, Known};
+use std::collections::BTreeSet;
+
+/// Chunks that name changed groups only, before all are written anew.
+const MOST_CHUNKS: usize = 32;
+
+impl Instance<'_> {
+    /// Writes a checkpoint, and commits it.
+    ///
+    /// # Errors
+    /// When something cannot be kept. The last commit stands.
+    pub fn checkpoint(&mut self) -> Result<(), Fault> {
+        self.journal.sync()?;
+        for number in 0..self.shards.folds.len() {
+            self.refold(number)?;
+        }
+        let aside = std::mem::take(&mut self.aside);
+        self.head.take(&[], &aside);
+        self.aside = aside;
+        self.keep_facts()?;
+        self.keep_groups()?;
+        self.head.checkpoint += 1;
+        let manifest = Manifest {
+            head: self.next_head(),
+            state: self.state(),
+            chunks: self.chunks.clone(),
+            runs: self.index.manifest(),
+            segments: self.archive.manifest(),
+        };
+        self.checkpoints.write(&manifest)?;
+        self.commit()?;
+        self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
+        self.forget()
+    }
+
+    /// ±facts go to the archive, winners to the index.
+    fn keep_facts(&mut self) -> Result<(), Fault> {
+        // What is gathered at a cut between two ticks becomes visible with the next.
+        if self.ticked != self.journal.last() {
+            let ticks = self.head.ticks;
+            self.head.ticks += 1;
+            self.gather();
+            self.head.ticks = ticks;
+        }
+        let tick = self.head.ticks;
+        let mut entries = Entries::new();
+        for memory in &self.shards.memories {
+            put_winners(self.plan, memory, tick, &mut entries);
+        }
+        let changes = std::mem::take(&mut self.changes);
+        self.archive.write(changes)?;
+        self.index.add(entries)
+    }
+
+    /// Groups that changed go into a new chunk; from time to time all do, and the chunks before are let go.
+    fn keep_groups(&mut self) -> Result<(), Fault> {
+        let whole = self.chunks.last().map_or(0, |chunk| chunk.bytes);
+        let since: u64 = self.chunks.iter().rev().skip(1).map(|chunk| chunk.bytes).sum();
+        let anew = self.chunks.is_empty() || since > whole || self.chunks.len() >= MOST_CHUNKS;
+        let which = if anew { Which::All } else { Which::Changed };
+        let (mut content, mut count) = (Vec::new(), 0);
+        put_varint(&mut content, self.shards.folds.len() as u64);
+        for fold in &mut self.shards.folds {
+            let mut groups = Vec::new();
+            count += fold.encode_groups(which, &mut groups);
+            put_bytes(&mut content, &groups);
+        }
+        if anew {
+            self.chunks.clear();
+        }
+        if anew || count > 0 {
+            let chunk = self.checkpoints.write_chunk(&content)?;
+            self.chunks.insert(0, chunk);
+        }
+        self.shards.folds.iter_mut().for_each(|fold| fold.written_down());
+        Ok(())
+    }
+
+    /// What is small: watermarks, counters and origins, and what is settled.
+    fn state(&self) -> Vec<u8> {
+        let mut state = Vec::new();
+        self.watermarks.encode(&mut state);
+        let mut seen = Judge::new(self.plan);
+        self.shards.judges.iter().for_each(|judge| seen.merge(judge));
+        seen.encode(&mut state);
+        put_varint(&mut state, self.shards.folds.len() as u64);
+        self.shards.folds.iter().for_each(|fold| fold.encode_head(&mut state));
+        put_varint(&mut state, self.ticked);
+        state
+    }
+
+    /// Lets go what no kept checkpoint names, and turns journal segments that none needs into record.
+    fn forget(&mut self) -> Result<(), Fault> {
+        let mut kept: Vec<Manifest> = Vec::new();
+        for number in self.checkpoints.list()?.into_iter().take(self.settings.checkpoints.max(1)) {
+            // One that is damaged is no longer a place to go back to.
+            if let Ok(manifest) = self.checkpoints.read(number) {
+                kept.push(manifest);
+            }
+        }
+        self.checkpoints.forget(&kept)?;
+        let (mut runs, mut segments) = (BTreeSet::new(), BTreeSet::new());
+        for manifest in &kept {
+            runs.extend(slackwater_store::index::numbers(&manifest.runs)?);
+            segments.extend(slackwater_store::archive::numbers(&manifest.segments)?);
+        }
+        self.index.forget(&runs)?;
+        self.archive.forget(&segments)?;
+        let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
+        self.journal.retire(behind, self.settings.keep_raw)
+    }
+}
+
+fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {
+    let mut identity = IdentityBytes::default();
+    for winner in memory.winners() {
+        let (known, fact) = (winner.known, winner.fact);
+        let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
+        let bytes = identity.of(row, fact.source, (fact.part, fact.position.offset));
+        let (version, decoder, op, digest) = (known.version, known.decoder, known.op, known.digest);
+        entries.push(bytes, Known { version, decoder, op, digest, time: row.event_time(), tick });
+    }
+}

@@ -1,0 +1,289 @@
+//! An instance that survives the plug: what it takes in is journaled, what comes of it is committed at one cut.
+//!
+//! Events go in by rounds. Between two rounds every queue is empty, so all shards stand at the same place of the journal:
+//! that is the barrier at which steps are taken, commits made and checkpoints written.
+
+use super::Feed;
+use super::clock::{Clock, Stopwatch};
+use super::engine::Shards;
+use super::gauge::Gauge;
+use super::recall::Shelves;
+use super::replay::{Paused, Recording, Taken};
+use crate::decode::{Damaged, Format};
+use slackwater_core::fold::{Final, Settled};
+use slackwater_core::input::{Decision, Input, Tick};
+use slackwater_core::machine::Quarantined;
+use slackwater_core::memory::Fact;
+use slackwater_core::plan::Plan;
+use slackwater_core::watermark::Watermarks;
+use slackwater_store::Fault;
+use slackwater_store::archive::{Archive, Changes};
+use slackwater_store::checkpoint::{Checkpoints, Chunk};
+use slackwater_store::entry::{Entry, Packed};
+use slackwater_store::index::Index;
+use slackwater_store::journal::{Journal, KeepRaw, Limits};
+use slackwater_store::store::{Commit, Head, Store};
+use std::time::Duration;
+
+/// How an instance keeps what it keeps. No choice here changes a result.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Threads that drive the parts.
+    pub threads: usize,
+    /// Shards of each kind.
+    pub shards: usize,
+    /// Time from one checkpoint to the next.
+    pub every: Duration,
+    /// Bytes of events that are taken in between two checkpoints at most.
+    pub bytes: u64,
+    /// How many checkpoints are kept.
+    pub checkpoints: usize,
+    /// How much room the journal may take.
+    pub journal: Limits,
+    /// Whether event bytes stay in the record.
+    pub keep_raw: KeepRaw,
+}
+
+impl Settings {
+    /// What is usual, for so many threads.
+    pub fn of_threads(threads: usize) -> Self {
+        Settings {
+            threads,
+            shards: threads,
+            every: Duration::from_secs(1),
+            bytes: 256 << 20,
+            checkpoints: 3,
+            journal: Limits { segment_bytes: 64 << 20, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
+            keep_raw: KeepRaw::Forever,
+        }
+    }
+}
+
+/// An instance over one data directory.
+pub struct Instance<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) formats: &'p [Format],
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) store: Box<dyn Store + 'p>,
+    pub(super) journal: Journal,
+    pub(super) index: Index,
+    pub(super) archive: Archive,
+    pub(super) checkpoints: Checkpoints,
+    /// The chunks of state that the last checkpoint named, newest first.
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) shards: Shards,
+    pub(super) watermarks: Watermarks,
+    pub(super) taken: Taken,
+    /// What would be true if it were committed now.
+    pub(super) head: Head,
+    /// What the next commit brings: rows, and events that were set aside.
+    pub(super) rows: Vec<Final>,
+    pub(super) aside: Vec<Quarantined>,
+    /// ±facts that the next checkpoint archives.
+    pub(super) changes: Changes,
+    /// Sequence of the last entry that is a tick.
+    pub(super) ticked: u64,
+    pub(super) refolded: usize,
+}
+
+impl<'p> Instance<'p> {
+    /// What is true now, committed or not.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// How far a file or partition was taken in.
+    pub fn offset(&self, source: u16, part: &str) -> Option<&slackwater_store::store::Offset> {
+        self.taken.of(source, part)
+    }
+
+    /// Spans that were folded again from their facts, since the instance was opened.
+    pub fn refolded(&self) -> usize {
+        self.refolded
+    }
+
+    /// Takes a feed in to its end, with a checkpoint whenever it is time for one.
+    ///
+    /// # Errors
+    /// When the feed cannot be read, or something not be kept. What was committed stands, and the same feed goes on
+    /// from there when the instance is opened again.
+    pub fn take<F: Feed, E>(&mut self, feed: &mut F, part: (u16, &str), gauge: &Gauge) -> Result<(), E>
+    where
+        E: From<F::Error> + From<Damaged> + From<Fault> + Send,
+    {
+        loop {
+            let mut ended = false;
+            let watch = Stopwatch::start();
+            let Instance { plan, formats, settings, journal, taken, shards, index, archive, aside, .. } = self;
+            let (every, bytes_left) = (settings.every, settings.bytes);
+            let recording =
+                Recording { feed, formats, journal, taken, ended: &mut ended, watch, every, bytes_left };
+            let shelves = Shelves { index, archive };
+            let put_aside = |events: &[Quarantined]| -> Result<(), Stop<F::Error>> {
+                aside.extend_from_slice(events);
+                Ok(())
+            };
+            let threads = settings.threads;
+            shards
+                .take((plan, formats), vec![recording], threads, gauge, Some(&shelves), put_aside)
+                .map_err(Stop::into_error::<E>)?;
+            if ended {
+                self.taken.end(part.0, part.1);
+                return Ok(());
+            }
+            if self.is_unsettled() {
+                self.checkpoint()?;
+            }
+        }
+    }
+
+    /// The recorded end of all input so far: one tick that seals every row, committed. Nothing happens where nothing came
+    /// since the last one.
+    ///
+    /// # Errors
+    /// When something cannot be kept.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        if self.ticked == self.journal.last() && self.ticked > 0 {
+            return Ok(());
+        }
+        self.step(Input::Decision(Decision::EndOfInput))?;
+        let at = self.clock.now();
+        self.step(Input::Tick(Tick { at, caught_up: Vec::new() }))?;
+        self.checkpoint()
+    }
+
+    /// Whether no pipeline has anything settled: then a cut between two ticks cannot be told from none.
+    fn is_unsettled(&self) -> bool {
+        self.head.settled.iter().all(|settled| *settled == Settled::Nothing)
+    }
+
+    /// Journals an input and takes it.
+    fn step(&mut self, input: Input) -> Result<(), Fault> {
+        let outcome = self.apply(&input)?;
+        let mut encoded = Vec::new();
+        input.encode(&mut encoded);
+        let sequence = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
+        if matches!(input, Input::Tick(_)) {
+            self.ticked = sequence;
+        }
+        Ok(())
+    }
+
+    /// Takes an input that is no event, and gives what came of it.
+    pub(super) fn apply(&mut self, input: &Input) -> Result<Vec<u8>, Fault> {
+        match input {
+            Input::Events(_) => Err(Fault::Refused("decoded events are no entry of a journal".to_string())),
+            Input::Decision(decision) => {
+                self.watermarks.decide(decision);
+                Ok(Vec::new())
+            }
+            Input::Tick(tick) => self.tick(tick),
+        }
+    }
+
+    /// Moves the watermarks, seals, and gives what is settled now with the digest of all rows so far.
+    fn tick(&mut self, tick: &Tick) -> Result<Vec<u8>, Fault> {
+        let seen = self.shards.seen(self.plan);
+        let settled = self.watermarks.tick(self.plan, tick, &seen);
+        let mut rows = Vec::new();
+        for number in 0..self.shards.folds.len() {
+            self.refold(number)?;
+            let Shards { memories, folds, .. } = &mut self.shards;
+            let changes = memories.iter().flat_map(|memory| memory.changes());
+            rows.extend(folds[number].tick(self.plan, &settled, changes));
+        }
+        rows.sort_by(Final::order);
+        self.head.ticks += 1;
+        self.head.ticked = Some(tick.at);
+        self.gather();
+        self.shards.memories.iter_mut().for_each(|memory| memory.mark());
+        self.head.settled = settled;
+        self.head.take(&rows, &[]);
+        self.rows.append(&mut rows);
+        let mut outcome = Vec::new();
+        self.head.settled.iter().for_each(|settled| settled.encode(&mut outcome));
+        outcome.extend_from_slice(&self.head.output);
+        Ok(outcome)
+    }
+
+    /// Answers what a fold shard needs: facts out of the archive, but for those that were replaced since, and out of the
+    /// memories.
+    pub(super) fn refold(&mut self, number: usize) -> Result<(), Fault> {
+        let Some((from, to)) = self.shards.folds[number].needs_between() else { return Ok(()) };
+        let mut archived = Vec::new();
+        for source in 0..self.plan.sources.len() as u16 {
+            self.archive.facts(source, from, to, None, &mut |fact| {
+                archived.push(fact);
+                Ok(())
+            })?;
+        }
+        let Shards { memories, folds, .. } = &mut self.shards;
+        let mut replaced = |fact: &Fact<'_>| memories.iter_mut().any(|memory| memory.holds(self.plan, fact));
+        archived.retain(|fact| !replaced(&fact.view()));
+        let kept = archived.iter().map(|fact| fact.view());
+        let facts = kept.chain(memories.iter().flat_map(|memory| memory.facts(self.plan, from, to)));
+        self.refolded += folds[number].refold(self.plan, facts);
+        Ok(())
+    }
+
+    /// Notes the ±facts of every identity that changed since the last tick, for the archive. Those of a cut between two
+    /// ticks belong to the next one.
+    pub(super) fn gather(&mut self) {
+        let tick = self.head.ticks;
+        for net in self.shards.memories.iter().flat_map(|memory| memory.changes()) {
+            self.changes.push(tick, &net);
+        }
+    }
+
+    /// Makes everything up to here durable and visible, at once.
+    pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        self.head.commit += 1;
+        self.head.journal = self.journal.synced();
+        self.head.counts = self.shards.seen(self.plan).counts().to_vec();
+        self.head.offsets.clone_from(&self.taken.offsets);
+        self.head.input = self.taken.input;
+        self.store.commit(&Commit { head: &self.head, rows: &self.rows, quarantined: &self.aside })?;
+        self.rows.clear();
+        self.aside.clear();
+        Ok(())
+    }
+}
+
+/// Why a round stopped.
+pub(super) enum Stop<E> {
+    Feed(E),
+    Kept(Fault),
+    Damaged(Damaged),
+}
+
+impl<E> Stop<E> {
+    pub fn into_error<T: From<E> + From<Fault> + From<Damaged>>(self) -> T {
+        match self {
+            Stop::Feed(error) => error.into(),
+            Stop::Kept(fault) => fault.into(),
+            Stop::Damaged(damaged) => damaged.into(),
+        }
+    }
+}
+
+impl<E> From<Paused<E>> for Stop<E> {
+    fn from(paused: Paused<E>) -> Self {
+        match paused {
+            Paused::Feed(error) => Stop::Feed(error),
+            Paused::Kept(fault) => Stop::Kept(fault),
+        }
+    }
+}
+
+impl<E> From<Fault> for Stop<E> {
+    fn from(fault: Fault) -> Self {
+        Stop::Kept(fault)
+    }
+}
+
+impl<E> From<Damaged> for Stop<E> {
+    fn from(damaged: Damaged) -> Self {
+        Stop::Damaged(damaged)
+    }
+}

@@ -1,0 +1,63 @@
+//! Winners that no memory holds any more, brought back from identity runs and archive.
+
+use super::shard::Recall;
+use slackwater_core::input::{Batch, Decoded, Position};
+use slackwater_core::judge::{Known, Verdict, weigh};
+use slackwater_core::memory::Past;
+use slackwater_core::plan::Plan;
+use slackwater_core::row::{IdentityBytes, Op, Row};
+use slackwater_store::Fault;
+use slackwater_store::archive::Archive;
+use slackwater_store::index::Index;
+use std::sync::Arc;
+
+/// What is kept on disk of the facts of an instance.
+#[derive(Debug)]
+pub(super) struct Shelves<'a> {
+    pub index: &'a Index,
+    pub archive: &'a Archive,
+}
+
+impl<E: From<Fault>> Recall<E> for Shelves<'_> {
+    fn recall(&self, plan: &Plan, batch: &Batch, missing: &[u32]) -> Result<Vec<(u32, Past)>, E> {
+        if missing.is_empty() || self.index.is_empty() {
+            return Ok(Vec::new());
+        }
+        let schema = &plan.sources[usize::from(batch.source)].schema;
+        let (mut identity, mut bytes, mut ends) = (IdentityBytes::default(), Vec::new(), vec![0]);
+        for number in missing {
+            let entry = &batch.entries()[*number as usize];
+            let row = Row::new(schema, batch.bytes(entry));
+            bytes.extend_from_slice(identity.of(row, batch.source, (&batch.part, entry.position.offset)));
+            ends.push(bytes.len());
+        }
+        let asks: Vec<&[u8]> = ends.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+        let found = self.index.look_up(&asks)?;
+        let mut past = Vec::new();
+        // Contents that will be asked for: which answer needs it, and where it is.
+        let (mut wanted, mut places) = (Vec::new(), Vec::new());
+        for ((number, identity), known) in missing.iter().zip(asks).zip(found) {
+            let Some(kept) = known else { continue };
+            let slackwater_store::index::Known { version, decoder, op, digest, time, .. } = kept;
+            let known = Known { version, decoder, op, digest, place: u32::MAX };
+            let Decoded::Row(head) = &batch.entries()[*number as usize].decoded else { continue };
+            if op == Op::Assert && matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_)) {
+                wanted.push(past.len());
+                places.push((batch.source, time, identity.to_vec(), digest));
+            }
+            let position = Position { offset: 0, line: 0 };
+            past.push((*number, Past { known, part: batch.part.clone(), position, arrival: None, content: None }));
+        }
+        for (at, fact) in wanted.into_iter().zip(self.archive.contents(&places)?) {
+            let Some(fact) = fact else { return Err(lost(&places[0].2).into()) };
+            let past: &mut Past = &mut past[at].1;
+            (past.part, past.position, past.arrival) = (Arc::from(&*fact.part), fact.position, fact.arrival);
+            past.content = Some(fact.content);
+        }
+        Ok(past)
+    }
+}
+
+fn lost(identity: &[u8]) -> Fault {
+    Fault::damaged("archive", 0, format!("it lacks the content of an identity that the index has ({identity:02x?})"))
+}

@@ -1,0 +1,365 @@
+//! Opening an instance: what is found on the disk, the verdict over it, and the way from there to now.
+
+use super::clock::Clock;
+use super::engine::Shards;
+use super::gauge::Gauge;
+use super::instance::{Instance, Settings, Stop};
+use super::recall::Shelves;
+use super::replay::{Replaying, Taken};
+use crate::decode::Format;
+use slackwater_core::codec::{CodecError, Reader};
+use slackwater_core::fold::Fold;
+use slackwater_core::input::Input;
+use slackwater_core::judge::Judge;
+use slackwater_core::machine::Quarantined;
+use slackwater_core::plan::Plan;
+use slackwater_core::watermark::Watermarks;
+use slackwater_store::Fault;
+use slackwater_store::archive::{Archive, Changes, DAY, Shelf};
+use slackwater_store::checkpoint::{Checkpoints, Manifest};
+use slackwater_store::disk::Disk;
+use slackwater_store::entry::Entry;
+use slackwater_store::identity::Identity;
+use slackwater_store::index::Index;
+use slackwater_store::journal::Journal;
+use slackwater_store::recover::{Found, Verdict, verdict};
+use slackwater_store::store::{Head, Store, Sum};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// What opening brought to light.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reopened {
+    /// The checkpoint from which state was read, if there was one.
+    pub checkpoint: Option<u64>,
+    /// Entries of the journal that were taken in again.
+    pub replayed: u64,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Makes or opens the store of results: the one that is there, or, where it is to be made anew, an empty one.
+pub type OpenStore<'p> = dyn FnMut(Keep) -> Result<Box<dyn Store + 'p>, Fault> + 'p;
+
+/// What to do with a store of results that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Open it.
+    It,
+    /// Put it aside, and make an empty one.
+    Nothing,
+}
+
+/// What an instance is opened with.
+pub struct Opening<'a, 'p> {
+    /// The plan, and the formats of its sources.
+    pub plan: &'p Plan,
+    /// By source.
+    pub formats: &'p [Format],
+    /// How it keeps what it keeps.
+    pub settings: Settings,
+    /// Where.
+    pub disk: Arc<dyn Disk>,
+    /// Its store.
+    pub store: &'a mut OpenStore<'p>,
+    /// Its clock, as yet without knowledge of earlier records.
+    pub clock: Clock,
+    /// A name for it, should it be new.
+    pub name: [u8; 16],
+}
+
+impl<'p> Instance<'p> {
+    /// Opens the instance of a directory, or begins it: walks back to the newest checkpoint that is sound, and takes in
+    /// again what the journal has behind it. Everything is as it was when the last entry was synced.
+    ///
+    /// # Errors
+    /// When the directory belongs to another plan, or what is kept is damaged beyond what can be made anew.
+    pub fn open(opening: Opening<'_, 'p>, gauge: &Gauge) -> Result<(Self, Reopened), Fault> {
+        let Opening { plan, formats, settings, disk, store: open_store, clock, name } = opening;
+        let fingerprint = plan.fingerprint();
+        let known = Identity::read(&*disk)?;
+        let identity = match known {
+            Some(known) => known,
+            None => Identity { instance: name, plan: fingerprint },
+        };
+        if identity.plan != fingerprint {
+            return Err(Fault::Refused(
+                "this directory was made under another plan: its sources or pipelines were declared otherwise, so its \
+                 state is not what this configuration asks for; use the configuration that made it, or another directory"
+                    .to_string(),
+            ));
+        }
+        let checkpoints = Checkpoints::open(disk.clone(), identity.instance)?;
+        let (manifests, damaged) = sound(&checkpoints)?;
+        let (mut store, head, store_damage) = match look(open_store) {
+            Ok((store, head)) => (Some(store), head, None),
+            Err(fault @ Fault::Damaged { .. }) => (None, None, Some(fault.to_string())),
+            Err(fault) => return Err(fault),
+        };
+        if let Some(head) = head.as_ref().filter(|head| head.instance != identity.instance) {
+            let text = format!("the store of results belongs to another instance ({:02x?})", head.instance);
+            return Err(Fault::Refused(text));
+        }
+        let committed = head.as_ref().map_or(0, |head| head.journal);
+        let committed = manifests.iter().map(|manifest| manifest.head.journal).fold(committed, u64::max);
+        let journal = match known {
+            Some(_) => Journal::open(disk.clone(), identity.instance, settings.journal, committed)?,
+            None => {
+                identity.write(&*disk)?;
+                Journal::create(disk.clone(), identity.instance, settings.journal)?
+            }
+        };
+        let found = Found { head: head.clone(), store_damage, manifests, damaged, last: journal.last() };
+        let (from, rebuild, notes) = match verdict(found)? {
+            Verdict::Begin => (None, true, Vec::new()),
+            Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
+        };
+        let fresh = rebuild && (store.is_none() || head.is_some());
+        if fresh {
+            store = None;
+            store = Some(open_store(Keep::Nothing)?);
+        }
+        let store = store.expect("opened, or made anew");
+        let head = head.filter(|_| !rebuild);
+        let made = Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity };
+        let (mut instance, from) = made.from(from)?;
+        let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
+        reopened.replayed = instance.replay(head.as_ref(), gauge)?;
+        instance.take_over(head.as_ref())?;
+        Ok((instance, reopened))
+    }
+
+    /// Takes in again what the journal has behind the state, and holds it against the last commit on the way.
+    fn replay(&mut self, committed: Option<&Head>, gauge: &Gauge) -> Result<u64, Fault> {
+        let (from, last) = (self.head.journal, self.journal.last());
+        if let Some(committed) = committed {
+            self.replay_to(committed.journal, gauge)?;
+            self.compare(committed)?;
+            // Its rows are in the store already.
+            self.rows.clear();
+            self.aside.clear();
+            self.head.commit = committed.commit;
+            self.head.epoch = committed.epoch;
+            self.head.checkpoint = committed.checkpoint;
+        }
+        self.replay_to(last, gauge)?;
+        Ok(last - from)
+    }
+
+    fn replay_to(&mut self, until: u64, gauge: &Gauge) -> Result<(), Fault> {
+        if self.head.journal >= until {
+            return Ok(());
+        }
+        // A second reader, so that what is read does not hold what is written to.
+        let journal = self.journal.reader()?;
+        let mut entries = journal.read(self.head.journal + 1)?.peekable();
+        while self.head.journal < until {
+            let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
+            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until };
+            let shelves = Shelves { index, archive };
+            let put_aside = |events: &[Quarantined]| -> Result<(), Stop<Infallible>> {
+                aside.extend_from_slice(events);
+                Ok(())
+            };
+            let threads = settings.threads;
+            let recall = Some(&shelves as _);
+            shards.take((plan, formats), vec![replaying], threads, gauge, recall, put_aside).map_err(plain)?;
+            self.head.journal = match entries.peek() {
+                Some(Ok((sequence, _))) => sequence - 1,
+                _ => until,
+            };
+            if self.head.journal < until {
+                self.replay_step(entries.next().expect("just seen")?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_step(&mut self, (sequence, entry): (u64, Entry)) -> Result<(), Fault> {
+        let Entry::Step { input, outcome } = entry else { unreachable!("events are taken in before") };
+        let place = || format!("journal entry {sequence}");
+        let schemas: Vec<_> = self.plan.sources.iter().map(|source| &source.schema).collect();
+        let input = Input::decode(&input, &schemas).map_err(|error| Fault::damaged(&place(), 0, error.to_string()))?;
+        let again = self.apply(&input)?;
+        if again != outcome {
+            let what = "what comes of it now is not what came of it then; state, journal or program is not what it was";
+            return Err(Fault::damaged(&place(), 0, what));
+        }
+        if matches!(input, Input::Tick(_)) {
+            self.ticked = sequence;
+        }
+        self.head.journal = sequence;
+        Ok(())
+    }
+
+    /// Holds the state against what was committed at the same place of the journal.
+    fn compare(&mut self, committed: &Head) -> Result<(), Fault> {
+        let aside = std::mem::take(&mut self.aside);
+        self.head.take(&[], &aside);
+        let counts = self.shards.seen(self.plan).counts().to_vec();
+        let mine = (&self.head.output, &self.head.rows, self.head.quarantined, &counts, &self.taken.input);
+        let theirs =
+            (&committed.output, &committed.rows, committed.quarantined, &committed.counts, &committed.input);
+        if mine == theirs && self.head.settled == committed.settled && self.head.ticks == committed.ticks {
+            return Ok(());
+        }
+        Err(Fault::Refused(format!(
+            "what the journal gives up to entry {} is not what was committed there; a part of this directory is of \
+             another time than the rest, or was changed: put back the whole directory from one copy",
+            committed.journal
+        )))
+    }
+
+    /// Makes this process the owner: what an earlier one still tries to commit is refused from here on.
+    fn take_over(&mut self, committed: Option<&Head>) -> Result<(), Fault> {
+        self.clock.not_before(self.head.ticked)?;
+        self.head.epoch += 1;
+        match committed {
+            // What came after the last commit waits for the next one.
+            Some(committed) => self.store.claim(&Head { epoch: self.head.epoch, commit: committed.commit + 1, ..committed.clone() }).map(|()| self.head.commit += 1),
+            None => Ok(()),
+        }
+    }
+}
+
+type Opened<'p> = (Box<dyn Store + 'p>, Option<Head>);
+
+/// The store with its head, every row held against it.
+fn look<'p>(open_store: &mut OpenStore<'p>) -> Result<Opened<'p>, Fault> {
+    let mut store = open_store(Keep::It)?;
+    let head = store.head()?;
+    store.check()?;
+    Ok((store, head))
+}
+
+/// Manifests that are sound with their chunks, newest first, and those that are not.
+fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<(u64, String)>), Fault> {
+    let (mut manifests, mut damaged) = (Vec::new(), Vec::new());
+    for number in checkpoints.list()? {
+        match checkpoints.verify(number) {
+            Ok(manifest) => manifests.push(manifest),
+            Err(Fault::Newer { name, found, known }) => return Err(Fault::Newer { name, found, known }),
+            Err(fault) => damaged.push((number, fault.to_string())),
+        }
+    }
+    Ok((manifests, damaged))
+}
+
+fn plain(stop: Stop<Fault>) -> Fault {
+    match stop {
+        Stop::Feed(fault) | Stop::Kept(fault) => fault,
+        Stop::Damaged(damaged) => Fault::damaged("journal", 0, damaged.to_string()),
+    }
+}
+
+/// What an instance is made of, but for its state.
+struct Made<'p> {
+    plan: &'p Plan,
+    formats: &'p [Format],
+    settings: Settings,
+    disk: Arc<dyn Disk>,
+    store: Box<dyn Store + 'p>,
+    journal: Journal,
+    checkpoints: Checkpoints,
+    clock: Clock,
+    identity: Identity,
+}
+
+impl<'p> Made<'p> {
+    /// The instance with the state of a checkpoint, or with none.
+    fn from(self, manifest: Option<Manifest>) -> Result<(Instance<'p>, Option<u64>), Fault> {
+        let Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity } = self;
+        let manifest = manifest.unwrap_or_else(|| Manifest {
+            head: Head {
+                instance: identity.instance,
+                plan: identity.plan,
+                settled: vec![slackwater_core::fold::Settled::Nothing; plan.pipelines.len()],
+                rows: vec![Sum::default(); plan.pipelines.len()],
+                ..Head::default()
+            },
+            next_run: 1,
+            next_segment: 1,
+            ..Manifest::default()
+        });
+        let from = Some(manifest.head.checkpoint).filter(|number| *number > 0);
+        let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
+        let shelves = plan.sources.iter().enumerate().map(|(number, source)| shelf(plan, number, source)).collect();
+        let archive = Archive::open(disk, shelves, manifest.segments.clone(), manifest.next_segment, DAY)?;
+        let taken = Taken { offsets: manifest.head.offsets.clone(), input: manifest.head.input };
+        let mut instance = Instance {
+            plan,
+            formats,
+            shards: Shards::new(plan, settings.shards),
+            settings,
+            clock,
+            store,
+            journal,
+            index,
+            archive,
+            checkpoints,
+            chunks: manifest.chunks.clone(),
+            watermarks: Watermarks::new(plan),
+            taken,
+            head: manifest.head.clone(),
+            rows: Vec::new(),
+            aside: Vec::new(),
+            changes: Changes::default(),
+            ticked: 0,
+            refolded: 0,
+        };
+        if from.is_some() {
+            instance.load(&manifest)?;
+        }
+        Ok((instance, from))
+    }
+}
+
+/// How the facts of a source stand in the archive: by the plain columns of the first pipeline's key.
+fn shelf(plan: &Plan, number: usize, source: &slackwater_core::plan::Source) -> Shelf {
+    let first = plan.pipelines.iter().find(|pipeline| usize::from(pipeline.source) == number);
+    let columns = first.into_iter().flat_map(|pipeline| &pipeline.key);
+    let sort = columns.filter_map(|column| column.expr.input()).collect();
+    Shelf { schema: source.schema.clone(), sort }
+}
+
+impl Instance<'_> {
+    /// Reads the state that a manifest names, whatever the number of shards was then.
+    fn load(&mut self, manifest: &Manifest) -> Result<(), Fault> {
+        let name = format!("checkpoint {}", manifest.head.checkpoint);
+        let bad = |error: CodecError| Fault::damaged(&name, error.at as u64, error.to_string());
+        let mut reader = Reader::new(&manifest.state);
+        self.load_state(&mut reader).and_then(|()| reader.finish()).map_err(bad)?;
+        for chunk in &manifest.chunks {
+            let content = self.checkpoints.read_chunk(chunk)?;
+            let mut reader = Reader::new(&content);
+            let mut load = || {
+                for _ in 0..reader.varint()? {
+                    let mut groups = Reader::new(reader.bytes()?);
+                    Fold::decode_groups(self.plan, &mut groups, &mut self.shards.folds)?;
+                    groups.finish()?;
+                }
+                Ok(())
+            };
+            load().map_err(bad)?;
+            reader.finish().map_err(bad)?;
+        }
+        self.shards.folds.iter_mut().for_each(|fold| fold.written_down());
+        Ok(())
+    }
+
+    fn load_state(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        self.watermarks = Watermarks::decode(self.plan, reader)?;
+        // Counters add up, and frontiers are the furthest: one shard may have them all.
+        self.shards.judges[0] = Judge::decode(self.plan, reader)?;
+        for _ in 0..reader.varint()? {
+            self.shards.folds[0].decode_head(reader)?;
+        }
+        let mut head = Vec::new();
+        self.shards.folds[0].encode_settled(&mut head);
+        for fold in &mut self.shards.folds[1..] {
+            fold.decode_settled(&mut Reader::new(&head))?;
+        }
+        self.ticked = reader.varint()?;
+        Ok(())
+    }
+}

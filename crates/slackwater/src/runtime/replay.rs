@@ -1,0 +1,239 @@
+//! Chunks of events as entries of the journal, and back: what was taken in once can be taken in again, alike.
+
+use super::Feed;
+use super::clock::Stopwatch;
+use crate::decode::{Chunk, Format, Header};
+use slackwater_core::plan::Plan;
+use slackwater_store::Fault;
+use slackwater_store::entry::{Entry, Packed, Raw, Received};
+use slackwater_store::journal::{Entries, Journal};
+use slackwater_store::store::Offset;
+use std::iter::Peekable;
+use std::time::Duration;
+
+/// How far each file or partition was taken in, and the digest of all inputs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    pub offsets: Vec<Offset>,
+    pub input: [u8; 32],
+}
+
+impl Taken {
+    /// What is known of a file or partition.
+    pub fn of(&self, source: u16, part: &str) -> Option<&Offset> {
+        self.offsets.iter().find(|offset| offset.source == source && offset.part == part)
+    }
+
+    /// Adds a chunk. One that stands elsewhere than where its file was left begins its file anew.
+    fn add(&mut self, source: u16, part: &str, place: (u64, u64), end: u64, bytes: &[u8]) {
+        let found = self.offsets.iter().position(|offset| offset.source == source && offset.part == part);
+        let at = found.unwrap_or_else(|| {
+            self.offsets.push(Offset { source, part: part.to_string(), ..Offset::default() });
+            self.offsets.len() - 1
+        });
+        let known = &mut self.offsets[at];
+        if place.0 < known.offset {
+            known.digest = 0;
+        }
+        known.digest = chain(known.digest, bytes);
+        (known.offset, known.line, known.ended) = (end, place.1 + lines(bytes), false);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.input).update(&source.to_le_bytes()).update(&place.0.to_le_bytes());
+        hasher.update(&known.digest.to_le_bytes());
+        self.input = *hasher.finalize().as_bytes();
+    }
+
+    /// Notes that the end of a file was reached.
+    pub fn end(&mut self, source: u16, part: &str) {
+        let known = self.offsets.iter_mut().find(|offset| offset.source == source && offset.part == part);
+        known.into_iter().for_each(|offset| offset.ended = true);
+    }
+}
+
+/// xxh3-128 of the digest before and of the bytes that follow.
+fn chain(before: u128, bytes: &[u8]) -> u128 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(&before.to_le_bytes());
+    hasher.update(bytes);
+    hasher.digest128()
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up.
+pub(super) struct Recording<'a, F> {
+    pub feed: &'a mut F,
+    pub formats: &'a [Format],
+    pub journal: &'a mut Journal,
+    pub taken: &'a mut Taken,
+    /// Whether the feed ended; else it only paused.
+    pub ended: &'a mut bool,
+    pub watch: Stopwatch,
+    pub every: Duration,
+    pub bytes_left: u64,
+}
+
+impl<F: Feed> Feed for Recording<'_, F> {
+    type Error = Paused<F::Error>;
+
+    fn next(&mut self) -> Result<Option<Chunk>, Self::Error> {
+        if self.bytes_left == 0 || self.watch.elapsed() >= self.every {
+            return Ok(None);
+        }
+        let Some(chunk) = self.feed.next().map_err(Paused::Feed)? else {
+            *self.ended = true;
+            return Ok(None);
+        };
+        self.bytes_left = self.bytes_left.saturating_sub(chunk.bytes.len() as u64);
+        let end = chunk.end();
+        let mut header = Vec::new();
+        chunk.header.iter().for_each(|known| known.encode(&mut header));
+        let (source, part, offset, line) = (chunk.source, chunk.part.clone(), chunk.offset, chunk.line);
+        let decoder = self.formats[usize::from(source)].decoder_version();
+        let bytes = Raw::Kept(chunk.bytes);
+        let received = Received { source, decoder, part, offset, line, arrival: None, header, bytes };
+        let entry = Entry::Events(received);
+        self.journal.append(&Packed::new(&entry).map_err(Paused::Kept)?).map_err(Paused::Kept)?;
+        let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
+        self.taken.add(source, &part, (offset, line), end, &bytes);
+        Ok(Some(Chunk { source, part, offset, line, bytes, header: chunk.header }))
+    }
+
+    fn read(&self) -> u64 {
+        self.feed.read()
+    }
+}
+
+/// Why a feed that is journaled could not go on.
+pub enum Paused<E> {
+    /// The feed itself.
+    Feed(E),
+    /// The journal.
+    Kept(Fault),
+}
+
+/// The events of the journal up to the next step, or up to an entry.
+pub(super) struct Replaying<'a, 'j> {
+    pub plan: &'a Plan,
+    pub formats: &'a [Format],
+    pub entries: &'a mut Peekable<Entries<'j>>,
+    pub taken: &'a mut Taken,
+    /// The last entry to take.
+    pub until: u64,
+}
+
+impl Feed for Replaying<'_, '_> {
+    type Error = Fault;
+
+    fn next(&mut self) -> Result<Option<Chunk>, Fault> {
+        let until = self.until;
+        let events = |next: &Result<(u64, Entry), Fault>| match next {
+            Ok((sequence, Entry::Events(_))) => *sequence <= until,
+            Ok((_, Entry::Step { .. })) => false,
+            Err(_) => true,
+        };
+        match self.entries.next_if(events).transpose()? {
+            Some((sequence, Entry::Events(received))) => self.chunk(sequence, received).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn read(&self) -> u64 {
+        0
+    }
+}
+
+impl Replaying<'_, '_> {
+    fn chunk(&mut self, sequence: u64, received: Received) -> Result<Chunk, Fault> {
+        let Received { source, decoder, part, offset, line, header, bytes, .. } = received;
+        let place = format!("entry {sequence} of the journal ({part}, byte {offset})");
+        let Raw::Kept(bytes) = bytes else {
+            let text = format!(
+                "{place}: its event bytes were not kept (`keep_raw`), so what came of them cannot be made again; restore \
+                 the checkpoints and the store of this directory"
+            );
+            return Err(Fault::Refused(text));
+        };
+        let (Some(known), Some(format)) =
+            (self.plan.sources.get(usize::from(source)), self.formats.get(usize::from(source)))
+        else {
+            return Err(Fault::Refused(format!("{place}: it belongs to a source that the configuration does not have")));
+        };
+        if decoder != format.decoder_version() {
+            return Err(Fault::Refused(format!(
+                "{place}: it was decoded by version {decoder} of the decoder, and this program has version {}; use the \
+                 program that wrote it",
+                format.decoder_version()
+            )));
+        }
+        let header = match header.is_empty() {
+            true => None,
+            false => Some(Header::decode(&header, &known.schema).map_err(|error| {
+                Fault::Refused(format!("{place}: its header does not fit the source: {error}"))
+            })?),
+        };
+        let chunk = Chunk { source, part, offset, line, bytes, header };
+        self.taken.add(source, &chunk.part, (offset, line), chunk.end(), &chunk.bytes);
+        Ok(chunk)
+    }
+}
+
+/// A feed that goes on where its file was left.
+#[derive(Debug)]
+pub struct Resumed<F> {
+    feed: F,
+    /// What was read beyond that place while it was looked for.
+    first: Option<Chunk>,
+}
+
+impl<F: Feed> Resumed<F> {
+    /// A feed from its beginning.
+    pub fn from_start(feed: F) -> Self {
+        Resumed { feed, first: None }
+    }
+
+    /// Passes over what was taken in before. None if the feed's beginning is not what it was: it is another file then,
+    /// or was changed, and must be read from its start.
+    pub fn behind(mut feed: F, known: &Offset) -> Result<Option<Self>, F::Error> {
+        let mut digest = 0;
+        let mut ends_line = true;
+        while let Some(mut chunk) = feed.next()? {
+            let (start, end) = (chunk.offset, chunk.end());
+            if start >= known.offset {
+                // A last line that had no end was taken for a whole one; what stands behind it now belongs to it.
+                let sound = digest == known.digest && (ends_line || start > known.offset);
+                return Ok(sound.then_some(Resumed { feed, first: Some(chunk) }));
+            }
+            if end > known.offset {
+                if chunk.line == 0 {
+                    return Ok(None);
+                }
+                let rest = chunk.bytes.split_off((known.offset - start) as usize);
+                let sound = chain(digest, &chunk.bytes) == known.digest && chunk.bytes.ends_with(b"\n");
+                let line = chunk.line + lines(&chunk.bytes);
+                let first = Chunk { offset: known.offset, line, bytes: rest, ..chunk };
+                return Ok(sound.then_some(Resumed { feed, first: Some(first) }));
+            }
+            digest = chain(digest, &chunk.bytes);
+            ends_line = chunk.line == 0 || chunk.bytes.ends_with(b"\n");
+        }
+        Ok((digest == known.digest).then_some(Resumed { feed, first: None }))
+    }
+}
+
+impl<F: Feed> Feed for Resumed<F> {
+    type Error = F::Error;
+
+    fn next(&mut self) -> Result<Option<Chunk>, F::Error> {
+        match self.first.take() {
+            Some(chunk) => Ok(Some(chunk)),
+            None => self.feed.next(),
+        }
+    }
+
+    fn read(&self) -> u64 {
+        self.feed.read()
+    }
+}
