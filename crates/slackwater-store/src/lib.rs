@@ -7,6 +7,10 @@
 //! real one and crash at every step.
 
 pub mod disk;
+pub mod entry;
 mod fault;
+pub mod journal;
+mod record;
 
 pub use fault::Fault;
+pub use record::KeepRaw;
