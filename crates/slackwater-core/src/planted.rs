@@ -32,10 +32,16 @@ pub enum Bug {
     ShareRoundedEarly,
     /// What `break_when` is asked need not be settled.
     BreakNotCertain,
+    /// Bytes of the journal are believed, whatever their checksum.
+    CrcUnchecked,
+    /// A sync that failed is tried again, and believed.
+    SyncRetried,
+    /// A file is renamed and its folder is not synced.
+    RenameWithoutFolderSync,
 }
 
 impl Bug {
-    /// Every defect.
+    /// Every defect of what is true.
     pub const ALL: [Bug; 12] = [
         Bug::FloatSumInArrivalOrder,
         Bug::MapOrderInOutput,
@@ -50,6 +56,9 @@ impl Bug {
         Bug::ShareRoundedEarly,
         Bug::BreakNotCertain,
     ];
+
+    /// Every defect of what is kept.
+    pub const KEPT: [Bug; 3] = [Bug::CrcUnchecked, Bug::SyncRetried, Bug::RenameWithoutFolderSync];
 }
 
 #[cfg(feature = "planted")]

@@ -10,6 +10,7 @@ pub mod effort;
 pub mod engine;
 pub mod model;
 pub mod oracle;
+pub mod platter;
 pub mod rng;
 pub mod trial;
 pub mod typing;

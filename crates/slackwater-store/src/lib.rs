@@ -8,11 +8,15 @@
 
 pub mod checkpoint;
 pub mod disk;
+pub mod entry;
 mod fault;
 pub mod identity;
+pub mod journal;
 mod parcel;
+mod record;
 pub mod recover;
 pub mod sqlite;
 pub mod store;
 
 pub use fault::Fault;
+pub use record::KeepRaw;

@@ -1,0 +1,233 @@
+//! What the journal keeps: event bytes as received, and every other input with what came of it.
+
+use crate::fault::Fault;
+use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use std::io::Read as _;
+use std::sync::Arc;
+
+/// Most bytes of events, or of a step's input and outcome together, in one entry.
+pub const MOST_BYTES: usize = 32 << 20;
+/// Zstandard level for what is written while events wait for it.
+const FAST: i32 = 1;
+/// Windows above 8 MiB are never written, so none is made room for.
+const WINDOW_LOG: u32 = 23;
+
+/// One input of the instance, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Event bytes as received: whole records of one file or partition.
+    Events(Received),
+    /// An input of the core other than events.
+    Step {
+        /// Its canonical encoding.
+        input: Vec<u8>,
+        /// What came of it, for recovery to compare with what it computes again.
+        outcome: Vec<u8>,
+    },
+}
+
+/// Event bytes as received, and where they stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Index of the source in the plan.
+    pub source: u16,
+    /// Version of the decoder.
+    pub decoder: u32,
+    /// Name of the file or partition.
+    pub part: Arc<str>,
+    /// Offset of the first byte in it, after decompression.
+    pub offset: u64,
+    /// Line on which they begin.
+    pub line: u64,
+    /// When they were first seen, if that is recorded, in nanoseconds since the epoch.
+    pub arrival: Option<i64>,
+    /// What the decoder must know besides the bytes.
+    pub header: Vec<u8>,
+    /// The bytes themselves.
+    pub bytes: Raw,
+}
+
+/// Event bytes, or the fact that they are not kept any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Raw {
+    /// The bytes.
+    Kept(Vec<u8>),
+    /// They were left out of the record, as the source's `keep_raw` asks.
+    Dropped {
+        /// How many there were.
+        len: u64,
+    },
+}
+
+/// Where an encoding stands: in the journal event bytes are compressed on their own, in the record they are compressed
+/// together with others or left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Journal,
+    Record,
+}
+
+/// Kinds of entries; neither is zero, nor becomes zero by one flipped bit.
+pub(crate) const EVENTS: u8 = 0xe5;
+pub(crate) const STEP: u8 = 0x5a;
+
+const DROPPED: u8 = 0;
+const PLAIN: u8 = 1;
+const ZSTD: u8 = 2;
+
+impl Entry {
+    pub(crate) fn kind(&self) -> u8 {
+        match self {
+            Entry::Events(_) => EVENTS,
+            Entry::Step { .. } => STEP,
+        }
+    }
+
+    /// The entry as the record keeps it where event bytes are left out.
+    pub(crate) fn without_bytes(self) -> Entry {
+        match self {
+            Entry::Events(Received {
+                bytes: Raw::Kept(bytes),
+                source,
+                decoder,
+                part,
+                offset,
+                line,
+                arrival,
+                header,
+            }) => {
+                let bytes = Raw::Dropped { len: bytes.len() as u64 };
+                Entry::Events(Received { source, decoder, part, offset, line, arrival, header, bytes })
+            }
+            other => other,
+        }
+    }
+
+    /// Appends the encoding, without the kind.
+    ///
+    /// # Errors
+    /// What is too long, or was dropped and would have to be in the journal.
+    pub(crate) fn encode(&self, form: Form, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match self {
+            Entry::Events(received) => received.encode(form, out),
+            Entry::Step { input, outcome } => {
+                within(input.len() + outcome.len())?;
+                put_bytes(out, input);
+                put_bytes(out, outcome);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the encoding of an entry of a kind; nothing may follow it.
+    pub(crate) fn decode(kind: u8, form: Form, bytes: &[u8]) -> Result<Entry, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let entry = match kind {
+            EVENTS => Entry::Events(Received::decode(form, &mut reader)?),
+            STEP => Entry::Step { input: reader.bytes()?.to_vec(), outcome: reader.bytes()?.to_vec() },
+            _ => return reader.fail("a known kind of entry"),
+        };
+        reader.finish()?;
+        Ok(entry)
+    }
+}
+
+impl Received {
+    fn encode(&self, form: Form, out: &mut Vec<u8>) -> Result<(), Fault> {
+        put_varint(out, self.source.into());
+        put_varint(out, self.decoder.into());
+        put_bytes(out, self.part.as_bytes());
+        put_varint(out, self.offset);
+        put_varint(out, self.line);
+        put_option(out, self.arrival);
+        put_bytes(out, &self.header);
+        match (&self.bytes, form) {
+            (Raw::Kept(bytes), _) => {
+                within(bytes.len() + self.part.len() + self.header.len())?;
+                out.push(if form == Form::Journal { ZSTD } else { PLAIN });
+                put_varint(out, bytes.len() as u64);
+                match form {
+                    Form::Journal => out.extend_from_slice(&deflate(bytes, FAST)?),
+                    Form::Record => out.extend_from_slice(bytes),
+                }
+            }
+            (Raw::Dropped { len }, Form::Record) => {
+                out.push(DROPPED);
+                put_varint(out, *len);
+            }
+            (Raw::Dropped { .. }, Form::Journal) => {
+                return Err(Fault::Refused("event bytes that were dropped cannot be journaled again".to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Received, CodecError> {
+        let source = reader.number()?;
+        let decoder = reader.number()?;
+        let part = Arc::from(reader.text()?);
+        let (offset, line, arrival) = (reader.varint()?, reader.varint()?, reader.option()?);
+        let header = reader.bytes()?.to_vec();
+        let how = reader.byte()?;
+        let len = reader.varint()?;
+        let bytes = match (how, form) {
+            (DROPPED, Form::Record) => Raw::Dropped { len },
+            (PLAIN, Form::Record) if reader.rest().len() as u64 == len => Raw::Kept(reader.rest().to_vec()),
+            (ZSTD, Form::Journal) => match inflate(reader.rest(), len) {
+                Some(bytes) => Raw::Kept(bytes),
+                None => return reader.fail("compressed bytes of the stated length"),
+            },
+            _ => return reader.fail("event bytes in a form that belongs here"),
+        };
+        reader.skip(reader.rest().len())?;
+        Ok(Received { source, decoder, part, offset, line, arrival, header, bytes })
+    }
+}
+
+fn within(len: usize) -> Result<(), Fault> {
+    if len <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(Fault::Refused(format!(
+        "an entry of {len} bytes is longer than the {MOST_BYTES} that the journal takes at once"
+    )))
+}
+
+/// Compresses at a level.
+pub(crate) fn deflate(bytes: &[u8], level: i32) -> Result<Vec<u8>, Fault> {
+    zstd::bulk::compress(bytes, level).map_err(|cause| Fault::Refused(format!("cannot compress: {cause}")))
+}
+
+/// Decompresses exactly one frame of exactly `len` bytes. Room is made as bytes come, whatever length is stated.
+pub(crate) fn inflate(packed: &[u8], len: u64) -> Option<Vec<u8>> {
+    let stated = usize::try_from(len).ok()?;
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).ok()?.single_frame();
+    decoder.window_log_max(WINDOW_LOG).ok()?;
+    let mut bytes = Vec::with_capacity(stated.min(packed.len().saturating_mul(8)));
+    decoder.by_ref().take(len.saturating_add(1)).read_to_end(&mut bytes).ok()?;
+    (bytes.len() == stated && decoder.finish().is_empty()).then_some(bytes)
+}
+
+/// An entry that is encoded and compressed already, so that the journal's writer has only to write.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    pub(crate) kind: u8,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Packed {
+    /// Encodes and compresses an entry, on any thread.
+    ///
+    /// # Errors
+    /// An entry of more than [`MOST_BYTES`], or one whose bytes were dropped.
+    pub fn new(entry: &Entry) -> Result<Packed, Fault> {
+        let mut plain = Vec::new();
+        entry.encode(Form::Journal, &mut plain)?;
+        Ok(Packed { kind: entry.kind(), body: crate::journal::stuff(plain) })
+    }
+
+    /// Bytes that it takes on the disk, about.
+    pub fn weight(&self) -> usize {
+        self.body.len()
+    }
+}

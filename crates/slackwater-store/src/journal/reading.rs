@@ -1,0 +1,139 @@
+//! Reading entries back in order, from the record and then from the journal, as if both were one.
+
+use crate::disk::Disk;
+use crate::entry::{Entry, Form};
+use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::journal::frame::{HEAD, Seal, unstuff};
+use crate::journal::scan::{Found, Scan};
+use crate::journal::segment::Segment;
+use crate::record;
+
+/// Entries in order, each with its sequence number. After an error nothing follows.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    journal: &'a Journal,
+    /// The next entry to give; none when all are given, or after an error.
+    next: Option<u64>,
+    file: Option<Source>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Record(Box<record::Reader>),
+    Journal(Reader),
+}
+
+impl Journal {
+    /// The durable entries from a sequence number on, in order, whether they are in the record or in the journal.
+    ///
+    /// # Errors
+    /// A journal that has stopped, or a sequence number beyond the next one.
+    pub fn read(&self, from: u64) -> Result<Entries<'_>, Fault> {
+        self.alive()?;
+        let (from, end) = (from.max(1), self.synced.0 + 1);
+        if from > end {
+            return Err(Fault::Refused(format!("entry {from} is asked for, and the next one will be {end}")));
+        }
+        Ok(Entries { journal: self, next: Some(from), file: None })
+    }
+
+    /// The file that holds an entry, opened there.
+    fn source(&self, from: u64) -> Result<Source, Fault> {
+        if from < self.first() {
+            let number = self.record.partition_point(|head| head.last < from);
+            let reader = record::Reader::open(&*self.disk, &self.instance, &self.record[number], from)?;
+            return Ok(Source::Record(Box::new(reader)));
+        }
+        let number = self.segments.partition_point(|segment| segment.first <= from) - 1;
+        let last = self.segments.get(number + 1).map_or(self.synced.0, |next| next.first - 1);
+        let segment = &self.segments[number];
+        Ok(Source::Journal(Reader::open(&*self.disk, self.seal, segment, from, last)?))
+    }
+}
+
+impl Entries<'_> {
+    fn advance(&mut self, wanted: u64) -> Result<Option<(u64, Entry)>, Fault> {
+        while wanted <= self.journal.synced.0 {
+            let source = match &mut self.file {
+                Some(source) => source,
+                None => self.file.insert(self.journal.source(wanted)?),
+            };
+            let found = match source {
+                Source::Record(reader) => reader.next()?,
+                Source::Journal(reader) => reader.next()?,
+            };
+            match found {
+                Some((sequence, entry)) if sequence == wanted => return Ok(Some((sequence, entry))),
+                Some((sequence, _)) => {
+                    return Err(Fault::Refused(format!("entry {sequence} was read where {wanted} belongs")));
+                }
+                None => self.file = None,
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(u64, Entry), Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let wanted = self.next.take()?;
+        let found = self.advance(wanted).transpose()?;
+        self.next = found.is_ok().then_some(wanted + 1);
+        Some(found)
+    }
+}
+
+/// The entries of one segment that are known to be in it.
+#[derive(Debug)]
+pub struct Reader {
+    name: String,
+    scan: Scan,
+    from: u64,
+    last: u64,
+}
+
+impl Reader {
+    /// Those from `from` to `last`.
+    pub fn open(disk: &dyn Disk, seal: Seal, segment: &Segment, from: u64, last: u64) -> Result<Reader, Fault> {
+        let name = segment.name();
+        let file = disk.open(&name).map_err(|cause| Fault::disk(&name, "open", cause))?;
+        let len = file.len().map_err(|cause| Fault::disk(&name, "read", cause))?;
+        if len < segment.bytes {
+            let what = format!("it was {} bytes long when it was opened", segment.bytes);
+            return Err(Fault::damaged(&name, len, format!("{what}; entries up to {last} are concerned")));
+        }
+        Ok(Reader { name, scan: Scan::new(file, segment, seal), from, last })
+    }
+
+    /// The next one.
+    pub fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
+        while self.scan.sequence() <= self.last {
+            let at = self.scan.at();
+            let (head, body) = match self.scan.next()? {
+                Found::Frame(head, body) => (head, body),
+                Found::Bad(bad) => return Err(bad.damage(&self.name, Some(self.last + 1))),
+                Found::End => {
+                    let what = format!("it ends here; entries up to {} are concerned", self.last);
+                    return Err(Fault::damaged(&self.name, at, what));
+                }
+            };
+            if head.sequence < self.from {
+                continue;
+            }
+            let entry = unstuff(body)
+                .ok_or("a body that was not stuffed".to_string())
+                .and_then(|plain| Entry::decode(head.kind, Form::Journal, &plain).map_err(|error| error.to_string()));
+            return match entry {
+                Ok(entry) => Ok(Some((head.sequence, entry))),
+                Err(what) => {
+                    let what = format!("no entry in a whole frame ({what}); entry {} is concerned", head.sequence);
+                    Err(Fault::damaged(&self.name, at + HEAD as u64, what))
+                }
+            };
+        }
+        Ok(None)
+    }
+}

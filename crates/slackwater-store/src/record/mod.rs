@@ -1,0 +1,265 @@
+//! What the journal leaves behind for good: closed segments, compressed harder, under strong digests.
+//!
+//! A file is written once, under a name that says that it is unfinished, read back and compared before it gets its own
+//! name, and never changed. Where event bytes are left out, everything else about them stays.
+
+mod block;
+
+pub(crate) use block::Reader;
+
+use crate::disk::{Disk, File};
+use crate::entry::{Entry, Form, deflate};
+use crate::fault::Fault;
+use crate::journal::{MOST_SEQUENCE, eight, four, list};
+use block::BLOCK_HEAD;
+use slackwater_core::codec::put_varint;
+use slackwater_core::planted::{Bug, is};
+
+/// The folder of the record.
+pub const FOLDER: &str = "record";
+/// Bytes of a file's header.
+const HEAD: usize = 128;
+/// Bytes of entries that are compressed together.
+const BLOCK: usize = 1 << 20;
+/// Zstandard level for what is kept for years and read seldom.
+const STRONG: i32 = 12;
+/// The format that is written, and the newest that is read.
+const FORMAT: u32 = 1;
+const MAGIC: [u8; 8] = *b"SWRECORD";
+
+/// Whether event bytes stay when they leave the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum KeepRaw {
+    /// They stay for good.
+    Forever = 0,
+    /// Only how many there were stays, and where they came from.
+    None = 1,
+}
+
+/// The entries of one segment, and the chain before and after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub first: u64,
+    pub last: u64,
+    pub before: u32,
+    pub after: u32,
+}
+
+/// What the header of a file of the record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub first: u64,
+    pub last: u64,
+    pub before: u32,
+    pub after: u32,
+    pub keep: KeepRaw,
+    /// Length of the file.
+    len: u64,
+    /// Digest of the digests of all blocks.
+    blocks: [u8; 32],
+}
+
+impl Head {
+    fn encode(&self, instance: &[u8; 16]) -> [u8; HEAD] {
+        let mut out = [0; HEAD];
+        out[..8].copy_from_slice(&MAGIC);
+        out[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        out[12..16].copy_from_slice(&(self.keep as u32).to_le_bytes());
+        out[16..32].copy_from_slice(instance);
+        out[32..40].copy_from_slice(&self.first.to_le_bytes());
+        out[40..48].copy_from_slice(&self.last.to_le_bytes());
+        out[48..52].copy_from_slice(&self.before.to_le_bytes());
+        out[52..56].copy_from_slice(&self.after.to_le_bytes());
+        out[56..64].copy_from_slice(&self.len.to_le_bytes());
+        out[64..96].copy_from_slice(&self.blocks);
+        let digest = blake3::hash(&out[..96]);
+        out[96..].copy_from_slice(digest.as_bytes());
+        out
+    }
+
+    fn read(file: &dyn File, instance: &[u8; 16], first: u64) -> Result<Head, Fault> {
+        let name = name(first);
+        let len = file.len().map_err(|cause| Fault::disk(&name, "read", cause))?;
+        let mut bytes = [0; HEAD];
+        let there = len.min(HEAD as u64) as usize;
+        file.read_at(0, &mut bytes[..there]).map_err(|cause| Fault::disk(&name, "read", cause))?;
+        if bytes[..8] != MAGIC || bytes[96..] != *blake3::hash(&bytes[..96]).as_bytes() {
+            let what = format!("no header of a record; entries from {first} on are concerned");
+            return Err(Fault::damaged(&name, 0, what));
+        }
+        let format = u32::from_le_bytes(four(&bytes[8..]));
+        if format > FORMAT {
+            return Err(Fault::Newer { name, found: format, known: FORMAT });
+        }
+        if &bytes[16..32] != instance {
+            return Err(Fault::damaged(&name, 16, "it belongs to another instance"));
+        }
+        let keep = match u32::from_le_bytes(four(&bytes[12..])) {
+            0 => KeepRaw::Forever,
+            1 => KeepRaw::None,
+            other => return Err(Fault::damaged(&name, 12, format!("{other} says nothing of event bytes"))),
+        };
+        let head = Head {
+            first: u64::from_le_bytes(eight(&bytes[32..])),
+            last: u64::from_le_bytes(eight(&bytes[40..])),
+            before: u32::from_le_bytes(four(&bytes[48..])),
+            after: u32::from_le_bytes(four(&bytes[52..])),
+            keep,
+            len: u64::from_le_bytes(eight(&bytes[56..])),
+            blocks: block::digest(&bytes[64..96]),
+        };
+        if head.first != first || !(first..MOST_SEQUENCE).contains(&head.last) || bytes != head.encode(instance) {
+            let what = format!("it is the record of entries {} to {}", head.first, head.last);
+            return Err(Fault::damaged(&name, 32, what));
+        }
+        if head.len != len {
+            let what = format!("it has {len} bytes and had {}", head.len);
+            let what = format!("{what}; entries {first} to {} are concerned", head.last);
+            return Err(Fault::damaged(&name, len.min(head.len), what));
+        }
+        Ok(head)
+    }
+}
+
+fn name(first: u64) -> String {
+    format!("{FOLDER}/{first:020}")
+}
+
+fn unfinished(first: u64) -> String {
+    format!("{FOLDER}/{first:020}.tmp")
+}
+
+/// The headers of the record, which follow each other from the first entry on; `chain` is the one before that.
+pub(crate) fn open(disk: &dyn Disk, instance: &[u8; 16], chain: u32) -> Result<Vec<Head>, Fault> {
+    let mut heads: Vec<Head> = Vec::new();
+    for first in list(disk, FOLDER)? {
+        let name = name(first);
+        let file = disk.open(&name).map_err(|cause| Fault::disk(&name, "open", cause))?;
+        let head = Head::read(&*file, instance, first)?;
+        let (behind, before) = heads.last().map_or((0, chain), |head| (head.last, head.after));
+        if first != behind + 1 {
+            let what = format!("entries {} to {} are missing before it", behind + 1, first - 1);
+            return Err(Fault::damaged(&name, 32, what));
+        }
+        if head.before != before {
+            return Err(Fault::damaged(&name, 48, format!("entry {behind} is not the one that was before it")));
+        }
+        heads.push(head);
+    }
+    Ok(heads)
+}
+
+/// Removes what was begun of a file, and says whether that was all there was of it.
+pub(crate) fn discard(disk: &dyn Disk, first: u64) -> bool {
+    match disk.remove(&unfinished(first)) {
+        Ok(()) => true,
+        Err(cause) => cause.kind() == std::io::ErrorKind::NotFound && disk.open(&name(first)).is_err(),
+    }
+}
+
+/// Writes the entries of a span, which `entries` gives anew whenever it is asked; they are durable afterwards.
+pub(crate) fn write<I>(
+    disk: &dyn Disk,
+    instance: &[u8; 16],
+    span: Span,
+    keep: KeepRaw,
+    entries: &mut dyn FnMut() -> Result<I, Fault>,
+) -> Result<Head, Fault>
+where
+    I: Iterator<Item = Result<(u64, Entry), Fault>>,
+{
+    let unfinished = unfinished(span.first);
+    let failed = |verb: &'static str| {
+        let name = unfinished.clone();
+        move |cause| Fault::disk(&name, verb, cause)
+    };
+    let file = disk.create(&unfinished).map_err(failed("create"))?;
+    let mut writer = Writer::new(&*file, &unfinished, instance, span.first);
+    for entry in entries()? {
+        let (_, entry) = entry?;
+        writer.add(&crate::journal::reduced(entry, keep))?;
+    }
+    let (len, blocks) = writer.finish()?;
+    let Span { first, last, before, after } = span;
+    let head = Head { first, last, before, after, keep, len, blocks };
+    file.write_at(0, &head.encode(instance)).map_err(failed("write"))?;
+    file.sync().map_err(failed("sync"))?;
+    let file = disk.open(&unfinished).map_err(failed("read back"))?;
+    if Head::read(&*file, instance, first)? != head {
+        return Err(Fault::damaged(&unfinished, 0, "it does not read back as it was written"));
+    }
+    let mut back = Reader::of(file, &unfinished, instance, &head, first);
+    for entry in entries()? {
+        let (sequence, entry) = entry?;
+        let right = back.next()?.is_some_and(|found| found == (sequence, crate::journal::reduced(entry, keep)));
+        if !right {
+            return Err(Fault::damaged(
+                &unfinished,
+                0,
+                format!("entry {sequence} does not read back as it was written"),
+            ));
+        }
+    }
+    if back.next()?.is_some() {
+        return Err(Fault::damaged(&unfinished, 0, "it reads back with more than was written"));
+    }
+    disk.rename(&unfinished, &name(first)).map_err(failed("rename"))?;
+    if !is(Bug::RenameWithoutFolderSync) {
+        disk.sync_folder(FOLDER).map_err(failed("sync the folder of"))?;
+    }
+    Ok(head)
+}
+
+/// Puts entries into blocks.
+struct Writer<'a> {
+    file: &'a dyn File,
+    name: &'a str,
+    instance: &'a [u8; 16],
+    at: u64,
+    /// Entries that are not written yet: how many, the first one's sequence, their bytes.
+    count: u32,
+    first: u64,
+    plain: Vec<u8>,
+    digests: blake3::Hasher,
+}
+
+impl<'a> Writer<'a> {
+    fn new(file: &'a dyn File, name: &'a str, instance: &'a [u8; 16], first: u64) -> Self {
+        let digests = blake3::Hasher::new();
+        Writer { file, name, instance, at: HEAD as u64, count: 0, first, plain: Vec::new(), digests }
+    }
+
+    fn add(&mut self, entry: &Entry) -> Result<(), Fault> {
+        let mut encoding = vec![entry.kind()];
+        entry.encode(Form::Record, &mut encoding)?;
+        put_varint(&mut self.plain, encoding.len() as u64);
+        self.plain.extend_from_slice(&encoding);
+        self.count += 1;
+        if self.plain.len() >= BLOCK { self.end_block() } else { Ok(()) }
+    }
+
+    fn end_block(&mut self) -> Result<(), Fault> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let packed = deflate(&self.plain, STRONG)?;
+        let head = block::head(self.instance, self.first, self.count, self.plain.len(), &packed);
+        self.digests.update(&head[32..]);
+        let mut bytes = Vec::with_capacity(BLOCK_HEAD + packed.len());
+        bytes.extend_from_slice(&head);
+        bytes.extend_from_slice(&packed);
+        self.file.write_at(self.at, &bytes).map_err(|cause| Fault::disk(self.name, "write", cause))?;
+        self.at += bytes.len() as u64;
+        self.first += u64::from(self.count);
+        self.count = 0;
+        self.plain.clear();
+        Ok(())
+    }
+
+    /// The file's length and the digest of its blocks.
+    fn finish(mut self) -> Result<(u64, [u8; 32]), Fault> {
+        self.end_block()?;
+        Ok((self.at, *self.digests.finalize().as_bytes()))
+    }
+}
