@@ -8,5 +8,7 @@
 
 pub mod disk;
 mod fault;
+pub mod index;
+mod tier;
 
 pub use fault::Fault;
