@@ -11,12 +11,14 @@ pub mod disk;
 pub mod entry;
 mod fault;
 pub mod identity;
+pub mod index;
 pub mod journal;
 mod parcel;
 mod record;
 pub mod recover;
 pub mod sqlite;
 pub mod store;
+mod tier;
 
 pub use fault::Fault;
 pub use record::KeepRaw;

@@ -64,8 +64,8 @@ pub fn verdict(found: Found) -> Result<Verdict, Fault> {
         }
         return Ok(Verdict::Resume { from: None, rebuild: true, notes });
     };
-    // What was written after the last commit does not count: its rows were never made visible.
-    let from = manifests.into_iter().find(|manifest| manifest.head.commit <= head.commit);
+    // One that no commit names does not count: its rows were never made visible.
+    let from = manifests.into_iter().find(|manifest| manifest.head.checkpoint <= head.checkpoint);
     if from.is_none() && head.checkpoint > 0 {
         notes.push("no checkpoint can be used; state is made anew from all inputs".to_string());
     }

@@ -8,11 +8,19 @@ use crate::journal::frame::{HEAD, Seal, unstuff};
 use crate::journal::scan::{Found, Scan};
 use crate::journal::segment::Segment;
 use crate::record;
+use std::sync::Arc;
 
-/// Entries in order, each with its sequence number. After an error nothing follows.
+/// Entries in order, each with its sequence number, as they were durable when they were asked for. After an error
+/// nothing follows.
 #[derive(Debug)]
-pub struct Entries<'a> {
-    journal: &'a Journal,
+pub struct Entries {
+    disk: Arc<dyn Disk>,
+    instance: [u8; 16],
+    seal: Seal,
+    record: Vec<record::Head>,
+    segments: Vec<Segment>,
+    /// The last entry that was durable.
+    last: u64,
     /// The next entry to give; none when all are given, or after an error.
     next: Option<u64>,
     file: Option<Source>,
@@ -29,37 +37,45 @@ impl Journal {
     ///
     /// # Errors
     /// A journal that has stopped, or a sequence number beyond the next one.
-    pub fn read(&self, from: u64) -> Result<Entries<'_>, Fault> {
+    pub fn read(&self, from: u64) -> Result<Entries, Fault> {
         self.alive()?;
         let (from, end) = (from.max(1), self.synced.0 + 1);
         if from > end {
             return Err(Fault::Refused(format!("entry {from} is asked for, and the next one will be {end}")));
         }
-        Ok(Entries { journal: self, next: Some(from), file: None })
+        Ok(Entries {
+            disk: self.disk.clone(),
+            instance: self.instance,
+            seal: self.seal,
+            record: self.record.clone(),
+            segments: self.segments.clone(),
+            last: self.synced.0,
+            next: Some(from),
+            file: None,
+        })
     }
+}
 
+impl Entries {
     /// The file that holds an entry, opened there.
     fn source(&self, from: u64) -> Result<Source, Fault> {
-        if from < self.first() {
+        if from < self.segments[0].first {
             let number = self.record.partition_point(|head| head.last < from);
             let reader = record::Reader::open(&*self.disk, &self.instance, &self.record[number], from)?;
             return Ok(Source::Record(Box::new(reader)));
         }
         let number = self.segments.partition_point(|segment| segment.first <= from) - 1;
-        let last = self.segments.get(number + 1).map_or(self.synced.0, |next| next.first - 1);
+        let last = self.segments.get(number + 1).map_or(self.last, |next| next.first - 1);
         let segment = &self.segments[number];
         Ok(Source::Journal(Reader::open(&*self.disk, self.seal, segment, from, last)?))
     }
-}
 
-impl Entries<'_> {
     fn advance(&mut self, wanted: u64) -> Result<Option<(u64, Entry)>, Fault> {
-        while wanted <= self.journal.synced.0 {
-            let source = match &mut self.file {
-                Some(source) => source,
-                None => self.file.insert(self.journal.source(wanted)?),
-            };
-            let found = match source {
+        while wanted <= self.last {
+            if self.file.is_none() {
+                self.file = Some(self.source(wanted)?);
+            }
+            let found = match self.file.as_mut().expect("just opened") {
                 Source::Record(reader) => reader.next()?,
                 Source::Journal(reader) => reader.next()?,
             };
@@ -75,7 +91,7 @@ impl Entries<'_> {
     }
 }
 
-impl Iterator for Entries<'_> {
+impl Iterator for Entries {
     type Item = Result<(u64, Entry), Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
