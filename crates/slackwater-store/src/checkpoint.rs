@@ -4,7 +4,9 @@
 //! the store names it.
 
 use crate::Fault;
+use crate::archive::Segment;
 use crate::disk::Disk;
+use crate::index::RunInfo;
 use crate::parcel::{self, Label, UNFINISHED};
 use crate::store::Head;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_varint};
@@ -35,10 +37,14 @@ pub struct Manifest {
     pub state: Vec<u8>,
     /// Chunks of state, newest first.
     pub chunks: Vec<Chunk>,
-    /// The identity runs, as the index writes them.
-    pub runs: Vec<u8>,
-    /// The archive's segments, as the archive writes them.
-    pub segments: Vec<u8>,
+    /// The identity runs, from the oldest to the newest.
+    pub runs: Vec<RunInfo>,
+    /// Number of the next identity run.
+    pub next_run: u64,
+    /// The archive's segments.
+    pub segments: Vec<Segment>,
+    /// Number of the next segment.
+    pub next_segment: u64,
 }
 
 /// The checkpoints of a data directory.
@@ -122,6 +128,15 @@ impl Checkpoints {
         Ok(manifest)
     }
 
+    /// Removes the manifests behind a number.
+    pub fn forget_behind(&self, number: u64) -> Result<(), Fault> {
+        for number in self.list()?.into_iter().filter(|found| *found > number) {
+            let name = name_of(number, "manifest");
+            self.disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
+        }
+        self.disk.sync_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "sync", cause))
+    }
+
     /// Removes manifests that are not kept, and then the chunks that none of the kept ones names.
     pub fn forget(&self, kept: &[Manifest]) -> Result<(), Fault> {
         let numbers: BTreeSet<u64> = kept.iter().map(|manifest| manifest.head.checkpoint).collect();
@@ -158,8 +173,12 @@ impl Manifest {
             put_varint(out, *bytes);
             out.extend_from_slice(digest);
         }
-        put_bytes(out, &self.runs);
-        put_bytes(out, &self.segments);
+        put_varint(out, self.next_run);
+        put_varint(out, self.runs.len() as u64);
+        self.runs.iter().for_each(|run| run.encode(out));
+        put_varint(out, self.next_segment);
+        put_varint(out, self.segments.len() as u64);
+        self.segments.iter().for_each(|segment| segment.encode(out));
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Manifest, CodecError> {
@@ -169,8 +188,14 @@ impl Manifest {
             let (number, bytes) = (reader.varint()?, reader.varint()?);
             manifest.chunks.push(Chunk { number, bytes, digest: reader.array()? });
         }
-        manifest.runs = reader.bytes()?.to_vec();
-        manifest.segments = reader.bytes()?.to_vec();
+        manifest.next_run = reader.varint()?;
+        for _ in 0..reader.varint()? {
+            manifest.runs.push(RunInfo::decode(reader)?);
+        }
+        manifest.next_segment = reader.varint()?;
+        for _ in 0..reader.varint()? {
+            manifest.segments.push(Segment::decode(reader)?);
+        }
         Ok(manifest)
     }
 }

@@ -120,6 +120,11 @@ impl Fold {
         Ok(())
     }
 
+    /// Takes over what is settled in another shard.
+    pub fn settle_as(&mut self, other: &Fold) {
+        self.settled.clone_from(&other.settled);
+    }
+
     /// Reads back what [`Fold::encode_groups`] wrote, into the shards that own the groups. A group that is there already
     /// is newer, and stays.
     pub fn decode_groups(plan: &Plan, reader: &mut Reader<'_>, folds: &mut [Fold]) -> Result<(), CodecError> {

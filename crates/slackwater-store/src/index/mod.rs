@@ -161,6 +161,11 @@ impl Index {
         self.next
     }
 
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// How many identities the runs have; one that is in several counts in each.
     pub fn entries(&self) -> u64 {
         self.runs.iter().map(|run| run.info.entries).sum()

@@ -31,12 +31,15 @@ impl Instance<'_> {
         self.keep_facts()?;
         self.keep_groups()?;
         self.head.checkpoint += 1;
+        self.advance();
         let manifest = Manifest {
-            head: self.next_head(),
+            head: self.head.clone(),
             state: self.state(),
             chunks: self.chunks.clone(),
-            runs: self.index.manifest(),
-            segments: self.archive.manifest(),
+            runs: self.index.runs(),
+            next_run: self.index.next(),
+            segments: self.archive.segments(),
+            next_segment: self.archive.next(),
         };
         self.checkpoints.write(&manifest)?;
         self.commit()?;
@@ -60,7 +63,7 @@ impl Instance<'_> {
         }
         let changes = std::mem::take(&mut self.changes);
         self.archive.write(changes)?;
-        self.index.add(entries)
+        self.index.add(&entries)
     }
 
     /// Groups that changed go into a new chunk; from time to time all do, and the chunks before are let go.
@@ -112,8 +115,8 @@ impl Instance<'_> {
         self.checkpoints.forget(&kept)?;
         let (mut runs, mut segments) = (BTreeSet::new(), BTreeSet::new());
         for manifest in &kept {
-            runs.extend(slackwater_store::index::numbers(&manifest.runs)?);
-            segments.extend(slackwater_store::archive::numbers(&manifest.segments)?);
+            runs.extend(manifest.runs.iter().map(|run| run.number));
+            segments.extend(manifest.segments.iter().map(|segment| segment.number));
         }
         self.index.forget(&runs)?;
         self.archive.forget(&segments)?;

@@ -10,19 +10,20 @@ use super::gauge::Gauge;
 use super::recall::Shelves;
 use super::replay::{Paused, Recording, Taken};
 use crate::decode::{Damaged, Format};
-use slackwater_core::fold::{Final, Settled};
+use slackwater_core::fold::{Final, Fold, Settled};
 use slackwater_core::input::{Decision, Input, Tick};
+use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
 use slackwater_core::memory::Fact;
 use slackwater_core::plan::Plan;
 use slackwater_core::watermark::Watermarks;
-use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, Changes};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
 use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::index::Index;
-use slackwater_store::journal::{Journal, KeepRaw, Limits};
-use slackwater_store::store::{Commit, Head, Store};
+use slackwater_store::journal::{Journal, Limits};
+use slackwater_store::store::{Ask, Commit, Head, Kept, Store};
+use slackwater_store::{Fault, KeepRaw};
 use std::time::Duration;
 
 /// How an instance keeps what it keeps. No choice here changes a result.
@@ -98,6 +99,37 @@ impl<'p> Instance<'p> {
         self.taken.of(source, part)
     }
 
+    /// What was counted and seen.
+    pub fn seen(&self) -> Judge {
+        self.shards.seen(self.plan)
+    }
+
+    /// Nulls that arithmetic made.
+    pub fn faults(&self) -> i64 {
+        self.shards.folds.iter().flat_map(Fold::faults).sum()
+    }
+
+    /// Gives the committed rows of a pipeline.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a row is not what was written.
+    pub fn rows(
+        &mut self,
+        pipeline: u16,
+        ask: &Ask,
+        visit: &mut dyn FnMut(Kept) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.store.rows(pipeline, ask, visit)
+    }
+
+    /// Gives all events that were set aside, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.store.quarantined(0, visit)
+    }
+
     /// Spans that were folded again from their facts, since the instance was opened.
     pub fn refolded(&self) -> usize {
         self.refolded
@@ -117,8 +149,7 @@ impl<'p> Instance<'p> {
             let watch = Stopwatch::start();
             let Instance { plan, formats, settings, journal, taken, shards, index, archive, aside, .. } = self;
             let (every, bytes_left) = (settings.every, settings.bytes);
-            let recording =
-                Recording { feed, formats, journal, taken, ended: &mut ended, watch, every, bytes_left };
+            let recording = Recording { feed, formats, journal, taken, ended: &mut ended, watch, every, bytes_left };
             let shelves = Shelves { index, archive };
             let put_aside = |events: &[Quarantined]| -> Result<(), Stop<F::Error>> {
                 aside.extend_from_slice(events);
@@ -236,13 +267,17 @@ impl<'p> Instance<'p> {
         }
     }
 
-    /// Makes everything up to here durable and visible, at once.
-    pub(super) fn commit(&mut self) -> Result<(), Fault> {
+    /// Moves the head to the next commit. The journal is synced before.
+    pub(super) fn advance(&mut self) {
         self.head.commit += 1;
         self.head.journal = self.journal.synced();
         self.head.counts = self.shards.seen(self.plan).counts().to_vec();
         self.head.offsets.clone_from(&self.taken.offsets);
         self.head.input = self.taken.input;
+    }
+
+    /// Makes everything up to the head visible, at once.
+    pub(super) fn commit(&mut self) -> Result<(), Fault> {
         self.store.commit(&Commit { head: &self.head, rows: &self.rows, quarantined: &self.aside })?;
         self.rows.clear();
         self.aside.clear();

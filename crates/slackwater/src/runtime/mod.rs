@@ -4,12 +4,17 @@
 //! Nothing here decides a result: any arrangement of parts, threads and queue sizes gives the same bits.
 
 pub mod arrived;
+mod barrier;
 pub mod clock;
 pub mod engine;
 pub mod gauge;
 mod ingest;
+pub mod instance;
 mod link;
 mod part;
+mod recall;
+pub mod reopen;
+pub mod replay;
 mod shard;
 
 pub use ingest::Feed;

@@ -12,7 +12,8 @@ use slackwater_core::fold::Fold;
 use slackwater_core::input::Input;
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
-use slackwater_core::plan::Plan;
+use slackwater_core::plan::expr::Node;
+use slackwater_core::plan::{Expr, Plan};
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, Changes, DAY, Shelf};
@@ -23,7 +24,7 @@ use slackwater_store::identity::Identity;
 use slackwater_store::index::Index;
 use slackwater_store::journal::Journal;
 use slackwater_store::recover::{Found, Verdict, verdict};
-use slackwater_store::store::{Head, Store, Sum};
+use slackwater_store::store::{Commit, Head, Store, Sum};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -114,13 +115,15 @@ impl<'p> Instance<'p> {
             Verdict::Begin => (None, true, Vec::new()),
             Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
         };
-        let fresh = rebuild && (store.is_none() || head.is_some());
-        if fresh {
-            store = None;
-            store = Some(open_store(Keep::Nothing)?);
-        }
-        let store = store.expect("opened, or made anew");
+        // An empty store is as good as a new one.
+        let usable = store.take().filter(|_| !rebuild || head.is_none());
+        let store = match usable {
+            Some(store) => store,
+            None => open_store(Keep::Nothing)?,
+        };
         let head = head.filter(|_| !rebuild);
+        // What no commit names is as if it had never been written.
+        checkpoints.forget_behind(head.as_ref().map_or(0, |head| head.checkpoint))?;
         let made = Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity };
         let (mut instance, from) = made.from(from)?;
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
@@ -150,9 +153,7 @@ impl<'p> Instance<'p> {
         if self.head.journal >= until {
             return Ok(());
         }
-        // A second reader, so that what is read does not hold what is written to.
-        let journal = self.journal.reader()?;
-        let mut entries = journal.read(self.head.journal + 1)?.peekable();
+        let mut entries = self.journal.read(self.head.journal + 1)?.peekable();
         while self.head.journal < until {
             let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
             let replaying = Replaying { plan, formats, entries: &mut entries, taken, until };
@@ -198,8 +199,7 @@ impl<'p> Instance<'p> {
         self.head.take(&[], &aside);
         let counts = self.shards.seen(self.plan).counts().to_vec();
         let mine = (&self.head.output, &self.head.rows, self.head.quarantined, &counts, &self.taken.input);
-        let theirs =
-            (&committed.output, &committed.rows, committed.quarantined, &committed.counts, &committed.input);
+        let theirs = (&committed.output, &committed.rows, committed.quarantined, &committed.counts, &committed.input);
         if mine == theirs && self.head.settled == committed.settled && self.head.ticks == committed.ticks {
             return Ok(());
         }
@@ -214,11 +214,14 @@ impl<'p> Instance<'p> {
     fn take_over(&mut self, committed: Option<&Head>) -> Result<(), Fault> {
         self.clock.not_before(self.head.ticked)?;
         self.head.epoch += 1;
-        match committed {
-            // What came after the last commit waits for the next one.
-            Some(committed) => self.store.claim(&Head { epoch: self.head.epoch, commit: committed.commit + 1, ..committed.clone() }).map(|()| self.head.commit += 1),
-            None => Ok(()),
+        // What came after the last commit waits for the next one.
+        if let Some(committed) = committed {
+            let (epoch, commit) = (self.head.epoch, committed.commit + 1);
+            let head = Head { epoch, commit, ..committed.clone() };
+            self.store.commit(&Commit { head: &head, rows: &[], quarantined: &[] })?;
+            self.head.commit = commit;
         }
+        Ok(())
     }
 }
 
@@ -245,9 +248,10 @@ fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<(u64, String)>
     Ok((manifests, damaged))
 }
 
-fn plain(stop: Stop<Fault>) -> Fault {
+fn plain(stop: Stop<Infallible>) -> Fault {
     match stop {
-        Stop::Feed(fault) | Stop::Kept(fault) => fault,
+        Stop::Feed(never) => match never {},
+        Stop::Kept(fault) => fault,
         Stop::Damaged(damaged) => Fault::damaged("journal", 0, damaged.to_string()),
     }
 }
@@ -318,7 +322,11 @@ impl<'p> Made<'p> {
 fn shelf(plan: &Plan, number: usize, source: &slackwater_core::plan::Source) -> Shelf {
     let first = plan.pipelines.iter().find(|pipeline| usize::from(pipeline.source) == number);
     let columns = first.into_iter().flat_map(|pipeline| &pipeline.key);
-    let sort = columns.filter_map(|column| column.expr.input()).collect();
+    let plain = |expr: &Expr| match expr.node {
+        Node::Input(field) => Some(field),
+        _ => None,
+    };
+    let sort = columns.filter_map(|column| plain(&column.expr)).collect();
     Shelf { schema: source.schema.clone(), sort }
 }
 
@@ -354,11 +362,8 @@ impl Instance<'_> {
         for _ in 0..reader.varint()? {
             self.shards.folds[0].decode_head(reader)?;
         }
-        let mut head = Vec::new();
-        self.shards.folds[0].encode_settled(&mut head);
-        for fold in &mut self.shards.folds[1..] {
-            fold.decode_settled(&mut Reader::new(&head))?;
-        }
+        let (first, others) = self.shards.folds.split_at_mut(1);
+        others.iter_mut().for_each(|fold| fold.settle_as(&first[0]));
         self.ticked = reader.varint()?;
         Ok(())
     }

@@ -115,16 +115,16 @@ pub enum Paused<E> {
 }
 
 /// The events of the journal up to the next step, or up to an entry.
-pub(super) struct Replaying<'a, 'j> {
+pub(super) struct Replaying<'a> {
     pub plan: &'a Plan,
     pub formats: &'a [Format],
-    pub entries: &'a mut Peekable<Entries<'j>>,
+    pub entries: &'a mut Peekable<Entries>,
     pub taken: &'a mut Taken,
     /// The last entry to take.
     pub until: u64,
 }
 
-impl Feed for Replaying<'_, '_> {
+impl Feed for Replaying<'_> {
     type Error = Fault;
 
     fn next(&mut self) -> Result<Option<Chunk>, Fault> {
@@ -145,7 +145,7 @@ impl Feed for Replaying<'_, '_> {
     }
 }
 
-impl Replaying<'_, '_> {
+impl Replaying<'_> {
     fn chunk(&mut self, sequence: u64, received: Received) -> Result<Chunk, Fault> {
         let Received { source, decoder, part, offset, line, header, bytes, .. } = received;
         let place = format!("entry {sequence} of the journal ({part}, byte {offset})");
@@ -159,7 +159,9 @@ impl Replaying<'_, '_> {
         let (Some(known), Some(format)) =
             (self.plan.sources.get(usize::from(source)), self.formats.get(usize::from(source)))
         else {
-            return Err(Fault::Refused(format!("{place}: it belongs to a source that the configuration does not have")));
+            return Err(Fault::Refused(format!(
+                "{place}: it belongs to a source that the configuration does not have"
+            )));
         };
         if decoder != format.decoder_version() {
             return Err(Fault::Refused(format!(
@@ -170,9 +172,10 @@ impl Replaying<'_, '_> {
         }
         let header = match header.is_empty() {
             true => None,
-            false => Some(Header::decode(&header, &known.schema).map_err(|error| {
-                Fault::Refused(format!("{place}: its header does not fit the source: {error}"))
-            })?),
+            false => Some(
+                Header::decode(&header, &known.schema)
+                    .map_err(|error| Fault::Refused(format!("{place}: its header does not fit the source: {error}")))?,
+            ),
         };
         let chunk = Chunk { source, part, offset, line, bytes, header };
         self.taken.add(source, &chunk.part, (offset, line), chunk.end(), &chunk.bytes);

@@ -18,6 +18,8 @@ pub enum Exit {
     Input = 4,
     /// An output could not be written.
     Output = 5,
+    /// The data directory cannot be used: in use, full, damaged, or made under another plan.
+    Data = 6,
 }
 
 /// For `--help`.
@@ -28,7 +30,9 @@ Exit codes:
   2  the command line is wrong
   3  the configuration is wrong, or does not fit the columns of a Parquet file
   4  an input could not be read to its end; nothing was written
-  5  an output could not be written";
+  5  an output could not be written
+  6  the data directory cannot be used: another process has it, it is full or damaged, or it was
+     made under another plan";
 
 impl Termination for Exit {
     fn report(self) -> ExitCode {

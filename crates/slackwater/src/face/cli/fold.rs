@@ -1,7 +1,7 @@
 //! `slackwater fold`: finite files in, final rows out.
 
 use super::summary::{Generations, Summary};
-use super::{Exit, FoldArgs, check, tell, threads};
+use super::{Exit, FoldArgs, check, durable, tell, threads};
 use crate::connect::files::columnar;
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
@@ -18,16 +18,24 @@ use indicatif::{ProgressBar, ProgressStyle};
 use slackwater_core::fold::Final;
 use slackwater_core::machine::Quarantined;
 use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_store::Fault;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Why a fold stopped.
-enum Stop {
+pub(super) enum Stop {
     Usage(String),
     Input(InputError),
     Output(OutputError),
+    Kept(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Kept(fault)
+    }
 }
 
 impl From<InputError> for Stop {
@@ -50,12 +58,13 @@ impl From<OutputError> for Stop {
 
 impl Stop {
     /// Says why on standard error. A reader that closed its pipe wants no more words.
-    fn report(self) -> Exit {
+    pub fn report(self) -> Exit {
         let (exit, text) = match self {
             Stop::Usage(text) => (Exit::Usage, text),
             Stop::Input(error) => (exit_of(&error), format!("{error}; no row was written")),
             Stop::Output(OutputError::Closed { .. }) => return Exit::Output,
             Stop::Output(error) => (Exit::Output, error.to_string()),
+            Stop::Kept(fault) => (Exit::Data, fault.to_string()),
         };
         tell(&format!("error: {text}\n"));
         exit
@@ -77,21 +86,30 @@ pub(super) fn run(args: &FoldArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    match fold(args, &mut config) {
+    let done = match &args.data {
+        Some(data) => durable::fold(args, data, config),
+        None => fold(args, &mut config),
+    };
+    match done {
         Ok(()) => Exit::Done,
         Err(stop) => stop.report(),
     }
 }
 
 fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
-    choose(&mut config.plan, &args.pipelines)?;
+    if args.generations && !args.as_arrived {
+        let text = "--generations: a plain fold has one generation of each row; add --as-arrived or --data";
+        return Err(Stop::Usage(text.to_string()));
+    }
+    let chosen = choose(&config.plan, &args.pipelines)?;
+    config.plan.pipelines.retain(|pipeline| chosen.contains(&pipeline.name));
     let plan = &config.plan;
-    let shape = shape(plan, &args.out)?;
+    let shape = shape(&chosen, &args.out)?;
     apart(&args.out, args.quarantine.as_deref())?;
     if args.as_arrived {
         have_arrivals(plan)?;
     }
-    let feeds = open(args, config)?;
+    let feeds = inputs(args, config)?.iter().map(|asked| open(asked, config)).collect::<Result<Vec<_>, Stop>>()?;
     let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
     // Both are made before anything is read: a place that cannot be written to is found out at once.
     let out = OutputFile::create(Path::new(&args.out))?;
@@ -118,14 +136,14 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     let whole = args.generations || !args.as_arrived;
     let newest = if whole { folded.finals } else { Final::newest(folded.finals) };
     let folded = Folded { finals: newest, ..folded };
-    write(plan, shape, &folded, out)?;
+    write(plan, shape, &folded.finals, out)?;
     let summary = Summary::new(plan, &folded, generations, watch.elapsed());
     tell(&if args.json { summary.json() } else { summary.text() });
     Ok(())
 }
 
-/// Keeps the asked pipelines only.
-fn choose(plan: &mut Plan, names: &[String]) -> Result<(), Stop> {
+/// The names of the asked pipelines; of all, if none is asked for.
+pub(super) fn choose(plan: &Plan, names: &[String]) -> Result<Vec<String>, Stop> {
     let known: Vec<String> = plan.pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
     for name in names {
         if !known.contains(name) {
@@ -134,10 +152,7 @@ fn choose(plan: &mut Plan, names: &[String]) -> Result<(), Stop> {
             return Err(Stop::Usage(format!("--pipeline {name}: there is no such pipeline; {hint}")));
         }
     }
-    if !names.is_empty() {
-        plan.pipelines.retain(|pipeline| names.contains(&pipeline.name));
-    }
-    Ok(())
+    Ok(known.into_iter().filter(|name| names.is_empty() || names.contains(name)).collect())
 }
 
 /// Refuses sources whose events cannot be put in the order of their arrival, or whose late facts would have to be kept.
@@ -165,18 +180,18 @@ fn have_arrivals(plan: &Plan) -> Result<(), Stop> {
     Ok(())
 }
 
-fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
+/// What the output is written as, for rows of the chosen pipelines.
+pub(super) fn shape(chosen: &[String], out: &str) -> Result<Shape, Stop> {
     let Some(shape) = Shape::of_name(out) else {
         let text = format!("--out {out}: name it .ndjson or .csv (and .gz or .zst behind that), .parquet, or `-`");
         return Err(Stop::Usage(text));
     };
-    if shape != Shape::Ndjson && plan.pipelines.len() > 1 {
-        let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    if shape != Shape::Ndjson && chosen.len() > 1 {
         let text = format!(
             "--out {out}: pipelines have columns of their own, so a {} holds one; add --pipeline with one of {}, or \
              write .ndjson",
             if shape == Shape::Csv { "CSV" } else { "Parquet file" },
-            names.join(", ")
+            chosen.join(", ")
         );
         return Err(Stop::Usage(text));
     }
@@ -184,7 +199,7 @@ fn shape(plan: &Plan, out: &str) -> Result<Shape, Stop> {
 }
 
 /// Refuses one place for both outputs, for each would overwrite the other, and refused events as columns.
-fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
+pub(super) fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
     let place = |path: &str| {
         let path = Path::new(path);
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -203,10 +218,17 @@ fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
     }
 }
 
-/// Opens every input. A pipeline whose source has none would be silently empty, so that is an error.
-fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileChunks>, Stop> {
+/// An input that was asked for.
+pub(super) struct Asked {
+    pub source: u16,
+    pub path: String,
+}
+
+/// Reads `SOURCE=PATH` of every input. A pipeline whose source has none would be silently empty, so that is an error,
+/// but where facts may be there already.
+pub(super) fn inputs(args: &FoldArgs, config: &Config) -> Result<Vec<Asked>, Stop> {
     let names = || config.sources.iter().map(|source| source.name.as_str());
-    let (mut feeds, mut fed, mut standard) = (Vec::new(), vec![false; config.sources.len()], false);
+    let (mut asked, mut fed, mut standard) = (Vec::new(), vec![false; config.sources.len()], false);
     for input in &args.inputs {
         let Some((name, path)) = input.split_once('=') else {
             return Err(Stop::Usage(format!("--input {input}: write SOURCE=PATH, as in --input trades=trades.csv")));
@@ -220,24 +242,30 @@ fn open(args: &FoldArgs, config: &Config) -> Result<Vec<FileChunks>, Stop> {
         if path == "-" && std::mem::replace(&mut standard, true) {
             return Err(Stop::Usage("--input: standard input can be read once only".into()));
         }
-        let schema = &config.plan.sources[index].schema;
-        feeds.push(FileChunks::open(index as u16, config.sources[index].format, Path::new(path), schema)?);
+        asked.push(Asked { source: index as u16, path: path.to_string() });
         fed[index] = true;
     }
     for pipeline in &config.plan.pipelines {
         let source = usize::from(pipeline.source);
-        if !fed[source] {
+        if !fed[source] && args.data.is_none() {
             let name = &config.sources[source].name;
             let text =
                 format!("pipeline `{}` reads `{name}`, which has no input: add --input {name}=PATH", pipeline.name);
             return Err(Stop::Usage(text));
         }
     }
-    Ok(feeds)
+    Ok(asked)
+}
+
+/// Opens an input.
+pub(super) fn open(asked: &Asked, config: &Config) -> Result<FileChunks, Stop> {
+    let source = usize::from(asked.source);
+    let (format, schema) = (config.sources[source].format, &config.plan.sources[source].schema);
+    Ok(FileChunks::open(asked.source, format, Path::new(&asked.path), schema)?)
 }
 
 /// Does `work`, with a progress bar where a person is watching.
-fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, work: impl FnOnce() -> T) -> T {
+pub(super) fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, work: impl FnOnce() -> T) -> T {
     if args.json || !std::io::stderr().is_terminal() {
         return work();
     }
@@ -263,18 +291,19 @@ fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, work: impl FnO
     })
 }
 
-fn write(plan: &Plan, shape: Shape, folded: &Folded, mut out: OutputFile) -> Result<(), Stop> {
-    // All but NDJSON holds one pipeline, and there is at least one.
-    let (pipeline, mut text) = (&plan.pipelines[0], String::new());
+/// Writes rows; where the shape holds one pipeline, those of one.
+pub(super) fn write(plan: &Plan, shape: Shape, finals: &[Final], mut out: OutputFile) -> Result<(), Stop> {
+    let number = finals.first().map_or(0, |row| usize::from(row.pipeline));
+    let (pipeline, mut text) = (&plan.pipelines[number], String::new());
     let render: fn(&Plan, &Final, &mut String) = match shape {
         Shape::Ndjson => render::ndjson,
         Shape::Csv => {
             render::csv_header(pipeline, &mut text);
             render::csv
         }
-        Shape::Parquet => return Ok(columnar::write(pipeline, &folded.finals, out)?),
+        Shape::Parquet => return Ok(columnar::write(pipeline, finals, out)?),
     };
-    for row in &folded.finals {
+    for row in finals {
         render(plan, row, &mut text);
         if text.len() > 1 << 16 {
             out.write(text.as_bytes())?;

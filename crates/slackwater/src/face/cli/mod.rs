@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod durable;
 mod exit;
 mod fold;
 mod summary;
@@ -43,6 +44,12 @@ struct FoldArgs {
     /// Where the final rows go: .ndjson or .csv, with .gz or .zst behind it if wanted, or .parquet; `-` is standard output
     #[arg(long, value_name = "PATH")]
     out: String,
+    /// Keep all that is taken in and all that comes of it in this directory: stop anywhere, run the same command again, and it goes on; further files amend what was sealed
+    #[arg(long, value_name = "DIR", conflicts_with = "as_arrived")]
+    data: Option<PathBuf>,
+    /// Time from one checkpoint to the next
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tick, requires = "data")]
+    checkpoint: i64,
     /// Where refused events go, one JSON object each: file, line, offset, reason and raw bytes
     #[arg(long, value_name = "PATH")]
     quarantine: Option<String>,
@@ -58,8 +65,8 @@ struct FoldArgs {
     /// Arrival time from one tick to the next
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tick, requires = "as_arrived")]
     tick: i64,
-    /// Write every generation of every row, removed ones too, and not only the newest
-    #[arg(long, requires = "as_arrived")]
+    /// Write every generation of every row, removed ones too, and not only the newest (with --as-arrived or --data)
+    #[arg(long)]
     generations: bool,
     /// Write the summary as one JSON object
     #[arg(long)]
@@ -87,6 +94,10 @@ With --as-arrived the history of a file is seen again as a live service would ha
 by arrival, watermarks behind the slowest origin by its lag, windows sealed when they are passed,
 and what came too late as new generations with their cause. The newest values are those of a plain
 fold. It holds all events in memory and works on one thread.
+
+With --data everything is journaled before it counts, and committed with what came of it. A run that
+was killed goes on where it was; facts of a later file that touch a sealed row make its next
+generation. Refused events are kept in the directory, and --quarantine writes all of them.
 
 Exit codes: see `slackwater --help`.";
 

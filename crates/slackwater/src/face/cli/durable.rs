@@ -1,0 +1,147 @@
+//! `slackwater fold --data`: a fold that can be stopped anywhere and goes on where it was.
+
+use super::fold::{Asked, Stop, apart, choose, inputs, open, shape, watched, write};
+use super::summary::{Generations, Summary};
+use super::{FoldArgs, tell, threads};
+use crate::connect::files::input::FileChunks;
+use crate::connect::files::output::OutputFile;
+use crate::connect::files::render;
+use crate::face::config::Config;
+use crate::runtime::clock::{self, Clock, Stopwatch};
+use crate::runtime::engine::Folded;
+use crate::runtime::gauge::Gauge;
+use crate::runtime::instance::{Instance, Settings};
+use crate::runtime::reopen::{Keep, Opening};
+use crate::runtime::replay::Resumed;
+use slackwater_core::fold::Final;
+use slackwater_core::plan::Plan;
+use slackwater_store::Fault;
+use slackwater_store::disk::Folder;
+use slackwater_store::sqlite::{self, Sqlite};
+use slackwater_store::store::{Ask, Store};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), Stop> {
+    let chosen = choose(&config.plan, &args.pipelines)?;
+    let shape = shape(&chosen, &args.out)?;
+    apart(&args.out, args.quarantine.as_deref())?;
+    let asked = inputs(args, &config)?;
+    // Every file is looked at, and both outputs are made, before anything is kept.
+    let feeds = asked.iter().map(|asked| open(asked, &config)).collect::<Result<Vec<_>, Stop>>()?;
+    let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
+    let out = OutputFile::create(Path::new(&args.out))?;
+    let aside = args.quarantine.as_ref().map(|path| OutputFile::create(Path::new(path))).transpose()?;
+    let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
+    let (gauge, watch) = (Gauge::default(), Stopwatch::start());
+    let disk = Folder::open(data).map_err(|cause| taken(data, cause))?;
+    let kept = Arc::new(config.plan.clone());
+    let mut open_store = |keep| open_store(data, &kept, keep);
+    let mut settings = Settings::of_threads(threads(args.threads));
+    settings.every = Duration::from_nanos(args.checkpoint as u64);
+    let opening = Opening {
+        plan: &config.plan,
+        formats: &formats,
+        settings,
+        disk: Arc::new(disk),
+        store: &mut open_store,
+        clock: Clock::start(),
+        name: clock::lot(),
+    };
+    let (mut instance, opened) = Instance::open(opening, &gauge)?;
+    opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
+    watched(args, &gauge, total, || {
+        asked.iter().zip(feeds).try_for_each(|(asked, feed)| take(&mut instance, asked, feed, &config, &gauge))?;
+        Ok::<_, Stop>(instance.end()?)
+    })?;
+    let finals = rows(&mut instance, &config.plan, &chosen)?;
+    if let Some(mut file) = aside {
+        let mut text = String::new();
+        instance.quarantined(&mut |event| {
+            render::quarantined(&config.plan, &event, &mut text);
+            Ok(())
+        })?;
+        file.write(text.as_bytes())?;
+        file.finish()?;
+    }
+    let generations = Generations::of(&finals);
+    let finals = if args.generations { finals } else { Final::newest(finals) };
+    write(&config.plan, shape, &finals, out)?;
+    let (seen, faults, refolded) = (instance.seen(), instance.faults(), instance.refolded());
+    let summary =
+        Summary::new(&config.plan, &Folded { finals, seen, faults, refolded }, Some(generations), watch.elapsed());
+    tell(&if args.json { summary.json() } else { summary.text() });
+    Ok(())
+}
+
+/// Takes in what is new of a file.
+fn take(
+    instance: &mut Instance<'_>,
+    asked: &Asked,
+    feed: FileChunks,
+    config: &Config,
+    gauge: &Gauge,
+) -> Result<(), Stop> {
+    let known = instance.offset(asked.source, &asked.path).cloned();
+    let mut feed = match known {
+        // Standard input is another one every time.
+        Some(known) if asked.path != "-" => match Resumed::behind(feed, &known)? {
+            Some(feed) => feed,
+            None => {
+                tell(&format!(
+                    "note: {} is not what it was when it was read before; it is read from its beginning, and what is \
+                     known of it changes nothing\n",
+                    asked.path
+                ));
+                Resumed::from_start(open(asked, config)?)
+            }
+        },
+        _ => Resumed::from_start(feed),
+    };
+    instance.take::<_, Stop>(&mut feed, (asked.source, &asked.path), gauge)
+}
+
+/// The rows of the chosen pipelines, of every generation, in output order.
+fn rows(instance: &mut Instance<'_>, plan: &Plan, chosen: &[String]) -> Result<Vec<Final>, Fault> {
+    let ask = Ask { generations: true, ..Ask::default() };
+    let mut finals = Vec::new();
+    for (number, pipeline) in plan.pipelines.iter().enumerate() {
+        if chosen.contains(&pipeline.name) {
+            instance.rows(number as u16, &ask, &mut |kept| {
+                finals.push(kept.row);
+                Ok(())
+            })?;
+        }
+    }
+    finals.sort_by(Final::order);
+    Ok(finals)
+}
+
+fn taken(data: &Path, cause: io::Error) -> Stop {
+    let data = data.display();
+    let text = match cause.kind() {
+        io::ErrorKind::WouldBlock => {
+            format!("--data {data}: another process uses this directory; wait for its end, or name another one")
+        }
+        _ => format!("--data {data}: the directory cannot be used: {cause}"),
+    };
+    Stop::Kept(Fault::Refused(text))
+}
+
+/// Opens the store of a directory; where it is to be made anew, the one that is there is put aside first.
+fn open_store(data: &Path, plan: &Arc<Plan>, keep: Keep) -> Result<Box<dyn Store>, Fault> {
+    if keep == Keep::Nothing {
+        for ending in ["", "-wal", "-shm"] {
+            let name = format!("{}{ending}", sqlite::FILE);
+            match std::fs::rename(data.join(&name), data.join(format!("{name}.damaged"))) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(Fault::disk(&name, "put aside", cause));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(Box::new(Sqlite::open(data, plan.clone())?))
+}
