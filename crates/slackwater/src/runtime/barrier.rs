@@ -50,7 +50,7 @@ impl Instance<'_> {
     /// ±facts go to the archive, winners to the index.
     fn keep_facts(&mut self) -> Result<(), Fault> {
         // What is gathered at a cut between two ticks becomes visible with the next.
-        if self.ticked != self.journal.last() {
+        if !self.is_at_tick() {
             let ticks = self.head.ticks;
             self.head.ticks += 1;
             self.gather();

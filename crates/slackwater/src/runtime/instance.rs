@@ -83,7 +83,9 @@ pub struct Instance<'p> {
     pub(super) aside: Vec<Quarantined>,
     /// ±facts that the next checkpoint archives.
     pub(super) changes: Changes,
-    /// Sequence of the last entry that is a tick.
+    /// Sequence of the last entry of the journal that was taken in.
+    pub(super) at: u64,
+    /// Sequence of the last one that is a tick.
     pub(super) ticked: u64,
     pub(super) refolded: usize,
 }
@@ -159,6 +161,7 @@ impl<'p> Instance<'p> {
             shards
                 .take((plan, formats), vec![recording], threads, gauge, Some(&shelves), put_aside)
                 .map_err(Stop::into_error::<E>)?;
+            self.at = self.journal.last();
             if ended {
                 self.taken.end(part.0, part.1);
                 return Ok(());
@@ -175,7 +178,7 @@ impl<'p> Instance<'p> {
     /// # Errors
     /// When something cannot be kept.
     pub fn end(&mut self) -> Result<(), Fault> {
-        if self.ticked == self.journal.last() && self.ticked > 0 {
+        if self.is_at_tick() {
             return Ok(());
         }
         self.step(Input::Decision(Decision::EndOfInput))?;
@@ -184,8 +187,13 @@ impl<'p> Instance<'p> {
         self.checkpoint()
     }
 
+    /// Whether nothing came since the last tick.
+    pub(super) fn is_at_tick(&self) -> bool {
+        self.ticked == self.at && self.at > 0
+    }
+
     /// Whether no pipeline has anything settled: then a cut between two ticks cannot be told from none.
-    fn is_unsettled(&self) -> bool {
+    pub(super) fn is_unsettled(&self) -> bool {
         self.head.settled.iter().all(|settled| *settled == Settled::Nothing)
     }
 
@@ -194,9 +202,9 @@ impl<'p> Instance<'p> {
         let outcome = self.apply(&input)?;
         let mut encoded = Vec::new();
         input.encode(&mut encoded);
-        let sequence = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
+        self.at = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
         if matches!(input, Input::Tick(_)) {
-            self.ticked = sequence;
+            self.ticked = self.at;
         }
         Ok(())
     }
@@ -267,10 +275,10 @@ impl<'p> Instance<'p> {
         }
     }
 
-    /// Moves the head to the next commit. The journal is synced before.
+    /// Moves the head to the next commit. What it covers of the journal is synced before.
     pub(super) fn advance(&mut self) {
         self.head.commit += 1;
-        self.head.journal = self.journal.synced();
+        self.head.journal = self.at;
         self.head.counts = self.shards.seen(self.plan).counts().to_vec();
         self.head.offsets.clone_from(&self.taken.offsets);
         self.head.input = self.taken.input;

@@ -128,49 +128,58 @@ impl<'p> Instance<'p> {
         let (mut instance, from) = made.from(from)?;
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
-        instance.take_over(head.as_ref())?;
+        instance.clock.not_before(instance.head.ticked)?;
+        if reopened.replayed > 0 && (instance.is_at_tick() || instance.is_unsettled()) {
+            // So that what was taken in again need not be a second time.
+            instance.checkpoint()?;
+        }
         Ok((instance, reopened))
     }
 
     /// Takes in again what the journal has behind the state, and holds it against the last commit on the way.
     fn replay(&mut self, committed: Option<&Head>, gauge: &Gauge) -> Result<u64, Fault> {
-        let (from, last) = (self.head.journal, self.journal.last());
+        let (from, last) = (self.at, self.journal.last());
         if let Some(committed) = committed {
-            self.replay_to(committed.journal, gauge)?;
+            self.replay_to(committed.journal, gauge, false)?;
             self.compare(committed)?;
             // Its rows are in the store already.
             self.rows.clear();
             self.aside.clear();
-            self.head.commit = committed.commit;
-            self.head.epoch = committed.epoch;
-            self.head.checkpoint = committed.checkpoint;
+            self.head = committed.clone();
         }
-        self.replay_to(last, gauge)?;
+        self.take_over(committed)?;
+        self.replay_to(last, gauge, true)?;
         Ok(last - from)
     }
 
-    fn replay_to(&mut self, until: u64, gauge: &Gauge) -> Result<(), Fault> {
-        if self.head.journal >= until {
+    /// Takes in entries up to one. What is not committed yet is, as it comes.
+    fn replay_to(&mut self, until: u64, gauge: &Gauge, commit: bool) -> Result<(), Fault> {
+        if self.at >= until {
             return Ok(());
         }
-        let mut entries = self.journal.read(self.head.journal + 1)?.peekable();
-        while self.head.journal < until {
+        let mut entries = self.journal.read(self.at + 1)?.peekable();
+        while self.at < until {
             let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
-            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until };
+            let bytes_left = settings.bytes;
+            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until, bytes_left };
             let shelves = Shelves { index, archive };
             let put_aside = |events: &[Quarantined]| -> Result<(), Stop<Infallible>> {
                 aside.extend_from_slice(events);
                 Ok(())
             };
-            let threads = settings.threads;
-            let recall = Some(&shelves as _);
+            let (threads, recall) = (settings.threads, Some(&shelves as _));
             shards.take((plan, formats), vec![replaying], threads, gauge, recall, put_aside).map_err(plain)?;
-            self.head.journal = match entries.peek() {
-                Some(Ok((sequence, _))) => sequence - 1,
-                _ => until,
-            };
-            if self.head.journal < until {
-                self.replay_step(entries.next().expect("just seen")?)?;
+            match entries.peek() {
+                Some(Ok((sequence, entry))) => {
+                    self.at = sequence - 1;
+                    if matches!(entry, Entry::Step { .. }) && self.at < until {
+                        self.replay_step(entries.next().expect("just seen")?)?;
+                    }
+                }
+                _ => self.at = until,
+            }
+            if commit && (self.is_at_tick() || (self.is_unsettled() && self.at < until)) {
+                self.checkpoint()?;
             }
         }
         Ok(())
@@ -186,10 +195,10 @@ impl<'p> Instance<'p> {
             let what = "what comes of it now is not what came of it then; state, journal or program is not what it was";
             return Err(Fault::damaged(&place(), 0, what));
         }
+        self.at = sequence;
         if matches!(input, Input::Tick(_)) {
             self.ticked = sequence;
         }
-        self.head.journal = sequence;
         Ok(())
     }
 
@@ -304,6 +313,7 @@ impl<'p> Made<'p> {
             chunks: manifest.chunks.clone(),
             watermarks: Watermarks::new(plan),
             taken,
+            at: manifest.head.journal,
             head: manifest.head.clone(),
             rows: Vec::new(),
             aside: Vec::new(),

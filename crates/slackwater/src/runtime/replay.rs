@@ -122,12 +122,16 @@ pub(super) struct Replaying<'a> {
     pub taken: &'a mut Taken,
     /// The last entry to take.
     pub until: u64,
+    pub bytes_left: u64,
 }
 
 impl Feed for Replaying<'_> {
     type Error = Fault;
 
     fn next(&mut self) -> Result<Option<Chunk>, Fault> {
+        if self.bytes_left == 0 {
+            return Ok(None);
+        }
         let until = self.until;
         let events = |next: &Result<(u64, Entry), Fault>| match next {
             Ok((sequence, Entry::Events(_))) => *sequence <= until,
@@ -170,6 +174,7 @@ impl Replaying<'_> {
                 format.decoder_version()
             )));
         }
+        self.bytes_left = self.bytes_left.saturating_sub(bytes.len() as u64);
         let header = match header.is_empty() {
             true => None,
             false => Some(
