@@ -5,9 +5,9 @@
 
 use crate::Fault;
 use crate::archive::Segment;
-use crate::disk::Disk;
+use crate::disk::{Disk, UNFINISHED};
 use crate::index::RunInfo;
-use crate::parcel::{self, Label, UNFINISHED};
+use crate::parcel::{self, Label};
 use crate::store::Head;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_varint};
 use std::collections::BTreeSet;

@@ -4,11 +4,15 @@
 //! never of event data. What a verb promises after a crash is what POSIX promises and no more: bytes are there after
 //! [`File::sync`], names after [`Disk::sync_folder`].
 
+use crate::Fault;
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// What the name of an unfinished file ends in.
+pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// A directory in which files are kept.
 pub trait Disk: Debug + Send + Sync {
@@ -71,6 +75,31 @@ pub fn read_whole(disk: &dyn Disk, name: &str, most: u64) -> io::Result<Vec<u8>>
     let mut bytes = vec![0; len as usize];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Puts a whole file into its place: written under a temporary name, synced, read back and compared, renamed, and its
+/// folder synced.
+///
+/// # Errors
+/// What the disk says. What had the name before stands then, but where only the last sync failed.
+pub fn write_whole(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Fault> {
+    let temporary = format!("{name}{UNFINISHED}");
+    let step = |verb, done: io::Result<()>| done.map_err(|cause| Fault::disk(&temporary, verb, cause));
+    match disk.remove(&temporary) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+        removed => step("remove", removed)?,
+    }
+    let file = disk.create(&temporary).map_err(|cause| Fault::disk(&temporary, "create", cause))?;
+    step("write", file.write_at(0, bytes))?;
+    step("sync", file.sync())?;
+    let mut back = vec![0; bytes.len()];
+    step("read back", file.read_at(0, &mut back))?;
+    if back != bytes {
+        return Err(Fault::damaged(&temporary, 0, "what is read back is not what was written"));
+    }
+    step("rename", disk.rename(&temporary, name))?;
+    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+    disk.sync_folder(folder).map_err(|cause| Fault::disk(folder, "sync", cause))
 }
 
 /// A directory of the real disk, which no other process uses meanwhile.

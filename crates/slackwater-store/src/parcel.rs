@@ -4,11 +4,7 @@
 //! its own name is complete, and what is not what was written is found.
 
 use crate::Fault;
-use crate::disk::{Disk, read_whole};
-use std::io;
-
-/// What the name of an unfinished file ends in.
-pub(crate) const UNFINISHED: &str = ".tmp";
+use crate::disk::{Disk, read_whole, write_whole};
 
 /// Version of all parcels.
 const FORMAT: u32 = 1;
@@ -43,29 +39,8 @@ pub(crate) fn write(disk: &dyn Disk, name: &str, label: Label, content: &[u8]) -
     bytes.extend_from_slice(&packed);
     let digest = *blake3::hash(&bytes).as_bytes();
     bytes.extend_from_slice(&digest);
-    put(disk, name, &bytes)?;
+    write_whole(disk, name, &bytes)?;
     Ok((bytes.len() as u64, digest))
-}
-
-/// Puts a whole file into its place.
-pub(crate) fn put(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Fault> {
-    let temporary = format!("{name}{UNFINISHED}");
-    let step = |verb, done: io::Result<()>| done.map_err(|cause| Fault::disk(&temporary, verb, cause));
-    match disk.remove(&temporary) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-        removed => step("remove", removed)?,
-    }
-    let file = disk.create(&temporary).map_err(|cause| Fault::disk(&temporary, "create", cause))?;
-    step("write", file.write_at(0, bytes))?;
-    step("sync", file.sync())?;
-    let mut back = vec![0; bytes.len()];
-    step("read back", file.read_at(0, &mut back))?;
-    if back != bytes {
-        return Err(Fault::damaged(&temporary, 0, "what is read back is not what was written"));
-    }
-    step("rename", disk.rename(&temporary, name))?;
-    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-    disk.sync_folder(folder).map_err(|cause| Fault::disk(folder, "sync", cause))
 }
 
 /// Reads a parcel of at most `most` bytes of content, and verifies it.

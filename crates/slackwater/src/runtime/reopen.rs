@@ -296,8 +296,7 @@ impl<'p> Made<'p> {
         });
         let from = Some(manifest.head.checkpoint).filter(|number| *number > 0);
         let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
-        let shelves = plan.sources.iter().enumerate().map(|(number, source)| shelf(plan, number, source)).collect();
-        let archive = Archive::open(disk, shelves, manifest.segments.clone(), manifest.next_segment, DAY)?;
+        let archive = Archive::open(disk, shelves(plan), manifest.segments.clone(), manifest.next_segment, DAY)?;
         let taken = Taken { offsets: manifest.head.offsets.clone(), input: manifest.head.input };
         let mut instance = Instance {
             plan,
@@ -326,6 +325,11 @@ impl<'p> Made<'p> {
         }
         Ok((instance, from))
     }
+}
+
+/// How the facts of each source stand in the archive.
+pub fn shelves(plan: &Plan) -> Vec<Shelf> {
+    plan.sources.iter().enumerate().map(|(number, source)| shelf(plan, number, source)).collect()
 }
 
 /// How the facts of a source stand in the archive: by the plain columns of the first pipeline's key.

@@ -71,16 +71,7 @@ pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
 
 /// Appends the CSV header of a pipeline's rows.
 pub fn csv_header(pipeline: &Pipeline, out: &mut String) {
-    let mut cells: Vec<&str> = vec!["pipeline"];
-    cells.extend(pipeline.key.iter().map(|column| column.name.as_str()));
-    cells.extend(["window_start", "window_end"]);
-    if matches!(pipeline.windowing, Windowing::Bars(_)) {
-        cells.extend(["anchor", "bar", "complete"]);
-    }
-    cells.extend(["tier", "generation", "cause", "removed"]);
-    cells.extend(pipeline.columns.iter().map(|column| column.name.as_str()));
-    cells.push("digest");
-    for (index, cell) in cells.into_iter().enumerate() {
+    for (index, cell) in columns(pipeline).into_iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
@@ -91,40 +82,85 @@ pub fn csv_header(pipeline: &Pipeline, out: &mut String) {
 
 /// Appends a final row as a CSV record.
 pub fn csv(plan: &Plan, row: &Final, out: &mut String) {
-    let pipeline = &plan.pipelines[usize::from(row.pipeline)];
-    csv_cell(&pipeline.name, out);
-    let mut cell = String::new();
-    let mut put = |value: Value<'_>, ty: Type| {
-        cell.clear();
-        plain(value, ty, &mut cell);
-        out.push(',');
-        csv_cell(&cell, out);
-    };
-    for (column, value) in pipeline.key.iter().zip(&row.key) {
-        put(value.value(), column.expr.ty);
-    }
-    for time in [row.window.start, row.window.end] {
-        out.push(',');
-        put_time(time, out);
-    }
-    if let Some(Bar { anchor, ordinal, complete }) = row.bar {
-        out.push(',');
-        anchor.into_iter().for_each(|anchor| put_time(anchor, out));
-        let _ = write!(out, ",{ordinal},{complete}");
-    }
-    let _ = write!(out, ",final,{},{},{}", row.generation, row.cause.code(), if row.removed { "true" } else { "" });
-    let mut put = |value: Value<'_>, ty: Type| {
-        cell.clear();
-        plain(value, ty, &mut cell);
-        out.push(',');
-        csv_cell(&cell, out);
-    };
-    for (column, value) in pipeline.columns.iter().zip(&row.values) {
-        put(value.value(), column.expr.ty);
-    }
-    out.push(',');
-    out.push_str(&hex(&row.digest));
+    let start = out.len();
+    each_cell(plan, row, &mut |cell| {
+        if out.len() > start {
+            out.push(',');
+        }
+        csv_cell(cell, out);
+    });
     out.push('\n');
+}
+
+/// Appends rows of a pipeline as a table for a person: what a CSV has, but for pipeline and digest.
+pub fn table(plan: &Plan, pipeline: u16, rows: &[Final], out: &mut String) {
+    let names = columns(&plan.pipelines[usize::from(pipeline)]);
+    let shown = 1..names.len() - 1;
+    let mut lines: Vec<Vec<String>> = vec![names[shown.clone()].iter().map(|name| name.to_string()).collect()];
+    for row in rows {
+        let mut cells = Vec::new();
+        // A table has one line a row.
+        each_cell(plan, row, &mut |cell| cells.push(cell.replace(['\n', '\r'], " ")));
+        lines.push(cells[shown.clone()].to_vec());
+    }
+    let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..shown.len()).map(width).collect();
+    for cells in &lines {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(padded.join("  ").trim_end());
+        out.push('\n');
+    }
+}
+
+/// The names of the columns of a pipeline's rows.
+fn columns(pipeline: &Pipeline) -> Vec<&str> {
+    let mut names: Vec<&str> = vec!["pipeline"];
+    names.extend(pipeline.key.iter().map(|column| column.name.as_str()));
+    names.extend(["window_start", "window_end"]);
+    if matches!(pipeline.windowing, Windowing::Bars(_)) {
+        names.extend(["anchor", "bar", "complete"]);
+    }
+    names.extend(["tier", "generation", "cause", "removed"]);
+    names.extend(pipeline.columns.iter().map(|column| column.name.as_str()));
+    names.push("digest");
+    names
+}
+
+/// Gives the cells of a row in the order of [`columns`].
+fn each_cell(plan: &Plan, row: &Final, put: &mut dyn FnMut(&str)) {
+    let pipeline = &plan.pipelines[usize::from(row.pipeline)];
+    let mut text = String::new();
+    let mut cell = |write: &mut dyn FnMut(&mut String)| {
+        text.clear();
+        write(&mut text);
+        put(&text);
+    };
+    cell(&mut |out| out.push_str(&pipeline.name));
+    for (column, value) in pipeline.key.iter().zip(&row.key) {
+        cell(&mut |out| plain(value.value(), column.expr.ty, out));
+    }
+    cell(&mut |out| put_time(row.window.start, out));
+    cell(&mut |out| put_time(row.window.end, out));
+    if let Some(Bar { anchor, ordinal, complete }) = row.bar {
+        cell(&mut |out| anchor.into_iter().for_each(|anchor| put_time(anchor, out)));
+        cell(&mut |out| out.push_str(&ordinal.to_string()));
+        cell(&mut |out| out.push_str(&complete.to_string()));
+    }
+    cell(&mut |out| out.push_str("final"));
+    cell(&mut |out| out.push_str(&row.generation.to_string()));
+    cell(&mut |out| out.push_str(row.cause.code()));
+    cell(&mut |out| out.push_str(if row.removed { "true" } else { "" }));
+    for (column, value) in pipeline.columns.iter().zip(&row.values) {
+        cell(&mut |out| plain(value.value(), column.expr.ty, out));
+    }
+    cell(&mut |out| out.push_str(&hex(&row.digest)));
+}
+
+/// A value as a cell of a CSV has it, without quotes.
+pub fn cell(value: Value<'_>, ty: Type) -> String {
+    let mut text = String::new();
+    plain(value, ty, &mut text);
+    text
 }
 
 /// Appends an event that was set aside as a JSON object and a line end: where it stood, why, and its bytes.

@@ -46,7 +46,7 @@ pub(super) fn schema(args: &ConfigArgs) -> Exit {
 }
 
 /// Writes to standard output; a closed pipe is an exit code, and wants no more words.
-fn print(text: &str) -> Exit {
+pub(super) fn print(text: &str) -> Exit {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Exit::Done,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Output,

@@ -2,11 +2,11 @@
 
 use super::fold::{Asked, Stop, apart, choose, inputs, open, shape, watched, write};
 use super::summary::{Generations, Summary};
-use super::{FoldArgs, tell, threads};
+use super::{FoldArgs, directory, tell, threads};
 use crate::connect::files::input::FileChunks;
 use crate::connect::files::output::OutputFile;
 use crate::connect::files::render;
-use crate::face::config::Config;
+use crate::face::config::{self, Config};
 use crate::runtime::clock::{self, Clock, Stopwatch};
 use crate::runtime::engine::Folded;
 use crate::runtime::gauge::Gauge;
@@ -15,10 +15,10 @@ use crate::runtime::reopen::{Keep, Opening};
 use crate::runtime::replay::Resumed;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
-use slackwater_store::Fault;
-use slackwater_store::disk::Folder;
+use slackwater_store::disk::Disk;
 use slackwater_store::sqlite::{self, Sqlite};
 use slackwater_store::store::{Ask, Store};
+use slackwater_store::{Fault, KeepRaw};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,21 +36,25 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let aside = args.quarantine.as_ref().map(|path| OutputFile::create(Path::new(path))).transpose()?;
     let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
     let (gauge, watch) = (Gauge::default(), Stopwatch::start());
-    let disk = Folder::open(data).map_err(|cause| taken(data, cause))?;
+    let disk = directory::lock(data, true)?;
+    let keep_raw = keep_raw(&config)?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
     let kept = Arc::new(config.plan.clone());
     let mut open_store = |keep| open_store(data, &kept, keep);
     let mut settings = Settings::of_threads(threads(args.threads));
     settings.every = Duration::from_nanos(args.checkpoint as u64);
+    settings.keep_raw = keep_raw;
     let opening = Opening {
         plan: &config.plan,
         formats: &formats,
         settings,
-        disk: Arc::new(disk),
+        disk: disk.clone(),
         store: &mut open_store,
         clock: Clock::start(),
         name: clock::lot(),
     };
     let (mut instance, opened) = Instance::open(opening, &gauge)?;
+    directory::keep_config(&*disk, &config.text)?;
     opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
     watched(args, &gauge, total, || {
         asked.iter().zip(feeds).try_for_each(|(asked, feed)| take(&mut instance, asked, feed, &config, &gauge))?;
@@ -74,6 +78,20 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
         Summary::new(&config.plan, &Folded { finals, seen, faults, refolded }, Some(generations), watch.elapsed());
     tell(&if args.json { summary.json() } else { summary.text() });
     Ok(())
+}
+
+/// Whether the bytes of events stay for good.
+fn keep_raw(config: &Config) -> Result<KeepRaw, Stop> {
+    let kept = |wanted| config.sources.iter().all(|source| source.keep_raw == wanted);
+    if kept(config::KeepRaw::Forever) {
+        return Ok(KeepRaw::Forever);
+    }
+    if kept(config::KeepRaw::No) {
+        return Ok(KeepRaw::None);
+    }
+    let text = "--data: a directory keeps the bytes of all events or of none; write keep_raw = \"forever\", or \"none\", \
+                in every source";
+    Err(Stop::Usage(text.to_string()))
 }
 
 /// Takes in what is new of a file.
@@ -117,17 +135,6 @@ fn rows(instance: &mut Instance<'_>, plan: &Plan, chosen: &[String]) -> Result<V
     }
     finals.sort_by(Final::order);
     Ok(finals)
-}
-
-fn taken(data: &Path, cause: io::Error) -> Stop {
-    let data = data.display();
-    let text = match cause.kind() {
-        io::ErrorKind::WouldBlock => {
-            format!("--data {data}: another process uses this directory; wait for its end, or name another one")
-        }
-        _ => format!("--data {data}: the directory cannot be used: {cause}"),
-    };
-    Stop::Kept(Fault::Refused(text))
 }
 
 /// Opens the store of a directory; where it is to be made anew, the one that is there is put aside first.

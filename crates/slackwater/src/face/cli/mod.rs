@@ -1,9 +1,12 @@
 //! The command line.
 
 mod check;
+mod checkpoint;
+mod directory;
 mod durable;
 mod exit;
 mod fold;
+mod query;
 mod summary;
 
 pub use exit::Exit;
@@ -26,6 +29,11 @@ enum Command {
     /// Fold finite event files to the end and write their final rows
     #[command(after_help = FOLD_HELP)]
     Fold(FoldArgs),
+    /// Show the rows that a data directory has, also while another process writes it
+    Query(QueryArgs),
+    /// Look at the checkpoints of a data directory
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
     /// Check a configuration, or show what it declares
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +87,64 @@ fn tick(text: &str) -> Result<i64, String> {
         Some(nanos) if nanos > 0 => Ok(nanos),
         _ => Err("write a time above zero, as 500ms, 1s or 1m".to_string()),
     }
+}
+
+/// A time in nanoseconds since the epoch.
+fn time(text: &str) -> Result<i64, String> {
+    slackwater_core::time::parse_rfc3339(text.as_bytes())
+        .map_err(|error| format!("{error}; write a time as 2026-03-02T10:00:00Z"))
+}
+
+#[derive(Debug, Args)]
+struct QueryArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The pipeline; may be left out where there is one
+    #[arg(value_name = "PIPELINE")]
+    pipeline: Option<String>,
+    /// Rows of this key only: a group-by column and its value, as an output has it; may be given for several columns
+    #[arg(long = "key", value_name = "COLUMN=VALUE")]
+    keys: Vec<String>,
+    /// Windows that start at this time or later
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<i64>,
+    /// Windows that start before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to: Option<i64>,
+    /// As the rows were after the last tick at or before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    as_of: Option<i64>,
+    /// Every generation of every row, removed ones too, and not only the newest
+    #[arg(long)]
+    generations: bool,
+    /// Which rows: sealed ones, moving ones, or both; what moves is shown by the service that holds it
+    #[arg(long, value_name = "TIER", default_value = "final", value_parser = ["final", "provisional", "all"])]
+    tier: String,
+    /// How to write them [default: a table on a terminal, else NDJSON]
+    #[arg(long, value_name = "FORMAT", value_parser = ["table", "ndjson", "csv"])]
+    format: Option<String>,
+    /// Write NDJSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum CheckpointCommand {
+    /// List the checkpoints, newest first, with what each of them covers
+    List(CheckpointArgs),
+    /// Read every checkpoint, with all state, identity runs and archive segments that it names, and verify them
+    Verify(CheckpointArgs),
+}
+
+#[derive(Debug, Args)]
+struct CheckpointArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Write one JSON object a checkpoint
+    #[arg(long)]
+    json: bool,
 }
 
 const FOLD_HELP: &str = "\
@@ -157,6 +223,9 @@ pub struct DemoOptions {
 pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
     match cli.command {
         Command::Fold(args) => fold::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Checkpoint(CheckpointCommand::List(args)) => checkpoint::run(&args, false),
+        Command::Checkpoint(CheckpointCommand::Verify(args)) => checkpoint::run(&args, true),
         Command::Config(ConfigCommand::Check(args)) => check::check(&args),
         Command::Config(ConfigCommand::Schema(args)) => check::schema(&args),
         Command::Demo(args) => demo(DemoOptions {

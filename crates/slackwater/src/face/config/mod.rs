@@ -25,6 +25,8 @@ pub struct Config {
     pub plan: Plan,
     /// How the events of each source come, in the plan's order.
     pub sources: Vec<SourceConfig>,
+    /// The text that it was read from.
+    pub text: String,
 }
 
 /// How the events of a source come, and how long their bytes are kept.
@@ -115,7 +117,7 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
         let help = "add a section [pipeline.NAME] with sql = \"\"\"SELECT ... FROM a source GROUP BY ...\"\"\"";
         problems.add(0..0, "there is no pipeline").help(help);
     }
-    let mut config = Config { plan: Plan::default(), sources: Vec::new() };
+    let mut config = Config { plan: Plan::default(), sources: Vec::new(), text: text.to_string() };
     let count = sources.len();
     for (name, section) in sources {
         let (settings, source) = source::read(name, section, &mut problems);

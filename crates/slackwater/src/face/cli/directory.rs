@@ -1,0 +1,90 @@
+//! A data directory as commands find it: whose it is, and the configuration that made it.
+
+use super::fold::Stop;
+use crate::decode::spelling::nearest;
+use crate::face::config::{self, Config};
+use slackwater_core::plan::Plan;
+use slackwater_store::Fault;
+use slackwater_store::disk::{Disk, Folder, read_whole, write_whole};
+use std::io;
+use std::path::Path;
+
+/// Name of the configuration in the directory.
+const CONFIG: &str = "config.toml";
+/// Most bytes of it.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Locks a directory, and makes it if that is asked for.
+pub(super) fn lock(data: &Path, make: bool) -> Result<Folder, Stop> {
+    let name = data.display();
+    if !make && !data.join(CONFIG).is_file() {
+        return Err(Stop::Usage(format!(
+            "--data {name}: this is no data directory of slackwater, or nothing was begun in it"
+        )));
+    }
+    Folder::open(data).map_err(|cause| {
+        let text = match cause.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("--data {name}: another process uses this directory; wait for its end, or name another one")
+            }
+            _ => format!("--data {name}: the directory cannot be used: {cause}"),
+        };
+        Stop::Kept(Fault::Refused(text))
+    })
+}
+
+/// Keeps the configuration that a directory is used with, for commands that only look at it.
+pub(super) fn keep_config(disk: &dyn Disk, text: &str) -> Result<(), Fault> {
+    match read_whole(disk, CONFIG, MOST_BYTES) {
+        Ok(known) if known == text.as_bytes() => Ok(()),
+        _ => write_whole(disk, CONFIG, text.as_bytes()),
+    }
+}
+
+/// The configuration that a directory is used with. It takes no lock: the file is replaced as a whole.
+pub(super) fn config(data: &Path) -> Result<Config, Stop> {
+    let name = data.join(CONFIG).display().to_string();
+    let text = std::fs::read_to_string(&name).map_err(|cause| {
+        let text = format!(
+            "--data {}: this is no data directory of slackwater, or nothing was begun in it: {CONFIG}: {cause}",
+            data.display()
+        );
+        Stop::Usage(text)
+    })?;
+    config::load(&text, &name).map_err(|errors| Stop::Kept(Fault::damaged(CONFIG, 0, errors.render(false))))
+}
+
+/// The pipeline of a name; without one, the only one.
+pub(super) fn pipeline(plan: &Plan, name: Option<&str>) -> Result<u16, Stop> {
+    let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    match name {
+        None if names.len() == 1 => Ok(0),
+        None => Err(Stop::Usage(format!("name a pipeline: there are {}", names.join(", ")))),
+        Some(name) => names.iter().position(|known| *known == name).map(|index| index as u16).ok_or_else(|| {
+            let hint = nearest(name, names.iter().copied())
+                .map_or(format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+            Stop::Usage(format!("{name}: there is no such pipeline; {hint}"))
+        }),
+    }
+}
+
+/// Values that key columns must have, by column, as an output writes them.
+pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<(usize, String)>, Stop> {
+    let columns = &plan.pipelines[usize::from(pipeline)].key;
+    let names = || columns.iter().map(|column| column.name.as_str());
+    let mut keys = Vec::new();
+    for text in asked {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Stop::Usage(format!("--key {text}: write COLUMN=VALUE, as in --key symbol=BTC")));
+        };
+        let Some(index) = names().position(|known| known == name) else {
+            let all: Vec<&str> = names().collect();
+            let hint = nearest(name, names()).map_or(format!("the group-by columns are {}", all.join(", ")), |near| {
+                format!("did you mean `{near}`?")
+            });
+            return Err(Stop::Usage(format!("--key {text}: there is no such column; {hint}")));
+        };
+        keys.push((index, value.to_string()));
+    }
+    Ok(keys)
+}
