@@ -6,6 +6,7 @@
 //! All files but the store of results go through the [`disk::Disk`] trait, so that a model of a disk can stand in for the
 //! real one and crash at every step.
 
+pub mod archive;
 pub mod disk;
 mod fault;
 pub mod index;
