@@ -2,10 +2,12 @@
 //!
 //! `w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON]` prints medians, with DuckDB and Polars doing
 //! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
+//! `index N [--ids random|dense]` does the same for identity runs of N entries.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod formats;
 mod generate;
+mod kept;
 mod stages;
 
 use std::env;
@@ -39,9 +41,14 @@ fn main() -> ExitCode {
             let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 3));
             data(trades, "ndjson").and_then(|file| table(&WINDOWS, runs, |_| &file, ""))
         }
+        Some("index") if arguments.len() > 1 => {
+            let count = arguments[1].parse().map_err(io::Error::other);
+            count.and_then(|count| kept::index(count, &option(&arguments, "--ids", String::from("random"))))
+        }
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
         _ => Err(io::Error::other(
-            "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N]",
+            "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
+             | index N [--ids random|dense]",
         )),
     };
     match result {

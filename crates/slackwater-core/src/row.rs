@@ -250,6 +250,42 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Appends the content of the row that has these values, by field. False, and nothing appended, where a value is not one
+/// of its field's type, or a null is not allowed.
+pub fn put_content<'v>(schema: &Schema, value: impl Fn(usize) -> Value<'v>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let texts = start + schema.fixed_len();
+    out.resize(texts, 0);
+    for (index, field) in schema.fields().iter().enumerate() {
+        let Some(slot) = schema.slot(index) else { continue };
+        let at = start + slot.offset as usize;
+        let mut put = |bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
+        match (value(index), field.ty) {
+            (Value::Null, _) if field.nullable => {
+                if let Some(bit) = slot.null_bit {
+                    out[start + usize::from(bit / 8)] |= 1 << (bit % 8);
+                }
+            }
+            (Value::U64(v), Type::U64) => put(&v.to_le_bytes()),
+            (Value::I64(v), Type::I64) | (Value::Time(v), Type::Timestamp) => put(&v.to_le_bytes()),
+            (Value::Decimal(v), Type::Decimal { .. }) if slot.width == 16 => put(&v.to_le_bytes()),
+            (Value::Decimal(v), Type::Decimal { .. }) if i64::try_from(v).is_ok() => put(&(v as i64).to_le_bytes()),
+            (Value::F64(v), Type::Float64) => put(&v.to_le_bytes()),
+            (Value::Bool(v), Type::Bool) => put(&[u8::from(v)]),
+            (Value::Text(v), Type::Text) => out.extend_from_slice(v),
+            _ => {
+                out.truncate(start);
+                return false;
+            }
+        }
+        if field.ty == Type::Text {
+            let end = (out.len() - texts) as u32;
+            out[at..at + 4].copy_from_slice(&end.to_le_bytes());
+        }
+    }
+    true
+}
+
 fn in_range(value: Value<'_>, ty: Type, raw: &[u8]) -> bool {
     match (value, ty) {
         (Value::Decimal(m), Type::Decimal { precision, .. }) => m.unsigned_abs() < 10u128.pow(u32::from(precision)),

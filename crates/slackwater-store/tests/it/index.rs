@@ -29,7 +29,7 @@ fn identity(form: u8, number: u64) -> Vec<u8> {
     match form % 5 {
         0 => out.extend_from_slice(&number.to_be_bytes()),
         1 => {
-            out.extend_from_slice(&[b"bourse\0".as_slice(), b"venue\0"][(number % 2) as usize][..]);
+            out.extend_from_slice([b"bourse\0".as_slice(), b"venue\0"][(number % 2) as usize]);
             out.extend_from_slice(&(number / 2).to_be_bytes());
         }
         2 => {

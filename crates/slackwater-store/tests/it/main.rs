@@ -1,5 +1,6 @@
 //! The store, doubted from outside.
 
+mod archive;
 mod disk;
 mod index;
 mod made;

@@ -1,0 +1,333 @@
+//! The log of ±facts: what was added and taken away, and at which tick, in Parquet files that any tool reads.
+//!
+//! A segment has changes of one source and one bucket of event time. What was true at a tick is what the changes up to
+//! then sum to. Segments are never changed; several small ones become one, with the same rows.
+
+mod change;
+mod column;
+mod press;
+mod segment;
+mod shelf;
+mod volume;
+mod weave;
+mod window;
+
+pub use change::{Change, Changes, OwnedChange};
+pub use segment::Segment;
+pub use shelf::Shelf;
+
+use crate::disk::Disk;
+use crate::fault::Fault;
+use crate::tier;
+use press::Press;
+use slackwater_core::row::{IdentityBytes, Row, digest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+use volume::{Volume, selection};
+use weave::{Net, time, weave};
+
+/// The folder of the segments.
+const FOLDER: &str = "archive";
+/// Length of a bucket, unless set otherwise: a day, in nanoseconds.
+pub const BUCKET: i64 = 86_400_000_000_000;
+
+/// A content that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Index of its source.
+    pub source: u16,
+    /// Its event time in nanoseconds since the epoch.
+    pub time: i64,
+    /// Its identity, as [`IdentityBytes`] gives it.
+    pub identity: Vec<u8>,
+    /// Its content digest.
+    pub digest: u128,
+}
+
+/// All changes of facts.
+#[derive(Debug)]
+pub struct Archive {
+    disk: Arc<dyn Disk>,
+    /// By source.
+    shelves: Vec<Shelf>,
+    /// From the oldest to the newest.
+    segments: Vec<Segment>,
+    next: u64,
+    bucket: i64,
+}
+
+impl Archive {
+    /// Opens the segments that a checkpoint names; `next` is the number of the next one, `bucket` the length of a
+    /// bucket in nanoseconds, which never changes. Segments are checked when they are read.
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment has no source.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        shelves: Vec<Shelf>,
+        segments: Vec<Segment>,
+        next: u64,
+        bucket: i64,
+    ) -> Result<Archive, Fault> {
+        disk.make_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
+        let refused =
+            |segment: &Segment, what: String| Fault::Refused(format!("{}: {what}", volume::name(segment.number)));
+        for segment in &segments {
+            if usize::from(segment.source) >= shelves.len() {
+                return Err(refused(segment, format!("it is of source {}, which there is not", segment.source)));
+            }
+            if segment.number >= next {
+                return Err(refused(segment, format!("the next segment would be {next}, and it is there already")));
+            }
+        }
+        if bucket <= 0 {
+            return Err(Fault::Refused(format!("a bucket of {bucket} nanoseconds: it needs at least one")));
+        }
+        Ok(Archive { disk, shelves, segments, next, bucket })
+    }
+
+    /// Writes changes, in any order, as one segment for each source and bucket among them.
+    ///
+    /// # Errors
+    /// What the disk says. Nothing is changed then.
+    pub fn write(&mut self, changes: &Changes) -> Result<(), Fault> {
+        let mut places: BTreeMap<(u16, i64), Vec<u32>> = BTreeMap::new();
+        for (at, change) in changes.iter().enumerate() {
+            let Some(shelf) = self.shelves.get(usize::from(change.source)) else {
+                return Err(Fault::Refused(format!("a change of source {}, which there is not", change.source)));
+            };
+            let bucket = Row::new(&shelf.schema, change.content).event_time().div_euclid(self.bucket);
+            places.entry((change.source, bucket)).or_default().push(at as u32);
+        }
+        let mut written = Vec::new();
+        for ((source, bucket), places) in places {
+            let shelf = &self.shelves[usize::from(source)];
+            let number = self.next + written.len() as u64;
+            let mut press = Press::new(&*self.disk, shelf, number, (source, bucket))?;
+            for place in sorted(shelf, changes, &places) {
+                press.push(&changes.get(place as usize))?;
+            }
+            written.push(press.finish()?);
+        }
+        self.next += written.len() as u64;
+        self.segments.append(&mut written);
+        Ok(())
+    }
+
+    /// Gives the facts of a source whose event time lies in `[from, to)`: as they are, or as they were at a tick. They
+    /// come by bucket, and within one by sort fields, event time and identity.
+    ///
+    /// # Errors
+    /// What the disk says, where a segment is damaged, or where contents do not sum to one or none.
+    pub fn facts(
+        &self,
+        source: u16,
+        from: i128,
+        to: i128,
+        as_of: Option<u64>,
+        visit: &mut dyn FnMut(&Change<'_>),
+    ) -> Result<(), Fault> {
+        let as_of = as_of.unwrap_or(u64::MAX);
+        let inside = |times: (i64, i64)| i128::from(times.1) >= from && i128::from(times.0) < to;
+        let Some(shelf) = self.shelves.get(usize::from(source)) else { return Ok(()) };
+        let near = |segment: &&Segment| segment.source == source && inside(segment.times) && segment.ticks.0 <= as_of;
+        let mut buckets: BTreeMap<i64, Vec<&Segment>> = BTreeMap::new();
+        self.segments.iter().filter(near).for_each(|segment| buckets.entry(segment.bucket).or_default().push(segment));
+        let column = shelf.column_of(shelf.schema.roles().event_time);
+        for segments in buckets.into_values() {
+            let volumes = self.volumes(segments.into_iter())?;
+            let mut net = Net::default();
+            let wanted = |volume: &Volume<'_>, group| volume.span(group, column).is_none_or(inside);
+            weave(&volumes, wanted, |change, key| {
+                let time = i128::from(Row::new(&shelf.schema, change.content).event_time());
+                if change.tick <= as_of && from <= time && time < to { net.push(change, key, visit) } else { Ok(()) }
+            })?;
+            net.settle(visit)?;
+        }
+        Ok(())
+    }
+
+    fn volumes<'s>(&self, segments: impl Iterator<Item = &'s Segment>) -> Result<Vec<Volume<'_>>, Fault> {
+        segments.map(|segment| Volume::open(&*self.disk, &self.shelves[usize::from(segment.source)], segment)).collect()
+    }
+
+    /// Gives contents by identity, event time and digest, where there are such: the newest that was added, even where
+    /// it was taken away since.
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment is damaged.
+    pub fn contents(&self, asks: &[Ask]) -> Result<Vec<Option<OwnedChange>>, Fault> {
+        let mut found: Vec<Option<OwnedChange>> = vec![None; asks.len()];
+        let mut buckets: BTreeMap<(u16, i64), Vec<usize>> = BTreeMap::new();
+        for (at, ask) in asks.iter().enumerate() {
+            buckets.entry((ask.source, ask.time.div_euclid(self.bucket))).or_default().push(at);
+        }
+        for ((source, bucket), places) in buckets {
+            let mut times: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+            places.into_iter().for_each(|at| times.entry(asks[at].time).or_default().push(at));
+            for segment in self.segments.iter().filter(|s| (s.source, s.bucket) == (source, bucket)) {
+                if times.range(segment.times.0..=segment.times.1).next().is_some() {
+                    self.find_in(segment, asks, &times, &mut found)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks for contents in one segment: first by event time alone, then at the rows that have one of those.
+    fn find_in(
+        &self,
+        segment: &Segment,
+        asks: &[Ask],
+        times: &BTreeMap<i64, Vec<usize>>,
+        found: &mut [Option<OwnedChange>],
+    ) -> Result<(), Fault> {
+        let shelf = &self.shelves[usize::from(segment.source)];
+        let volume = Volume::open(&*self.disk, shelf, segment)?;
+        let column = shelf.column_of(shelf.schema.roles().event_time);
+        let (mut ids, mut rows) = (IdentityBytes::default(), Changes::new());
+        for group in 0..volume.groups() {
+            let span = volume.span(group, column);
+            if span.is_some_and(|(least, most)| least > most || times.range(least..=most).next().is_none()) {
+                continue;
+            }
+            let ranges = window::rows_with(&volume, group, column, |time| times.contains_key(&time))?;
+            if ranges.is_empty() {
+                continue;
+            }
+            let mut batches = volume.read(group, None, Some(selection(&ranges, volume.rows(group))))?;
+            while batches.append(&mut rows)? {}
+            for change in rows.iter().filter(|change| change.plus) {
+                for at in times.get(&time(&volume, &change)).into_iter().flatten() {
+                    let newer = found[*at].as_ref().is_none_or(|found| found.tick <= change.tick);
+                    if newer && digest(change.content) == asks[*at].digest {
+                        let row = Row::new(&shelf.schema, change.content);
+                        let identity = ids.of(row, change.source, (change.part, change.position.offset));
+                        if identity == asks[*at].identity {
+                            found[*at] = Some(change.into());
+                        }
+                    }
+                }
+            }
+            rows.clear();
+        }
+        Ok(())
+    }
+
+    /// Gives all changes of a source by tick, for a rebuild; of one tick first what was taken away, then what was
+    /// added.
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment is damaged.
+    pub fn changes(&self, source: u16, visit: &mut dyn FnMut(&Change<'_>)) -> Result<(), Fault> {
+        let segments: Vec<&Segment> = self.segments.iter().filter(|segment| segment.source == source).collect();
+        window::by_tick(&segments, &|segments| self.volumes(segments.iter().copied()), visit)
+    }
+
+    /// Makes one segment of several small ones of a bucket, the same rows in the same order. False when there was
+    /// nothing to do; else there may be more. Files of segments that were merged stay until [`Archive::forget`].
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment is damaged. Nothing is changed then.
+    pub fn compact(&mut self) -> Result<bool, Fault> {
+        let mut buckets: BTreeMap<(u16, i64), Vec<&Segment>> = BTreeMap::new();
+        for segment in &self.segments {
+            buckets.entry((segment.source, segment.bucket)).or_default().push(segment);
+        }
+        let due = buckets.into_values().find_map(|segments| {
+            let sizes: Vec<u64> = segments.iter().map(|segment| segment.rows).collect();
+            tier::due(&sizes).map(|count| segments[segments.len() - count..].to_vec())
+        });
+        let Some(merged) = due else { return Ok(false) };
+        let segment = self.join(&merged)?;
+        let gone: BTreeSet<u64> = merged.iter().map(|segment| segment.number).collect();
+        self.segments.retain(|segment| !gone.contains(&segment.number));
+        self.segments.push(segment);
+        self.next += 1;
+        Ok(true)
+    }
+
+    /// Writes the rows of several segments of one bucket as one.
+    fn join(&self, segments: &[&Segment]) -> Result<Segment, Fault> {
+        let Segment { source, bucket, .. } = *segments[0];
+        let volumes = self.volumes(segments.iter().copied())?;
+        let mut press = Press::new(&*self.disk, &self.shelves[usize::from(source)], self.next, (source, bucket))?;
+        weave(&volumes, |_, _| true, |change, _| press.push(change))?;
+        press.finish()
+    }
+
+    /// The segments that hold everything, from the oldest to the newest.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Number of the next segment.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Removes the files of all segments that are not in use here and not kept for another checkpoint, and unfinished
+    /// ones.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn forget(&mut self, kept: &BTreeSet<u64>) -> Result<(), Fault> {
+        let live = |number: u64| kept.contains(&number) || self.segments.iter().any(|s| s.number == number);
+        for name in self.disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))? {
+            let number = name.strip_suffix(".parquet").and_then(|number| number.parse().ok());
+            if name.ends_with(".parquet.tmp") || number.is_some_and(|number| !live(number)) {
+                let name = format!("{FOLDER}/{name}");
+                self.disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every byte of every segment, holds it against its digests, and the rows against theirs.
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment is damaged.
+    pub fn scrub(&self) -> Result<(), Fault> {
+        for segment in &self.segments {
+            let volumes = self.volumes(std::iter::once(segment))?;
+            let (mut hasher, mut bytes) = (blake3::Hasher::new(), Vec::new());
+            let mut sound = true;
+            let mut before = Vec::new();
+            weave(
+                &volumes,
+                |_, _| true,
+                |change, key| {
+                    sound &= before.as_slice() <= key && Row::check(&volumes[0].shelf.schema, change.content);
+                    before.clear();
+                    before.extend_from_slice(key);
+                    bytes.clear();
+                    change.encode(&mut bytes);
+                    hasher.update(&bytes);
+                    Ok(())
+                },
+            )?;
+            if !sound || hasher.finalize() != segment.rows_digest {
+                let what = "its rows are not the ones that were written";
+                return Err(Fault::damaged(&volume::name(segment.number), 0, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The places of changes of one shelf in the order of their keys.
+fn sorted(shelf: &Shelf, changes: &Changes, places: &[u32]) -> Vec<u32> {
+    let (mut keys, mut ids, mut key) = (Vec::new(), IdentityBytes::default(), Vec::new());
+    let mut order: Vec<(u128, Range<usize>, u32)> = Vec::with_capacity(places.len());
+    for place in places {
+        shelf.key(&changes.get(*place as usize), &mut ids, &mut key);
+        // The first sixteen bytes decide mostly, and they are compared without going to the key.
+        let head = key.iter().chain(std::iter::repeat(&0)).take(16).fold(0, |head, byte| head << 8 | u128::from(*byte));
+        let start = keys.len();
+        keys.extend_from_slice(&key);
+        order.push((head, start..keys.len(), *place));
+    }
+    order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| keys[a.1.clone()].cmp(&keys[b.1.clone()])));
+    order.into_iter().map(|(_, _, place)| place).collect()
+}
