@@ -1,0 +1,279 @@
+//! The journal on a disk that loses what it may lose: nothing acknowledged is lost, nothing is invented, and no damage is
+//! taken for an answer.
+
+use slackwater_sim::effort;
+use slackwater_sim::kept::{
+    Act, Figures, INSTANCE, Known, LIMITS, Met, check, cut_everywhere, fail_every_sync, meets, perform, recovers,
+    workloads,
+};
+use slackwater_sim::platter::{Platter, Trouble, Verb};
+use slackwater_sim::rng::Rng;
+use slackwater_store::KeepRaw;
+use slackwater_store::disk::Disk as _;
+use slackwater_store::journal::Journal;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const ACTS: [Act; 4] = [Act::Small, Act::Large, Act::Sync, Act::Retire];
+const KEEPS: [KeepRaw; 2] = [KeepRaw::Forever, KeepRaw::None];
+/// Images of the power cuts, at least.
+const IMAGES: usize = 300_000;
+/// Worlds drawn by chance.
+const WORLDS: usize = 3_000;
+/// Two records, two segments that are closed, and one that grows.
+const SOME: [Act; 14] = {
+    use Act::{Large, Retire, Small, Sync};
+    [Small, Sync, Large, Sync, Small, Small, Sync, Retire, Large, Sync, Small, Sync, Small, Sync]
+};
+
+/// The last entry of these.
+const LAST: u64 = 7;
+
+fn well<T>(outcome: Result<T, String>) -> T {
+    outcome.unwrap_or_else(|text| panic!("{text}"))
+}
+
+#[test]
+fn after_every_power_cut_a_journal_holds_all_that_was_acknowledged_and_nothing_else() {
+    let mut figures = Figures::default();
+    let mut tried = 0;
+    let all: Vec<Vec<Act>> = (1..=6).flat_map(|len| workloads(&ACTS, len)).collect();
+    let step = all.len() / effort::share(all.len());
+    for (number, acts) in all.iter().step_by(step).chain([&SOME.to_vec()]).enumerate() {
+        well(cut_everywhere(acts, KEEPS[number % 2], &mut figures));
+        tried += 1;
+    }
+    let Figures { images, recovered, unopenable } = figures;
+    let wrong = images - recovered - unopenable;
+    effort::print(&format!(
+        "journal crash_images={images} workloads={tried} recovered={recovered} wrong={wrong} unopenable={unopenable}"
+    ));
+    assert_eq!((wrong, unopenable), (0, 0));
+    assert!(images >= effort::share(IMAGES), "{images} images are too few to say anything");
+}
+
+#[test]
+fn a_power_cut_while_a_journal_recovers_loses_nothing() {
+    let mut figures = Figures::default();
+    for at in 0.. {
+        let disk = Platter::new();
+        disk.trouble(Trouble::Crash(at));
+        let known = perform(&disk, &SOME, KeepRaw::Forever);
+        for seed in 0..effort::share(40) as u64 {
+            let first = disk.image(seed);
+            for again in 0.. {
+                let second = first.copy();
+                second.trouble(Trouble::Crash(again));
+                let ended = Journal::open(Arc::new(second.clone()), INSTANCE, LIMITS, known.acked).is_ok();
+                let place = || format!("cut at change {at}, image {seed}, and at change {again} of recovery");
+                if known.made {
+                    well(figures.count(recovers(&second.image(seed), &known, seed), place));
+                    well(figures.count(recovers(&second.restarted(), &known, seed), place));
+                }
+                if ended || !known.made {
+                    break;
+                }
+            }
+        }
+        if !known.failed {
+            break;
+        }
+    }
+    effort::print(&format!("journal recoveries_cut={} wrong=0", figures.images));
+    assert!(figures.images >= effort::share(5_000), "{} are too few to say anything", figures.images);
+}
+
+#[test]
+fn after_a_sync_that_failed_nothing_is_acknowledged_and_nothing_is_lost() {
+    let mut figures = Figures::default();
+    for acts in workloads(&[Act::Small, Act::Large, Act::Retire], 3) {
+        let synced: Vec<Act> = acts.iter().flat_map(|act| [*act, Act::Sync]).collect();
+        for keep in KEEPS {
+            well(fail_every_sync(&synced, keep, &mut figures));
+        }
+    }
+    effort::print(&format!("journal syncs_failed images={} wrong=0", figures.images));
+}
+
+/// One world by chance: acts, a trouble, and a power cut.
+fn world(seed: u64) -> Result<(Known, bool), String> {
+    let mut rng = Rng::new(seed);
+    let acts: Vec<Act> = (0..4 + rng.below(16))
+        .map(|_| match rng.below(40) {
+            0 => Act::Huge,
+            1..12 => Act::Small,
+            12..22 => Act::Large,
+            22..34 => Act::Sync,
+            _ => Act::Retire,
+        })
+        .collect();
+    let keep = *rng.pick(&KEEPS);
+    let disk = Platter::new();
+    let number = rng.below(40);
+    match rng.below(6) {
+        0 => disk.trouble(Trouble::Crash(number)),
+        1 => disk.trouble(Trouble::Broken(number)),
+        2 => disk.trouble(Trouble::Full(number)),
+        3 => disk
+            .trouble(Trouble::BrokenVerb(*rng.pick(&[Verb::Write, Verb::Sync, Verb::Read, Verb::Remove]), number / 6)),
+        4 => disk.trouble(Trouble::FullVerb(*rng.pick(&[Verb::Write, Verb::Create, Verb::Rename]), number / 6)),
+        _ => disk.bound(Some(1_000 + rng.below(6_000) as u64)),
+    }
+    let known = perform(&disk, &acts, keep);
+    let place = |text: String| format!("{acts:?} {keep:?}: {text}");
+    for _ in 0..8 {
+        recovers(&disk.image(rng.bits()), &known, rng.bits()).map_err(place)?;
+    }
+    recovers(&disk.restarted(), &known, rng.bits()).map_err(place)?;
+    let full = disk.files().values().map(Vec::len).sum::<usize>() > 1_000;
+    Ok((known, full))
+}
+
+#[test]
+fn whatever_goes_wrong_with_the_disk_a_journal_holds_what_it_acknowledged() {
+    let (mut failed, mut acked) = (0, 0);
+    for seed in effort::seeds("journal", WORLDS) {
+        let test = "whatever_goes_wrong_with_the_disk_a_journal_holds_what_it_acknowledged";
+        let (known, _) = world(seed).unwrap_or_else(|text| panic!("{text}\n{}", effort::again(seed, "it", test)));
+        failed += usize::from(known.failed);
+        acked += known.acked;
+    }
+    effort::print(&format!("journal worlds={} failed={failed} acked={acked} lost=0 invented=0", effort::share(WORLDS)));
+    assert!(effort::asked_seed().is_some() || failed * 10 > effort::share(WORLDS), "{failed} failures are too few");
+}
+
+/// A disk with a record and a journal, and what is known of them.
+fn some(keep: KeepRaw) -> (Platter, Known) {
+    let disk = Platter::new();
+    let known = perform(&disk, &SOME, keep);
+    let disk = disk.image(0);
+    assert_eq!(known.acked, LAST, "all was done");
+    well(check(&disk, &known, LAST));
+    let count = |folder: &str| disk.files().keys().filter(|name| name.starts_with(folder)).count();
+    assert!(count("journal/") >= 3 && count("record/") >= 2, "{:?}", disk.files().keys());
+    (disk, known)
+}
+
+#[test]
+fn no_flipped_bit_gives_another_answer() {
+    let (mut flips, mut masked) = (0, 0);
+    for keep in KEEPS {
+        let (disk, known) = some(keep);
+        for (name, bytes) in disk.files() {
+            for bit in 0..bytes.len() * 8 {
+                let damaged = disk.copy();
+                damaged.flip(&name, bit);
+                let met = meets(&damaged, &known).unwrap_or_else(|text| panic!("{name}, bit {bit}: {text}"));
+                flips += 1;
+                masked += usize::from(met == Met::Masked);
+            }
+        }
+    }
+    effort::print(&format!(
+        "journal flips={flips} silent_wrong=0 panics=0 masked={masked} detected={}",
+        flips - masked
+    ));
+    assert_eq!(masked, 0, "every bit means something");
+    assert!(flips > 50_000, "{flips} are too few to say anything");
+}
+
+#[test]
+fn no_truncation_gives_another_answer_and_none_before_what_is_committed_passes_for_a_torn_tail() {
+    let (disk, known) = some(KeepRaw::Forever);
+    let last = disk.files().into_keys().rfind(|name| name.starts_with("journal/")).expect("a segment");
+    let (mut truncations, mut torn) = (0, 0);
+    for (name, bytes) in disk.files() {
+        for len in 0..bytes.len() {
+            let damaged = disk.copy();
+            damaged.put(&name, Some(bytes[..len].to_vec()));
+            truncations += 1;
+            match check(&damaged.copy(), &known_from(&known, 0), 0) {
+                Err(text) => assert!(text.contains("damaged"), "{name}, {len} bytes: {text}"),
+                Ok((_, read)) => {
+                    assert!(name == last && read < LAST, "{name}, {len} bytes are not all");
+                    torn += 1;
+                }
+            }
+            let committed = check(&damaged, &known, LAST).map(|(_, read)| read);
+            let text = committed.expect_err("what is committed is missing");
+            assert!(text.contains("damaged"), "{name}, {len} bytes: {text}");
+        }
+    }
+    effort::print(&format!("journal truncations={truncations} torn={torn} silent_wrong=0 panics=0"));
+    assert!(torn > 100, "the last segment can be torn");
+}
+
+fn known_from(known: &Known, acked: u64) -> Known {
+    Known { acked, ..known.clone() }
+}
+
+#[test]
+fn files_that_are_missing_swapped_doubled_or_foreign_are_found() {
+    let (disk, known) = some(KeepRaw::Forever);
+    let foreign = Platter::new();
+    let acts: Vec<Act> = SOME.iter().map(|act| if *act == Act::Small { Act::Large } else { *act }).collect();
+    assert_eq!(perform(&foreign, &acts, KeepRaw::Forever).acked, LAST);
+    let files: Vec<(String, Vec<u8>)> = disk.files().into_iter().collect();
+    let mut tried = 0;
+    let mut expect = |what: String, damaged: Platter| {
+        tried += 1;
+        let text = check(&damaged, &known, LAST).map(|(_, read)| read).expect_err(&what);
+        assert!(text.contains("damaged"), "{what}: {text}");
+    };
+    for (name, bytes) in &files {
+        let one = disk.copy();
+        one.put(name, None);
+        expect(format!("{name} is missing"), one);
+        let one = disk.copy();
+        one.put(name, Some(Vec::new()));
+        expect(format!("{name} is empty"), one);
+        let one = disk.copy();
+        one.put(name, Some(vec![0; bytes.len()]));
+        expect(format!("{name} is zeros"), one);
+        for (other, theirs) in files.iter().filter(|(other, _)| other != name) {
+            let one = disk.copy();
+            one.put(name, Some(theirs.clone()));
+            expect(format!("{name} is a copy of {other}"), one.copy());
+            one.put(other, Some(bytes.clone()));
+            expect(format!("{name} and {other} are swapped"), one);
+        }
+    }
+    // Another history of the same instance: right in itself, and not what was before or after.
+    let theirs: BTreeMap<String, Vec<u8>> = foreign.files();
+    for (name, _) in files.iter().filter(|(name, bytes)| theirs.get(name).is_some_and(|other| other != bytes)) {
+        let one = disk.copy();
+        one.put(name, theirs.get(name).cloned());
+        match check(&one, &known, LAST) {
+            Ok((_, read)) => panic!("{name} of another history is taken: {read} entries"),
+            Err(text) => assert!(text.contains("damaged"), "{name}: {text}"),
+        }
+    }
+    let other = Journal::open(Arc::new(disk.clone()), *b"another instance", LIMITS, 0);
+    assert!(other.expect_err("another instance").to_string().contains("damaged"), "a foreign journal");
+    effort::print(&format!("journal files_displaced={tried} silent_wrong=0"));
+}
+
+#[test]
+fn a_sector_of_zeros_is_a_torn_tail_only_behind_what_is_committed_and_known_to_be_durable() {
+    let disk = Platter::new();
+    let acts = [Act::Large, Act::Sync, Act::Small, Act::Large, Act::Small, Act::Sync];
+    let known = perform(&disk, &acts, KeepRaw::Forever);
+    let (name, bytes) = disk.files().into_iter().next_back().expect("a segment");
+    let mut outcomes = BTreeMap::new();
+    for sector in 0..bytes.len().div_ceil(512) {
+        let mut zeroed = bytes.clone();
+        let end = bytes.len().min(sector * 512 + 512);
+        zeroed[sector * 512..end].fill(0);
+        let damaged = disk.image(0);
+        damaged.put(&name, Some(zeroed));
+        let outcome = match check(&damaged, &known_from(&known, 0), 0) {
+            Ok((_, read)) => read.to_string(),
+            Err(_) => "damage".to_string(),
+        };
+        *outcomes.entry(outcome).or_insert(0) += 1;
+    }
+    // The header's sector is damage; every other one lies in the last group, which nothing says to be durable.
+    assert_eq!(outcomes.remove("damage"), Some(1), "{outcomes:?}");
+    assert!(outcomes.len() > 1, "{outcomes:?}");
+    assert!(disk.list("journal").expect("a folder").len() > 1, "the first group lies in a segment of its own");
+}
