@@ -264,7 +264,7 @@ impl File for Open {
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
         let mut state = self.platter.state();
-        state.look(&self.name)?;
+        state.look()?;
         let bytes = state.contents[self.content].cached.get(at as usize..at as usize + into.len());
         into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())

@@ -8,9 +8,10 @@ use slackwater_sim::kept::{
 };
 use slackwater_sim::platter::{Platter, Trouble, Verb};
 use slackwater_sim::rng::Rng;
-use slackwater_store::KeepRaw;
 use slackwater_store::disk::Disk as _;
+use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::journal::Journal;
+use slackwater_store::{Fault, KeepRaw};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -276,4 +277,33 @@ fn a_sector_of_zeros_is_a_torn_tail_only_behind_what_is_committed_and_known_to_b
     assert_eq!(outcomes.remove("damage"), Some(1), "{outcomes:?}");
     assert!(outcomes.len() > 1, "{outcomes:?}");
     assert!(disk.list("journal").expect("a folder").len() > 1, "the first group lies in a segment of its own");
+}
+
+#[test]
+fn zeros_that_were_written_are_never_taken_for_a_sector_that_was_not() {
+    let mut rng = Rng::new(7);
+    let (mut flips, mut lengths) = (0, 0);
+    for len in (0..2_200).step_by(if effort::share(10) == 10 { 3 } else { 31 }) {
+        let disk = Platter::new();
+        let mut journal = Journal::create(Arc::new(disk.clone()), INSTANCE, LIMITS).expect("a journal");
+        // The first step moves the second to another place in its sectors.
+        for (input, outcome) in [(1 + rng.below(600), 0), (len, rng.below(700))] {
+            let entry = Entry::Step { input: vec![0; input], outcome: vec![0; outcome] };
+            let packed = Packed::new(&entry).expect("packed");
+            journal.append(&packed).expect("appended");
+        }
+        journal.sync().expect("synced");
+        let disk = disk.image(0);
+        let (name, bytes) = disk.files().pop_last().expect("a segment");
+        lengths += 1;
+        for _ in 0..60 {
+            let damaged = disk.copy();
+            let bit = rng.below(bytes.len() * 8);
+            damaged.flip(&name, bit);
+            let found = Journal::open(Arc::new(damaged), INSTANCE, LIMITS, 0).expect_err("a flipped bit");
+            assert!(matches!(found, Fault::Damaged { .. }), "{len} zeros, bit {bit}: {found}");
+            flips += 1;
+        }
+    }
+    effort::print(&format!("journal zeros lengths={lengths} flips={flips} silent_wrong=0"));
 }

@@ -1,6 +1,6 @@
 //! The real disk does what the trait says.
 
-use slackwater_store::disk::{Disk, File, Folder, read_whole};
+use slackwater_store::disk::{Disk, Folder, read_whole};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 

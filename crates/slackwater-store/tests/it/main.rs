@@ -1,3 +1,5 @@
 //! The store, doubted from outside.
 
 mod disk;
+mod journal;
+mod memory;
