@@ -5,14 +5,14 @@
 //! was synced may be as before. After a sync that failed, what was to be synced still reads back and may be lost
 //! for ever, whatever later syncs say.
 
-mod content;
 mod image;
+mod inode;
 mod trouble;
 
 pub use image::Images;
 pub use trouble::{Trouble, Verb};
 
-use content::Content;
+use inode::Content;
 use slackwater_store::disk::{Disk, File};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
