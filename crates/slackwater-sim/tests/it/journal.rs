@@ -319,3 +319,26 @@ fn zeros_that_were_written_are_never_taken_for_a_sector_that_was_not() {
     }
     effort::print(&format!("journal zeros lengths={lengths} flips={flips} silent_wrong=0"));
 }
+
+#[test]
+fn a_segment_for_which_there_was_no_room_does_not_come_back_after_a_power_cut() {
+    let step = |len: usize| Packed::new(&Entry::Step { input: vec![1; len], outcome: Vec::new() }).expect("packed");
+    for number in 0..3 {
+        let disk = Platter::new();
+        let mut journal = Journal::create(Arc::new(disk.clone()), INSTANCE, LIMITS).expect("a journal");
+        journal.append(&step(100)).and_then(|_| journal.sync()).expect("synced");
+        disk.trouble(match number {
+            0 => Trouble::FullVerb(Verb::Create, 0),
+            _ => Trouble::FullVerb(Verb::Write, number - 1),
+        });
+        let fault = journal.append(&step(2_000)).and_then(|_| journal.sync()).expect_err("no room");
+        assert!(fault.is_full() && journal.last() == 1, "{fault}");
+        // It fits in the segment that is there.
+        journal.append(&step(100)).and_then(|_| journal.sync()).expect("synced");
+        for image in disk.images() {
+            let journal = Journal::open(Arc::new(image), INSTANCE, LIMITS, 2);
+            assert_eq!(journal.expect("opened").last(), 2, "the {number}. change had no room");
+        }
+        journal.append(&step(2_000)).and_then(|_| journal.sync()).expect("there is room again");
+    }
+}
