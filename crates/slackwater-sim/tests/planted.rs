@@ -5,8 +5,11 @@
 use slackwater_core::planted::{Bug, plant};
 use slackwater_sim::adversary::Size;
 use slackwater_sim::effort;
+use slackwater_sim::kept;
+use slackwater_sim::platter::Platter;
 use slackwater_sim::rng::Rng;
 use slackwater_sim::trial::{Arranged, Outcome, Trial, against_model, against_oracle, guarded};
+use slackwater_store::KeepRaw;
 
 /// Most worlds that a check may need to find a defect.
 const WORLDS: usize = 2_000;
@@ -59,6 +62,46 @@ fn caught(check: fn(u64) -> Result<(), String>) -> Option<usize> {
     (0..WORLDS).find(|seed| check(*seed as u64).is_err())
 }
 
+/// The journal's checks of one workload, one after the other.
+fn journal(acts: &[kept::Act]) -> Result<(), String> {
+    let mut figures = kept::Figures::default();
+    kept::cut_everywhere(acts, KeepRaw::Forever, &mut figures)?;
+    kept::fail_every_sync(acts, KeepRaw::Forever, &mut figures)?;
+    let disk = Platter::new();
+    let known = kept::perform(&disk, acts, KeepRaw::Forever);
+    let disk = disk.image(0);
+    for (name, bytes) in disk.files() {
+        // A bit of every byte is enough to see whether anybody looks.
+        for byte in 0..bytes.len() {
+            let damaged = disk.copy();
+            damaged.flip(&name, byte * 8 + byte % 8);
+            kept::meets(&damaged, &known).map_err(|text| format!("{name}, byte {byte}: {text}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// How many workloads it takes until a check of the journal fails, if one does.
+fn caught_in_the_journal() -> Option<usize> {
+    use kept::Act::{Large, Retire, Small, Sync};
+    let short = (2..=4).flat_map(|len| kept::workloads(&[Small, Sync, Large, Retire], len));
+    let all = short.filter(|acts| acts.contains(&Sync)).chain([vec![Small, Sync, Large, Sync, Retire, Small, Sync]]);
+    all.enumerate().find(|(_, acts)| guarded(0, "planted", TEST, || journal(acts)).is_err()).map(|(number, _)| number)
+}
+
+/// Which defects of what is kept no check finds, and what a check finds without one.
+fn missed_in_the_journal() -> (Vec<Bug>, Option<usize>) {
+    let mut missed = Vec::new();
+    for bug in Bug::KEPT {
+        plant(Some(bug));
+        let workload = caught_in_the_journal();
+        plant(None);
+        effort::print(&format!("planted {bug:?}: journal at workload {workload:?}"));
+        missed.extend(workload.is_none().then_some(bug));
+    }
+    (missed, caught_in_the_journal())
+}
+
 #[test]
 fn every_planted_bug_is_caught() {
     // A caught panic is a find like any other and need not be told.
@@ -78,7 +121,11 @@ fn every_planted_bug_is_caught() {
         ));
         found.push((bug, worlds));
     }
+    // In one test with the others, for a planted defect is in the whole process.
+    let (missed, sound) = missed_in_the_journal();
     let _ = std::panic::take_hook();
+    assert!(missed.is_empty(), "no check of the journal found {missed:?}");
+    assert_eq!(sound, None, "without a bug a check of the journal failed");
     let missed: Vec<Bug> =
         found.iter().filter(|(_, worlds)| worlds.iter().all(Option::is_none)).map(|(bug, _)| *bug).collect();
     assert!(missed.is_empty(), "no check found {missed:?} in {WORLDS} worlds");
@@ -92,5 +139,6 @@ fn every_planted_bug_is_caught() {
             outcome.unwrap_or_else(|text| panic!("without a bug: {text}"));
         }
     }
-    effort::print(&format!("planted_caught={}/{}", found.len(), Bug::ALL.len()));
+    let all = Bug::ALL.len() + Bug::KEPT.len();
+    effort::print(&format!("planted_caught={}/{all}", found.len() + Bug::KEPT.len()));
 }

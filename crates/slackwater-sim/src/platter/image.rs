@@ -1,6 +1,6 @@
 //! What may be found on a disk after its power was cut: one such image by chance, or all of them.
 
-use super::content::Content;
+use super::inode::Content;
 use super::{Names, Platter, State};
 use crate::rng::Rng;
 use std::collections::BTreeSet;

@@ -5,14 +5,14 @@
 //! was synced may be as before. After a sync that failed, what was to be synced still reads back and may be lost
 //! for ever, whatever later syncs say.
 
-mod content;
 mod image;
+mod inode;
 mod trouble;
 
 pub use image::Images;
 pub use trouble::{Trouble, Verb};
 
-use content::Content;
+use inode::Content;
 use slackwater_store::disk::{Disk, File};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -264,7 +264,7 @@ impl File for Open {
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
         let mut state = self.platter.state();
-        state.look(&self.name)?;
+        state.look()?;
         let bytes = state.contents[self.content].cached.get(at as usize..at as usize + into.len());
         into.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())

@@ -81,7 +81,7 @@ impl State {
     }
 
     /// Reading, which may fail.
-    pub(super) fn look(&mut self, _name: &str) -> io::Result<()> {
+    pub(super) fn look(&mut self) -> io::Result<()> {
         self.check()?;
         self.meet(Verb::Read)
     }

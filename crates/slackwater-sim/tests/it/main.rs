@@ -1,5 +1,6 @@
 //! The engine against the oracle, and the laws that it must obey.
 
+mod journal;
 mod laws;
 mod model;
 mod oracle;

@@ -13,6 +13,7 @@ mod scan;
 mod segment;
 
 pub use reading::Entries;
+pub use retire::{Retired, Retiring};
 
 pub(crate) use frame::{Seal, eight, four, stuff};
 pub(crate) use retire::reduced;

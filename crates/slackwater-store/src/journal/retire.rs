@@ -9,6 +9,42 @@ use crate::journal::reading::Reader;
 use crate::journal::scan::{Found, Scan};
 use crate::journal::segment::{Begun, FOLDER, Segment, name, read};
 use crate::record::{self, KeepRaw, Span};
+use std::sync::Arc;
+
+/// A segment that is about to become record. Writing that may take long, and needs nothing of the journal.
+#[derive(Debug)]
+pub struct Retiring {
+    disk: Arc<dyn Disk>,
+    instance: [u8; 16],
+    seal: Seal,
+    segment: Segment,
+    span: Span,
+}
+
+/// A segment whose record is durable.
+#[derive(Debug)]
+pub struct Retired(record::Head);
+
+impl Retiring {
+    /// Writes the record, on any thread. Its outcome belongs into [`Journal::end_retiring`], whatever it is.
+    ///
+    /// # Errors
+    /// [`Fault::is_full`] where there is no room, and nothing is left of it; damage of the segment; or what the disk says.
+    pub fn write(self, keep: KeepRaw) -> Result<Retired, Fault> {
+        let Retiring { disk, instance, seal, segment, span } = self;
+        let mut entries = || {
+            let mut reader = Reader::open(&*disk, seal, &segment, span.first, span.last)?;
+            Ok(std::iter::from_fn(move || reader.next().transpose()))
+        };
+        match record::write(&*disk, &instance, span, keep, &mut entries) {
+            Ok(head) => Ok(Retired(head)),
+            Err(fault) if fault.is_full() && !record::discard(&*disk, span.first) => {
+                Err(Fault::Refused(format!("{fault}, and what was begun cannot be removed")))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+}
 
 impl Journal {
     /// Moves every segment whose entries are all at or before `behind`, the oldest kept checkpoint, into the record.
@@ -18,44 +54,48 @@ impl Journal {
     /// [`Fault::is_full`] where there is no room for the record: the segments that remain are as they were. After every
     /// other error the journal can not be used any more, and opening it ends what was begun.
     pub fn retire(&mut self, behind: u64, keep: KeepRaw) -> Result<(), Fault> {
-        self.alive()?;
-        let mut gone = 0;
-        let result = loop {
-            match self.segments.get(1) {
-                Some(next) if next.first - 1 <= behind => {}
-                _ => break Ok(()),
-            }
-            match self.retire_first(keep) {
-                Ok(()) => gone += 1,
-                Err(fault) => break Err(fault),
-            }
-        };
-        if gone > 0
-            && let Err(cause) = self.disk.sync_folder(FOLDER)
-        {
-            return Err(self.stop(Fault::disk(FOLDER, "sync", cause)));
+        while let Some(retiring) = self.begin_retiring(behind)? {
+            self.end_retiring(retiring.write(keep))?;
         }
-        result
+        Ok(())
     }
 
-    fn retire_first(&mut self, keep: KeepRaw) -> Result<(), Fault> {
-        let (segment, next) = (self.segments[0].clone(), self.segments[1].clone());
-        let span = Span { first: segment.first, last: next.first - 1, before: segment.chain, after: next.chain };
-        let (disk, seal) = (self.disk.clone(), self.seal);
-        let mut entries = || {
-            let mut reader = Reader::open(&*disk, seal, &segment, span.first, span.last)?;
-            Ok(std::iter::from_fn(move || reader.next().transpose()))
+    /// The first segment, if all its entries are at or before `behind`, for its record to be written while the journal goes
+    /// on. One at a time: the next one is given when this one has come back.
+    ///
+    /// # Errors
+    /// A journal that has stopped.
+    pub fn begin_retiring(&self, behind: u64) -> Result<Option<Retiring>, Fault> {
+        self.alive()?;
+        let (segment, next) = match &self.segments[..] {
+            [first, next, ..] if next.first - 1 <= behind => (first.clone(), next),
+            _ => return Ok(None),
         };
-        match record::write(&*self.disk, &self.instance, span, keep, &mut entries) {
-            Ok(head) => self.record.push(head),
-            // Without room for it nothing was synced that matters, and its unfinished file is gone.
-            Err(fault) if fault.is_full() && record::discard(&*self.disk, span.first) => return Err(fault),
+        let span = Span { first: segment.first, last: next.first - 1, before: segment.chain, after: next.chain };
+        let (disk, instance, seal) = (self.disk.clone(), self.instance, self.seal);
+        Ok(Some(Retiring { disk, instance, seal, segment, span }))
+    }
+
+    /// Lets the segment go whose record is written.
+    ///
+    /// # Errors
+    /// What went wrong with writing it, as [`Journal::retire`] has it; or with removing the segment.
+    pub fn end_retiring(&mut self, outcome: Result<Retired, Fault>) -> Result<(), Fault> {
+        self.alive()?;
+        let head = match outcome {
+            Ok(Retired(head)) => head,
+            Err(fault) if fault.is_full() => return Err(fault),
             Err(fault) => return Err(self.stop(fault)),
+        };
+        let name = self.segments[0].name();
+        if head.first != self.segments[0].first {
+            return Err(self.stop(Fault::Refused(format!("{name} is not the segment whose record was written"))));
         }
-        if let Err(cause) = self.disk.remove(&segment.name()) {
-            return Err(self.stop(Fault::disk(&segment.name(), "remove", cause)));
-        }
+        self.record.push(head);
         self.segments.remove(0);
+        if let Err(cause) = self.disk.remove(&name).and_then(|()| self.disk.sync_folder(FOLDER)) {
+            return Err(self.stop(Fault::disk(&name, "remove", cause)));
+        }
         Ok(())
     }
 }

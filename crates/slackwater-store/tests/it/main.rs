@@ -3,4 +3,6 @@
 mod archive;
 mod disk;
 mod index;
+mod journal;
 mod made;
+mod memory;

@@ -3,7 +3,7 @@
 use super::image::Choices;
 
 /// What a disk writes whole or not at all.
-pub const SECTOR: usize = 512;
+const SECTOR: usize = 512;
 
 #[derive(Clone, Debug, Default)]
 pub struct Content {
