@@ -38,7 +38,7 @@ impl Instance<'_> {
             chunks: self.chunks.clone(),
             runs: self.index.runs(),
             next_run: self.index.next(),
-            segments: self.archive.segments(),
+            segments: self.archive.segments().to_vec(),
             next_segment: self.archive.next(),
         };
         self.checkpoints.write(&manifest)?;
@@ -61,8 +61,9 @@ impl Instance<'_> {
         for memory in &self.shards.memories {
             put_winners(self.plan, memory, tick, &mut entries);
         }
-        let changes = std::mem::take(&mut self.changes);
-        self.archive.write(changes)?;
+        self.archive.write(&self.changes)?;
+        self.changes.clear();
+        while self.archive.compact()? {}
         self.index.add(&entries)
     }
 

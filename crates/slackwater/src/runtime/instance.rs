@@ -14,10 +14,10 @@ use slackwater_core::fold::{Final, Fold, Settled};
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
-use slackwater_core::memory::Fact;
+use slackwater_core::memory::{Fact, Winner};
 use slackwater_core::plan::Plan;
 use slackwater_core::watermark::Watermarks;
-use slackwater_store::archive::{Archive, Changes};
+use slackwater_store::archive::{Archive, Change, Changes, OwnedChange};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
 use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::index::Index;
@@ -250,18 +250,15 @@ impl<'p> Instance<'p> {
     /// memories.
     pub(super) fn refold(&mut self, number: usize) -> Result<(), Fault> {
         let Some((from, to)) = self.shards.folds[number].needs_between() else { return Ok(()) };
-        let mut archived = Vec::new();
+        let mut archived: Vec<OwnedChange> = Vec::new();
         for source in 0..self.plan.sources.len() as u16 {
-            self.archive.facts(source, from, to, None, &mut |fact| {
-                archived.push(fact);
-                Ok(())
-            })?;
+            self.archive.facts(source, from, to, None, &mut |change| archived.push(OwnedChange::from(*change)))?;
         }
         let Shards { memories, folds, .. } = &mut self.shards;
         let mut replaced = |fact: &Fact<'_>| memories.iter_mut().any(|memory| memory.holds(self.plan, fact));
-        archived.retain(|fact| !replaced(&fact.view()));
-        let kept = archived.iter().map(|fact| fact.view());
-        let facts = kept.chain(memories.iter().flat_map(|memory| memory.facts(self.plan, from, to)));
+        archived.retain(|change| !replaced(&fact(change)));
+        let facts =
+            archived.iter().map(fact).chain(memories.iter().flat_map(|memory| memory.facts(self.plan, from, to)));
         self.refolded += folds[number].refold(self.plan, facts);
         Ok(())
     }
@@ -271,7 +268,13 @@ impl<'p> Instance<'p> {
     pub(super) fn gather(&mut self) {
         let tick = self.head.ticks;
         for net in self.shards.memories.iter().flat_map(|memory| memory.changes()) {
-            self.changes.push(tick, &net);
+            let (before, after) = net.sides();
+            for (fact, winner, plus) in [(before, net.before, false), (after, Some(net.after), true)] {
+                let (Some(fact), Some(Winner { known, .. })) = (fact, winner) else { continue };
+                let Fact { source, content, part, position, arrival } = fact;
+                let (version, decoder) = (known.version, known.decoder);
+                self.changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
+            }
         }
     }
 
@@ -291,6 +294,12 @@ impl<'p> Instance<'p> {
         self.aside.clear();
         Ok(())
     }
+}
+
+/// An archived change that is a fact.
+pub(super) fn fact(change: &OwnedChange) -> Fact<'_> {
+    let OwnedChange { source, part, position, arrival, content, .. } = change;
+    Fact { source: *source, content, part, position: *position, arrival: *arrival }
 }
 
 /// Why a round stopped.

@@ -7,9 +7,8 @@ use slackwater_core::memory::Past;
 use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Op, Row};
 use slackwater_store::Fault;
-use slackwater_store::archive::Archive;
+use slackwater_store::archive::{Archive, Ask};
 use slackwater_store::index::Index;
-use std::sync::Arc;
 
 /// What is kept on disk of the facts of an instance.
 #[derive(Debug)]
@@ -43,15 +42,16 @@ impl<E: From<Fault>> Recall<E> for Shelves<'_> {
             let Decoded::Row(head) = &batch.entries()[*number as usize].decoded else { continue };
             if op == Op::Assert && matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_)) {
                 wanted.push(past.len());
-                places.push((batch.source, time, identity.to_vec(), digest));
+                places.push(Ask { source: batch.source, time, identity: identity.to_vec(), digest });
             }
             let position = Position { offset: 0, line: 0 };
             past.push((*number, Past { known, part: batch.part.clone(), position, arrival: None, content: None }));
         }
-        for (at, fact) in wanted.into_iter().zip(self.archive.contents(&places)?) {
-            let Some(fact) = fact else { return Err(lost(&places[0].2).into()) };
+        let found = self.archive.contents(&places)?;
+        for ((at, ask), fact) in wanted.into_iter().zip(&places).zip(found) {
+            let Some(fact) = fact else { return Err(lost(&ask.identity).into()) };
             let past: &mut Past = &mut past[at].1;
-            (past.part, past.position, past.arrival) = (Arc::from(&*fact.part), fact.position, fact.arrival);
+            (past.part, past.position, past.arrival) = (fact.part, fact.position, fact.arrival);
             past.content = Some(fact.content);
         }
         Ok(past)

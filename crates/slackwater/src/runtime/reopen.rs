@@ -16,7 +16,7 @@ use slackwater_core::plan::expr::Node;
 use slackwater_core::plan::{Expr, Plan};
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
-use slackwater_store::archive::{Archive, Changes, DAY, Shelf};
+use slackwater_store::archive::{Archive, BUCKET, Changes, Shelf};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
@@ -296,7 +296,7 @@ impl<'p> Made<'p> {
         });
         let from = Some(manifest.head.checkpoint).filter(|number| *number > 0);
         let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
-        let archive = Archive::open(disk, shelves(plan), manifest.segments.clone(), manifest.next_segment, DAY)?;
+        let archive = Archive::open(disk, shelves(plan), manifest.segments.clone(), manifest.next_segment, BUCKET)?;
         let taken = Taken { offsets: manifest.head.offsets.clone(), input: manifest.head.input };
         let mut instance = Instance {
             plan,

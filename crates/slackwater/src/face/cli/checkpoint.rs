@@ -8,7 +8,7 @@ use serde_json::json;
 use slackwater_core::plan::Plan;
 use slackwater_core::time::format_rfc3339;
 use slackwater_store::Fault;
-use slackwater_store::archive::{Archive, DAY};
+use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::disk::Disk;
 use slackwater_store::identity::Identity;
@@ -55,7 +55,7 @@ fn whole(checkpoints: &Checkpoints, disk: &Arc<dyn Disk>, plan: &Plan, number: u
     let manifest = checkpoints.verify(number)?;
     Index::open(disk.clone(), &manifest.runs, manifest.next_run)?.scrub()?;
     let segments = manifest.segments.clone();
-    Archive::open(disk.clone(), shelves(plan), segments, manifest.next_segment, DAY)?.scrub()?;
+    Archive::open(disk.clone(), shelves(plan), segments, manifest.next_segment, BUCKET)?.scrub()?;
     Ok(manifest)
 }
 
