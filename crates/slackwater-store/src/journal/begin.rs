@@ -2,10 +2,10 @@
 
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
+use crate::journal::file::{Begun, FOLDER, HEAD, Segment, header, list, name, read};
 use crate::journal::frame::Seal;
 use crate::journal::retire::compare;
 use crate::journal::scan::{Bad, Found, Scan};
-use crate::journal::segment::{Begun, FOLDER, HEAD, Segment, header, list, name, read};
 use crate::journal::{Journal, Limits};
 use crate::record;
 use std::sync::Arc;

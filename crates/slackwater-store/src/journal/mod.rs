@@ -6,25 +6,25 @@
 //! further call, for only reading it back can tell what the disk holds.
 
 mod begin;
+mod file;
 mod frame;
 mod reading;
 mod retire;
 mod scan;
-mod segment;
 
 pub use reading::Entries;
 pub use retire::{Retired, Retiring};
 
+pub(crate) use file::{MOST_SEQUENCE, list};
 pub(crate) use frame::{Seal, eight, four, stuff};
 pub(crate) use retire::reduced;
-pub(crate) use segment::{MOST_SEQUENCE, list};
 
 use crate::disk::{Disk, File};
 use crate::entry::{Packed, STEP};
 use crate::fault::Fault;
 use crate::record;
+use file::{FOLDER, Segment};
 use frame::{Head, put, whole};
-use segment::{FOLDER, Segment};
 use slackwater_core::planted::{Bug, is};
 use std::io;
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Journal {
         let reserve = if packed.kind == STEP { 0 } else { self.limits.reserve_bytes };
         let most = self.limits.most_bytes.saturating_sub(reserve);
         // A new segment may have to be begun for it.
-        let needed = self.bytes() + (segment::HEAD + whole(packed.body.len())) as u64;
+        let needed = self.bytes() + (file::HEAD + whole(packed.body.len())) as u64;
         if needed <= most {
             return Ok(());
         }

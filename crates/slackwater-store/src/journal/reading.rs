@@ -4,9 +4,9 @@ use crate::disk::Disk;
 use crate::entry::{Entry, Form};
 use crate::fault::Fault;
 use crate::journal::Journal;
+use crate::journal::file::Segment;
 use crate::journal::frame::{HEAD, Seal, unstuff};
 use crate::journal::scan::{Found, Scan};
-use crate::journal::segment::Segment;
 use crate::record;
 use std::sync::Arc;
 

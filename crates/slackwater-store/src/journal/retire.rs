@@ -4,10 +4,10 @@ use crate::disk::Disk;
 use crate::entry::Entry;
 use crate::fault::Fault;
 use crate::journal::Journal;
+use crate::journal::file::{Begun, FOLDER, Segment, name, read};
 use crate::journal::frame::Seal;
 use crate::journal::reading::Reader;
 use crate::journal::scan::{Found, Scan};
-use crate::journal::segment::{Begun, FOLDER, Segment, name, read};
 use crate::record::{self, KeepRaw, Span};
 use std::sync::Arc;
 

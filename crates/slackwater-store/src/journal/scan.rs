@@ -2,8 +2,8 @@
 
 use crate::disk::File;
 use crate::fault::Fault;
+use crate::journal::file::{self, Segment};
 use crate::journal::frame::{GRAIN, HEAD, Head, SECTOR, Seal, check};
-use crate::journal::segment::{self, Segment};
 
 /// Bytes read ahead at once.
 const AHEAD: u64 = 256 << 10;
@@ -67,7 +67,7 @@ impl Scan {
             file,
             seal,
             len: segment.bytes,
-            at: segment::HEAD as u64,
+            at: file::HEAD as u64,
             sequence: segment.first,
             chain: segment.chain,
             window: (0, Vec::new()),

@@ -3,15 +3,15 @@
 //! A file is written once, under a name that says that it is unfinished, read back and compared before it gets its own
 //! name, and never changed. Where event bytes are left out, everything else about them stays.
 
-mod block;
+mod bundle;
 
-pub(crate) use block::Reader;
+pub(crate) use bundle::Reader;
 
 use crate::disk::{Disk, File};
 use crate::entry::{Entry, Form, deflate};
 use crate::fault::Fault;
 use crate::journal::{MOST_SEQUENCE, eight, four, list};
-use block::BLOCK_HEAD;
+use bundle::BLOCK_HEAD;
 use slackwater_core::codec::put_varint;
 use slackwater_core::planted::{Bug, is};
 
@@ -107,7 +107,7 @@ impl Head {
             after: u32::from_le_bytes(four(&bytes[52..])),
             keep,
             len: u64::from_le_bytes(eight(&bytes[56..])),
-            blocks: block::digest(&bytes[64..96]),
+            blocks: bundle::digest(&bytes[64..96]),
         };
         if head.first != first || !(first..MOST_SEQUENCE).contains(&head.last) || bytes != head.encode(instance) {
             let what = format!("it is the record of entries {} to {}", head.first, head.last);
@@ -244,7 +244,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let packed = deflate(&self.plain, STRONG)?;
-        let head = block::head(self.instance, self.first, self.count, self.plain.len(), &packed);
+        let head = bundle::head(self.instance, self.first, self.count, self.plain.len(), &packed);
         self.digests.update(&head[32..]);
         let mut bytes = Vec::with_capacity(BLOCK_HEAD + packed.len());
         bytes.extend_from_slice(&head);

@@ -244,8 +244,11 @@ fn look<'p>(open_store: &mut OpenStore<'p>) -> Result<Opened<'p>, Fault> {
     Ok((store, head))
 }
 
+/// The number of a checkpoint, and why it cannot be used.
+type Bad = (u64, String);
+
 /// Manifests that are sound with their chunks, newest first, and those that are not.
-fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<(u64, String)>), Fault> {
+fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<Bad>), Fault> {
     let (mut manifests, mut damaged) = (Vec::new(), Vec::new());
     for number in checkpoints.list()? {
         match checkpoints.verify(number) {
