@@ -201,6 +201,18 @@ impl Batch {
         self.entries.push(Entry { position, arrival, sequence, decoded: Decoded::Row(head), start, end });
     }
 
+    /// Adds an event by the content of its row, as it was once made.
+    ///
+    /// # Panics
+    /// When the bytes are not the content of a row of the schema, which [`Row::check`] tells.
+    pub fn push_content(&mut self, schema: &Schema, content: &[u8], position: Position, arrival: Option<i64>) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(content);
+        let op = Row::new(schema, content).op().expect("the content of a row");
+        let finished = Finished { op, arrival, sequence: None };
+        self.push_row(schema, &mut IdentityBytes::default(), start, position, finished);
+    }
+
     /// Where the bytes end. A batch is a piece of a file of a few hundred KiB, so 32 bits hold it by far.
     fn end(&self) -> u32 {
         u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB")

@@ -182,6 +182,11 @@ impl Fold {
 }
 
 impl Pipeline {
+    /// Whether a row of its source counts in it.
+    pub fn takes(&self, row: Row<'_>) -> bool {
+        self.passes(row, &mut 0)
+    }
+
     /// Whether WHERE lets a row pass.
     #[inline]
     fn passes(&self, row: Row<'_>, faults: &mut Faults) -> bool {

@@ -13,6 +13,7 @@ pub mod instance;
 mod link;
 mod part;
 mod recall;
+pub mod recompute;
 pub mod reopen;
 pub mod replay;
 mod shard;

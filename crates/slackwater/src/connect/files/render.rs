@@ -188,17 +188,20 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
         Why::Conflict => {
             object.text("reason", "conflict");
             object.key("content");
-            let row = Row::new(&source.schema, &event.bytes);
-            let mut content = Object::start(object.out);
-            for (index, field) in
-                source.schema.fields().iter().enumerate().filter(|(i, _)| source.schema.is_content(*i))
-            {
-                content.value(&field.name, row.get(index), field.ty);
-            }
-            content.close();
+            content(Row::new(&source.schema, &event.bytes), object.out);
         }
     }
     object.end();
+}
+
+/// Appends the content of a row as a JSON object.
+pub fn content(row: Row<'_>, out: &mut String) {
+    let schema = row.schema();
+    let mut object = Object::start(out);
+    for (index, field) in schema.fields().iter().enumerate().filter(|(index, _)| schema.is_content(*index)) {
+        object.value(&field.name, row.get(index), field.ty);
+    }
+    object.close();
 }
 
 /// Lower-case hexadecimal text.

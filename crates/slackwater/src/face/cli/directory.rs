@@ -1,13 +1,21 @@
 //! A data directory as commands find it: whose it is, and the configuration that made it.
 
 use super::fold::Stop;
+use crate::connect::files::render;
 use crate::decode::spelling::nearest;
 use crate::face::config::{self, Config};
+use crate::runtime::reopen::shelves;
+use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
+use slackwater_store::archive::{Archive, BUCKET};
+use slackwater_store::checkpoint::Checkpoints;
 use slackwater_store::disk::{Disk, Folder, read_whole, write_whole};
+use slackwater_store::sqlite::Sqlite;
+use slackwater_store::store::{Head, Store};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Name of the configuration in the directory.
 const CONFIG: &str = "config.toml";
@@ -54,6 +62,35 @@ pub(super) fn config(data: &Path) -> Result<Config, Stop> {
     config::load(&text, &name).map_err(|errors| Stop::Kept(Fault::damaged(CONFIG, 0, errors.render(false))))
 }
 
+/// What was committed in a directory: its results, and the facts behind them.
+pub(super) struct Committed {
+    pub plan: Arc<Plan>,
+    pub store: Sqlite,
+    pub head: Head,
+    pub archive: Archive,
+    /// Keeps the directory locked, so that nothing moves meanwhile.
+    _disk: Arc<dyn Disk>,
+}
+
+/// Opens what was committed, and holds every row against the sums of the last commit.
+pub(super) fn committed(data: &Path) -> Result<Committed, Stop> {
+    let plan = Arc::new(config(data)?.plan);
+    let disk: Arc<dyn Disk> = Arc::new(lock(data, false)?);
+    let mut store = Sqlite::read(data, plan.clone())?;
+    store.check()?;
+    let refused = |what: &str| Stop::Kept(Fault::Refused(format!("--data {}: {what}", data.display())));
+    let nothing = || refused("nothing was committed in this directory yet");
+    let head = store.head()?.filter(|head| head.checkpoint > 0).ok_or_else(nothing)?;
+    let checkpoints = Checkpoints::open(disk.clone(), head.instance)?;
+    let manifest = checkpoints.read(head.checkpoint)?;
+    if manifest.head.ticks != head.ticks || manifest.head.journal != head.journal {
+        let text = "the last commit has no checkpoint of its own yet; run the fold again, so that it makes one";
+        return Err(refused(text));
+    }
+    let archive = Archive::open(disk.clone(), shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?;
+    Ok(Committed { plan, store, head, archive, _disk: disk })
+}
+
 /// The pipeline of a name; without one, the only one.
 pub(super) fn pipeline(plan: &Plan, name: Option<&str>) -> Result<u16, Stop> {
     let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
@@ -87,4 +124,10 @@ pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<(
         keys.push((index, value.to_string()));
     }
     Ok(keys)
+}
+
+/// Whether a row has these values in its key.
+pub(super) fn has_key(plan: &Plan, row: &Final, keys: &[(usize, String)]) -> bool {
+    let columns = &plan.pipelines[usize::from(row.pipeline)].key;
+    keys.iter().all(|(index, wanted)| render::cell(row.key[*index].value(), columns[*index].expr.ty) == *wanted)
 }

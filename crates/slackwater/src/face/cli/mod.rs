@@ -5,9 +5,11 @@ mod checkpoint;
 mod directory;
 mod durable;
 mod exit;
+mod explain;
 mod fold;
 mod query;
 mod summary;
+mod verify;
 
 pub use exit::Exit;
 pub use summary::Summary;
@@ -31,6 +33,10 @@ enum Command {
     Fold(FoldArgs),
     /// Show the rows that a data directory has, also while another process writes it
     Query(QueryArgs),
+    /// Recompute sealed rows from the archived facts and compare their digests
+    Verify(VerifyArgs),
+    /// Show the facts behind one row, and fold them again to the same bits
+    Explain(ExplainArgs),
     /// Look at the checkpoints of a data directory
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
@@ -129,6 +135,47 @@ struct QueryArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Only this pipeline
+    #[arg(value_name = "PIPELINE")]
+    pipeline: Option<String>,
+    /// Recompute in so many further orders, drawn by lot, in other batches and on other shards
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    permute: u32,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The pipeline
+    #[arg(value_name = "PIPELINE")]
+    pipeline: String,
+    /// The row's key: each group-by column and its value, as an output has it
+    #[arg(long = "key", value_name = "COLUMN=VALUE")]
+    keys: Vec<String>,
+    /// The row's window_start
+    #[arg(value_name = "WINDOW", value_parser = time)]
+    window: i64,
+    /// Of bars that start at the same time, the one of this number
+    #[arg(long, value_name = "N")]
+    bar: Option<u64>,
+    /// An earlier generation, with the facts that were known then [default: the newest]
+    #[arg(long, value_name = "N")]
+    generation: Option<u64>,
+    /// Write JSON only: the facts, one object each, then the row
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum CheckpointCommand {
     /// List the checkpoints, newest first, with what each of them covers
@@ -224,6 +271,8 @@ pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
     match cli.command {
         Command::Fold(args) => fold::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Checkpoint(CheckpointCommand::List(args)) => checkpoint::run(&args, false),
         Command::Checkpoint(CheckpointCommand::Verify(args)) => checkpoint::run(&args, true),
         Command::Config(ConfigCommand::Check(args)) => check::check(&args),

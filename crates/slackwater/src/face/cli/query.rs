@@ -36,7 +36,7 @@ fn query(args: &QueryArgs) -> Result<String, Stop> {
         let ask = Ask { from, to, as_of: args.as_of, generations: args.generations };
         store.rows(pipeline, &ask, &mut |kept| {
             let shown = args.generations || !kept.row.removed;
-            if shown && has(&plan, &kept.row, &keys) {
+            if shown && directory::has_key(&plan, &kept.row, &keys) {
                 finals.push(kept.row);
             }
             Ok(())
@@ -49,12 +49,6 @@ fn query(args: &QueryArgs) -> Result<String, Stop> {
         None => "ndjson",
     };
     Ok(write(&plan, pipeline, &finals, format))
-}
-
-/// Whether a row has these values in its key.
-fn has(plan: &Plan, row: &Final, keys: &[(usize, String)]) -> bool {
-    let columns = &plan.pipelines[usize::from(row.pipeline)].key;
-    keys.iter().all(|(index, wanted)| render::cell(row.key[*index].value(), columns[*index].expr.ty) == *wanted)
 }
 
 fn write(plan: &Plan, pipeline: u16, finals: &[Final], format: &str) -> String {

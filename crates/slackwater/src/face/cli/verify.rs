@@ -1,0 +1,125 @@
+//! `slackwater verify`: sealed rows against a recomputation from the archived facts.
+
+use super::check::print;
+use super::directory::{self, Committed};
+use super::fold::Stop;
+use super::{Exit, VerifyArgs, tell};
+use crate::connect::files::render;
+use crate::runtime::recompute::{Feeding, recompute};
+use serde_json::json;
+use slackwater_core::fold::{Final, Settled};
+use slackwater_store::archive::OwnedChange;
+use slackwater_store::store::{Ask, Store};
+use std::collections::BTreeMap;
+
+/// Facts to the core at once, and shards, in the given order and in the orders drawn by lot.
+const FEEDINGS: [Feeding; 4] = [
+    Feeding { batch: 8192, shards: 1 },
+    Feeding { batch: 1, shards: 7 },
+    Feeding { batch: 37, shards: 2 },
+    Feeding { batch: 1024, shards: 3 },
+];
+
+/// What was compared.
+#[derive(Default)]
+struct Compared {
+    facts: usize,
+    rows: usize,
+    orders: u32,
+    /// Rows that are not what the facts give, in words.
+    differ: Vec<String>,
+}
+
+pub(super) fn run(args: &VerifyArgs) -> Exit {
+    let compared = match verify(args) {
+        Ok(compared) => compared,
+        Err(stop) => return stop.report(),
+    };
+    let Compared { facts, rows, orders, differ } = &compared;
+    let text = match args.json {
+        true => {
+            let value = json!({ "facts": facts, "rows": rows, "orders": orders, "differ": differ });
+            format!("{value}\n")
+        }
+        false => format!("rows {rows}, from facts {facts}, in orders {orders}: {} differ\n", differ.len()),
+    };
+    if !args.json {
+        differ.iter().for_each(|row| tell(&format!("differs: {row}\n")));
+    }
+    match print(&text) {
+        Exit::Done if !differ.is_empty() => Exit::Wrong,
+        exit => exit,
+    }
+}
+
+type Rows = BTreeMap<(u16, Vec<u8>), Final>;
+
+fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
+    let Committed { plan, mut store, head, archive, .. } = directory::committed(&args.data)?;
+    let only = match &args.pipeline {
+        Some(name) => Some(directory::pipeline(&plan, Some(name))?),
+        None => None,
+    };
+    let wanted = |pipeline: u16| only.is_none_or(|only| only == pipeline);
+    let mut stored = Rows::new();
+    for pipeline in (0..plan.pipelines.len() as u16).filter(|pipeline| wanted(*pipeline)) {
+        store.rows(pipeline, &Ask::default(), &mut |kept| {
+            if !kept.row.removed {
+                stored.insert(id(&kept.row), kept.row);
+            }
+            Ok(())
+        })?;
+    }
+    let mut facts: Vec<OwnedChange> = Vec::new();
+    for source in 0..plan.sources.len() as u16 {
+        let all = (i64::MIN.into(), i128::from(i64::MAX) + 1);
+        archive.facts(source, all.0, all.1, None, &mut |fact| facts.push(OwnedChange::from(*fact)))?;
+    }
+    let mut compared = Compared { facts: facts.len(), rows: stored.len(), ..Compared::default() };
+    let mut order: Vec<usize> = (0..facts.len()).collect();
+    let mut lot = 0x9e37_79b9_7f4a_7c15u64;
+    for number in 0..=args.permute {
+        if number > 0 {
+            shuffle(&mut order, &mut lot);
+        }
+        let feeding = FEEDINGS[number as usize % FEEDINGS.len()];
+        let rows = recompute(&plan, order.iter().map(|at| &facts[*at]), feeding);
+        let again: Rows = rows.into_iter().filter(|row| wanted(row.pipeline)).map(|row| (id(&row), row)).collect();
+        let sealed = |pipeline: u16| head.settled[usize::from(pipeline)] == Settled::All;
+        let mut differ = |row: &Final, what: &str| {
+            let mut text = String::new();
+            render::ndjson(&plan, row, &mut text);
+            compared.differ.push(format!("{what}: {}", text.trim_end()));
+        };
+        for (id, row) in &stored {
+            match again.get(id) {
+                Some(other) if other.digest == row.digest => {}
+                Some(other) => differ(other, "the facts give"),
+                None => differ(row, "the facts give no row for"),
+            }
+        }
+        for (id, row) in again.iter().filter(|(id, _)| !stored.contains_key(*id) && sealed(id.0)) {
+            debug_assert_eq!(id.0, row.pipeline);
+            differ(row, "nothing was committed of");
+        }
+        compared.orders += 1;
+    }
+    Ok(compared)
+}
+
+fn id(row: &Final) -> (u16, Vec<u8>) {
+    let mut id = Vec::new();
+    row.put_id(&mut id);
+    (row.pipeline, id)
+}
+
+/// Another order, the same on every machine.
+fn shuffle(order: &mut [usize], lot: &mut u64) {
+    for at in (1..order.len()).rev() {
+        // xorshift64: good enough to mix, and nothing rests on it.
+        *lot ^= *lot << 13;
+        *lot ^= *lot >> 7;
+        *lot ^= *lot << 17;
+        order.swap(at, (*lot % (at as u64 + 1)) as usize);
+    }
+}
