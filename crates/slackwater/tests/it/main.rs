@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod decode;
 mod demo;
+mod durable;
 mod files;
 mod fold;
 mod parquet;

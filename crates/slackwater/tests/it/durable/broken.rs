@@ -1,0 +1,155 @@
+//! Directories of which something is lost or damaged: made whole where that can be, refused where it cannot.
+
+use super::{CONFIG, all, durable, keep, place, trades};
+use crate::program::Place;
+use std::fs;
+use std::path::PathBuf;
+
+/// A directory after two files, and everything that it says.
+fn full() -> (Place, Vec<serde_json::Value>, String) {
+    let place = place(2_500);
+    place.write("later.ndjson", trades(1_500, 2_500));
+    keep(&place, "trades=events.ndjson", &["--checkpoint", "5ms"]);
+    let out = keep(&place, "trades=later.ndjson", &["--checkpoint", "5ms"]).out;
+    let rows = all(&place);
+    (place, rows, out)
+}
+
+fn files(place: &Place, folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place.path("data").join(folder)).expect("a folder");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+fn flip(path: &PathBuf, at: usize) {
+    let mut bytes = fs::read(path).expect("the file");
+    let at = at.min(bytes.len() - 1);
+    bytes[at] ^= 1;
+    fs::write(path, bytes).expect("written");
+}
+
+fn lose_store(place: &Place) {
+    for name in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
+        let _ = fs::remove_file(place.path("data").join(name));
+    }
+}
+
+#[test]
+fn without_its_store_and_all_checkpoints_a_directory_gives_the_same_rows() {
+    let (place, rows, out) = full();
+    lose_store(&place);
+    fs::remove_dir_all(place.path("data/checkpoint")).expect("checkpoints");
+    let again = keep(&place, "trades=later.ndjson", &[]);
+    assert_eq!((again.out, all(&place)), (out, rows), "values, generations and causes");
+}
+
+#[test]
+fn a_damaged_store_is_made_anew() {
+    let (place, rows, out) = full();
+    let store = place.path("data/store.sqlite");
+    let length = fs::metadata(&store).expect("a store").len() as usize;
+    for at in [5, 20, length / 3, length / 2, length - 100] {
+        flip(&store, at);
+        let again = keep(&place, "trades=later.ndjson", &[]);
+        assert_eq!((&again.out, &all(&place)), (&out, &rows), "a flipped bit at {at}");
+    }
+}
+
+#[test]
+fn damaged_checkpoints_are_passed_over() {
+    let (place, rows, out) = full();
+    let manifests = || {
+        let mut found = files(&place, "checkpoint");
+        found.retain(|path| path.extension().is_some_and(|ending| ending == "manifest"));
+        found
+    };
+    assert!(manifests().len() >= 2, "there is one to go back to");
+    flip(manifests().last().expect("a manifest"), 70);
+    let again = keep(&place, "trades=later.ndjson", &[]);
+    assert!(again.notes[0].contains("is passed over"), "{:?}", again.notes);
+    assert_eq!((&again.out, &all(&place)), (&out, &rows));
+    let chunks: Vec<PathBuf> =
+        files(&place, "checkpoint").into_iter().filter(|path| path.extension().is_some_and(|e| e == "chunk")).collect();
+    chunks.iter().for_each(|chunk| flip(chunk, 100));
+    let again = keep(&place, "trades=later.ndjson", &[]);
+    assert!(again.notes.iter().any(|note| note.contains("made anew from all inputs")), "{:?}", again.notes);
+    assert_eq!((again.out, all(&place)), (out, rows));
+}
+
+/// A durable fold that must not go on.
+fn refused(place: &Place, input: &str) -> String {
+    let ran = place.run(&durable(input, &[]));
+    assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{}", ran.err);
+    ran.err
+}
+
+#[test]
+fn damage_in_the_journal_stops_the_fold_and_is_named() {
+    let (place, ..) = full();
+    let journal = files(&place, "journal").pop().expect("a segment");
+    let middle = fs::metadata(&journal).expect("a segment").len() as usize / 2;
+    flip(&journal, middle);
+    let said = refused(&place, "trades=later.ndjson");
+    assert!(said.contains("journal/") && said.contains("damaged at byte") && said.contains("entries"), "{said}");
+}
+
+#[test]
+fn a_journal_that_is_older_than_the_store_is_refused() {
+    let place = place(1_000);
+    keep(&place, "trades=events.ndjson", &[]);
+    let journal = files(&place, "journal").pop().expect("a segment");
+    let old = fs::read(&journal).expect("a segment");
+    place.write("later.ndjson", trades(1_000, 500));
+    keep(&place, "trades=later.ndjson", &[]);
+    fs::write(&journal, old).expect("written");
+    let said = refused(&place, "trades=later.ndjson");
+    assert!(said.contains("journal"), "{said}");
+}
+
+#[test]
+fn a_store_that_is_older_than_the_rest_catches_up() {
+    let place = place(1_000);
+    keep(&place, "trades=events.ndjson", &[]);
+    let store = place.path("data/store.sqlite");
+    let old = fs::read(&store).expect("a store");
+    place.write("later.ndjson", trades(500, 1_500));
+    let out = keep(&place, "trades=later.ndjson", &[]).out;
+    let rows = all(&place);
+    lose_store(&place);
+    fs::write(&store, old).expect("written");
+    let again = keep(&place, "trades=later.ndjson", &[]);
+    assert_eq!((again.out, all(&place)), (out, rows), "what the journal has behind it is committed again, alike");
+}
+
+#[test]
+fn a_directory_of_another_plan_is_refused() {
+    let place = place(200);
+    keep(&place, "trades=events.ndjson", &[]);
+    place.write("c.toml", CONFIG.replace("1 minute", "2 minutes"));
+    let said = refused(&place, "trades=events.ndjson");
+    assert!(said.contains("another plan"), "{said}");
+    // A knob is no plan.
+    place.write("c.toml", CONFIG.replace("op = \"op\"", "op = \"op\"\nlag = \"3s\""));
+    keep(&place, "trades=events.ndjson", &[]);
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let place = place(200);
+    let held = slackwater_store::disk::Folder::open(&place.path("data")).expect("the directory");
+    let said = refused(&place, "trades=events.ndjson");
+    assert!(said.contains("another process uses this directory"), "{said}");
+    drop(held);
+    keep(&place, "trades=events.ndjson", &[]);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_stops_the_fold_and_it_goes_on_when_there_is_room() {
+    let place = place(9_000);
+    let plain = place.fold(&["trades=events.ndjson"], &[]).bytes;
+    let line = durable("trades=events.ndjson", &["--checkpoint", "3ms"]).join(" ");
+    let ran = place.shell(&format!("trap '' XFSZ; ulimit -f 64; exec \"$SLACKWATER\" {line}"));
+    assert_ne!(ran.code, 0, "there was no room");
+    assert_eq!(keep(&place, "trades=events.ndjson", &[]).out, plain);
+}
