@@ -21,8 +21,9 @@ pub const FOLDER: &str = "record";
 const HEAD: usize = 128;
 /// Bytes of entries that are compressed together.
 const BLOCK: usize = 1 << 20;
-/// Zstandard level for what is kept for years and read seldom.
-const STRONG: i32 = 12;
+/// Zstandard level of blocks that are eight times as long as the journal's entries: on trades level 12 saves another
+/// 8% and takes 18 times as long, beside live traffic.
+const STRONG: i32 = 1;
 /// The format that is written, and the newest that is read.
 const FORMAT: u32 = 1;
 const MAGIC: [u8; 8] = *b"SWRECORD";

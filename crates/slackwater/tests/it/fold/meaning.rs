@@ -268,3 +268,27 @@ fn composite_content_and_position_identities_tell_events_apart_by_what_they_name
     assert_eq!(facts("\"content\""), [3, 1, 0]);
     assert_eq!(facts("\"position\""), [4, 0, 0]);
 }
+
+#[test]
+fn one_correction_among_a_hundred_thousand_keys_folds_its_windows_again_and_no_other() {
+    let session = "SELECT symbol, max(price) AS high FROM trades GROUP BY symbol, session(ts, INTERVAL '10 seconds')";
+    let place = Place::with(&format!("{TRADES}\n[pipeline.sessions]\nsql = \"{session}\"\n"));
+    let keys = 100_000;
+    let trade = |id: u64, version: u64, price: u64| {
+        let (ts, key) = (1_767_607_200_000 + id % 50_000, id % keys);
+        format!(r#"{{"id":{id},"venue":"X","v":{version},"ts":{ts},"symbol":"K{key}","price":{price},"size":1}}"#)
+    };
+    // Two trades of each key, within a minute.
+    let mut events: Vec<String> = (0..2 * keys).map(|id| trade(id, 1, 5 - id / keys)).collect();
+    place.write("events.ndjson", joined(&events));
+    let without = place.fold(&["trades=events.ndjson"], &["--threads", "1"]);
+    assert_eq!((without.rows.len() as u64, &without.summary["refolded"]), (2 * keys, &0.into()));
+    events.push(trade(77_777, 2, 3));
+    place.write("events.ndjson", joined(&events));
+    let folded = place.fold(&["trades=events.ndjson"], &["--threads", "1"]);
+    assert_eq!(folded.summary["refolded"], 2, "one window, and one session");
+    let lines = without.bytes.lines().zip(folded.bytes.lines());
+    let changed: Vec<&str> = lines.filter(|(before, after)| before != after).map(|(_, after)| after).collect();
+    assert_eq!(changed.len(), 2);
+    assert!(changed.iter().all(|row| row.contains(r#""symbol":"K77777""#) && row.contains(r#""high":"4.0000""#)));
+}
