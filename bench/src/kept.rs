@@ -1,6 +1,11 @@
-//! What is kept: how fast identity runs take in and answer, and what an entry costs on disk and in memory.
+//! What is kept: how fast identity runs and the archive take in and answer, and what an entry costs.
 
-use slackwater_core::row::Op;
+use crate::generate::{Delivery, generate};
+use slackwater_core::input::Position;
+use slackwater_core::row::{IdentityBytes, Op, Row, digest, put_content};
+use slackwater_core::schema::{Field, IdentityRule, Roles, Schema, Unit};
+use slackwater_core::value::{Type, Value};
+use slackwater_store::archive::{Archive, Ask, BUCKET, Change, Changes, Shelf};
 use slackwater_store::disk::Folder;
 use slackwater_store::index::{Entries, Index, Known};
 use std::collections::BTreeSet;
@@ -110,5 +115,102 @@ pub fn index(count: u64, ids: &str) -> io::Result<()> {
     let since = Instant::now();
     index.scrub().map_err(io::Error::other)?;
     println!("scrub    {:8.2} M/s", rate(count, since));
+    fs::remove_dir_all(path)
+}
+
+/// The trades of W1, by symbol.
+fn trades() -> io::Result<Shelf> {
+    let number = Type::Decimal { precision: 18, scale: 4 };
+    let fields = [
+        ("id", Type::U64),
+        ("symbol", Type::Text),
+        ("venue", Type::Text),
+        ("ts", Type::Timestamp),
+        ("price", number),
+        ("size", number),
+    ];
+    let field = |(name, ty): (&str, Type)| Field { name: name.into(), ty, unit: Unit::Micros, nullable: false };
+    let roles = Roles {
+        identity: IdentityRule::Fields(vec![0]),
+        event_time: 3,
+        origin: Some(2),
+        sequence: None,
+        order_by_sequence: false,
+        version: None,
+        op: None,
+        arrival: None,
+    };
+    let schema = Schema::new(fields.map(field).into(), roles).map_err(|error| io::Error::other(error.message))?;
+    Ok(Shelf { schema, sort: vec![1] })
+}
+
+/// Writes `count` trades in pieces of a million, asks for some, and prints what that took.
+pub fn archive(count: u64) -> io::Result<()> {
+    let (path, disk) = folder("archive")?;
+    let shelf = trades()?;
+    let schema = shelf.schema.clone();
+    let mut archive = Archive::open(Arc::new(disk), vec![shelf], Vec::new(), 1, BUCKET).map_err(io::Error::other)?;
+    let (mut changes, mut content, mut number, mut written) = (Changes::new(), Vec::new(), 0u64, 0.0);
+    let mut write = |changes: &mut Changes, archive: &mut Archive| -> io::Result<()> {
+        let since = Instant::now();
+        archive.write(changes).map_err(io::Error::other)?;
+        written += since.elapsed().as_secs_f64();
+        changes.clear();
+        Ok(())
+    };
+    let mut ids = IdentityBytes::default();
+    let (mut asks, mut seen) = (Vec::new(), vec![false; 4 * count as usize]);
+    generate(count, |trade| {
+        // The second delivery of a trade is no change.
+        let place = usize::from(trade.origin) * count as usize + trade.id as usize;
+        if std::mem::replace(&mut seen[place], true) {
+            return Ok(());
+        }
+        let (symbol, venue) = (format!("S{:04}", trade.symbol), format!("V{}", trade.origin));
+        let Delivery { id, ts, price, size, .. } = *trade;
+        let value = |field| match field {
+            0 => Value::U64(id),
+            1 => Value::Text(symbol.as_bytes()),
+            2 => Value::Text(venue.as_bytes()),
+            3 => Value::Time(ts as i64 * 1000),
+            4 => Value::Decimal(price.into()),
+            _ => Value::Decimal(size.into()),
+        };
+        content.clear();
+        put_content(&schema, value, &mut content);
+        let position = Position { offset: number * 80, line: number + 1 };
+        let (source, plus, version, decoder, arrival) = (0, true, 0, 1, None);
+        let (tick, part, content) = (number >> 10, "trades.ndjson", &content[..]);
+        let change = Change { source, tick, plus, version, decoder, arrival, part, position, content };
+        changes.push(&change);
+        if number % (count / 1000).max(1) == 0 {
+            let identity = ids.of(Row::new(&schema, content), 0, (part, position.offset)).to_vec();
+            asks.push(Ask { source: 0, time: ts as i64 * 1000, identity, digest: digest(content) });
+        }
+        number += 1;
+        if changes.len() as u64 == ADD { write(&mut changes, &mut archive) } else { Ok(()) }
+    })?;
+    if !changes.is_empty() {
+        write(&mut changes, &mut archive)?;
+    }
+    let bytes = |archive: &Archive| archive.segments().iter().map(|segment| segment.bytes).sum::<u64>() as f64;
+    let segments = archive.segments().len();
+    println!("{number} trades: {segments} segments, {:.2} bytes each", bytes(&archive) / number as f64);
+    println!("write    {:8.2} M/s", number as f64 / written / 1e6);
+    let since = Instant::now();
+    while archive.compact().map_err(io::Error::other)? {}
+    archive.forget(&BTreeSet::new()).map_err(io::Error::other)?;
+    let (segments, took) = (archive.segments().len(), since.elapsed().as_secs_f64());
+    println!("compact  {took:8.2} s to {segments} segments, {:.2} bytes each", bytes(&archive) / number as f64);
+    let (since, mut facts) = (Instant::now(), 0u64);
+    archive.facts(0, i128::MIN, i128::MAX, None, &mut |_| facts += 1).map_err(io::Error::other)?;
+    println!("facts    {:8.2} M/s ({facts})", rate(number, since));
+    let since = Instant::now();
+    let found = archive.contents(&asks).map_err(io::Error::other)?.iter().flatten().count();
+    println!("contents {:8.2} s for {} asked at once ({found} found)", since.elapsed().as_secs_f64(), asks.len());
+    let (since, mut changes) = (Instant::now(), 0u64);
+    archive.changes(0, &mut |_| changes += 1).map_err(io::Error::other)?;
+    println!("changes  {:8.2} M/s ({changes})", rate(number, since));
+    println!("memory   {} MiB now, {} MiB at most", memory("VmRSS")?, memory("VmHWM")?);
     fs::remove_dir_all(path)
 }

@@ -10,6 +10,7 @@ pub mod archive;
 pub mod disk;
 mod fault;
 pub mod index;
+mod order;
 mod tier;
 
 pub use fault::Fault;
