@@ -32,6 +32,8 @@ const FOLDER: &str = "archive";
 /// Length of a bucket, unless set otherwise: a day, in nanoseconds.
 pub const BUCKET: i64 = 86_400_000_000_000;
 
+/// Bytes of a sort key, about.
+const KEY_BYTES: usize = 48;
 /// Rows that are brought near at once, before they are gone through one by one.
 const TOUCHED: usize = 1 << 10;
 
@@ -322,7 +324,8 @@ impl Archive {
 
 /// The places of changes of one shelf in the order of their keys.
 fn sorted(shelf: &Shelf, changes: &Changes, places: &[u32]) -> Vec<u32> {
-    let (mut keys, mut ends, mut ids) = (Vec::new(), Vec::with_capacity(places.len()), IdentityBytes::default());
+    let mut keys = Vec::with_capacity(places.len() * KEY_BYTES);
+    let (mut ends, mut ids) = (Vec::with_capacity(places.len()), IdentityBytes::default());
     for place in places {
         shelf.put_key(&changes.get(*place as usize), &mut ids, &mut keys);
         ends.push(keys.len());
