@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A content that was added to the facts or taken from them.
+///
+/// What takes a content away has the part and the position of what added it: where they are the identity, the two would
+/// not be known for the same otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<'a> {
     /// Index of its source.

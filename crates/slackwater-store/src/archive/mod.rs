@@ -6,15 +6,14 @@
 mod change;
 mod column;
 mod press;
-mod segment;
 mod shelf;
 mod volume;
 mod weave;
 mod window;
 
 pub use change::{Change, Changes, OwnedChange};
-pub use segment::Segment;
 pub use shelf::Shelf;
+pub use volume::Segment;
 
 use crate::disk::Disk;
 use crate::fault::Fault;
