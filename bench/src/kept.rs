@@ -1,6 +1,11 @@
-//! What is kept: how fast identity runs take in and answer, and what an entry costs on disk and in memory.
+//! What is kept: how fast identity runs and the archive take in and answer, and what an entry costs.
 
-use slackwater_core::row::Op;
+use crate::generate::{Delivery, generate};
+use slackwater_core::input::Position;
+use slackwater_core::row::{IdentityBytes, Op, Row, digest, put_content};
+use slackwater_core::schema::{Field, IdentityRule, Roles, Schema, Unit};
+use slackwater_core::value::{Type, Value};
+use slackwater_store::archive::{Archive, Ask, BUCKET, Change, Changes, Shelf};
 use slackwater_store::disk::Folder;
 use slackwater_store::index::{Entries, Index, Known};
 use std::collections::BTreeSet;
@@ -55,8 +60,34 @@ fn identity(ids: &str, number: u64, out: &mut Vec<u8>) {
     }
 }
 
-fn rate(count: u64, since: Instant) -> f64 {
-    count as f64 / since.elapsed().as_secs_f64() / 1e6
+/// Wall seconds and CPU seconds of this thread, of which the latter do not count what others do on the machine.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    wall: f64,
+    cpu: f64,
+}
+
+impl Spent {
+    /// Those since a moment.
+    fn since((wall, cpu): (Instant, f64)) -> Spent {
+        Spent { wall: wall.elapsed().as_secs_f64(), cpu: now().1 - cpu }
+    }
+
+    fn add(&mut self, other: Spent) {
+        *self = Spent { wall: self.wall + other.wall, cpu: self.cpu + other.cpu };
+    }
+
+    /// Millions of so many a second.
+    fn rates(self, count: u64) -> String {
+        let millions = count as f64 / 1e6;
+        format!("{:8.2} M/s, {:.2} M per CPU second", millions / self.wall, millions / self.cpu)
+    }
+}
+
+fn now() -> (Instant, f64) {
+    let nanos = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = nanos.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    (Instant::now(), nanos.unwrap_or(0.0) / 1e9)
 }
 
 /// Adds `count` identities, asks for new and for known ones, and prints what that took.
@@ -65,8 +96,7 @@ pub fn index(count: u64, ids: &str) -> io::Result<()> {
     let disk = Arc::new(disk);
     let mut index = Index::open(disk.clone(), &[], 1).map_err(io::Error::other)?;
     let (mut entries, mut id) = (Entries::new(), Vec::new());
-    let mut added = 0.0;
-    let mut longest = 0.0f64;
+    let (mut added, mut longest) = (Spent::default(), 0.0f64);
     for first in (0..count).step_by(ADD as usize) {
         entries.clear();
         for number in first..count.min(first + ADD) {
@@ -75,16 +105,17 @@ pub fn index(count: u64, ids: &str) -> io::Result<()> {
             let digest = u128::from(mix(number)) << 64 | u128::from(number);
             entries.push(&id, Known { version: 0, decoder: 1, op: Op::Assert, digest, time, tick: number >> 10 });
         }
-        let since = Instant::now();
+        let since = now();
         index.add(&entries).map_err(io::Error::other)?;
-        added += since.elapsed().as_secs_f64();
-        longest = longest.max(since.elapsed().as_secs_f64());
+        let spent = Spent::since(since);
+        added.add(spent);
+        longest = longest.max(spent.wall);
         index.forget(&BTreeSet::new()).map_err(io::Error::other)?;
     }
     drop(entries);
     let bytes: u64 = index.runs().iter().map(|run| run.bytes).sum();
     println!("{count} {ids} ids: {} runs, {:.1} bytes per entry", index.runs().len(), bytes as f64 / count as f64);
-    println!("add      {:8.2} M/s with merging, the longest {longest:.1} s", count as f64 / added / 1e6);
+    println!("add      {} with merging, the longest {longest:.1} s", added.rates(count));
     for (name, first, spread) in [("new", count, 1), ("recent", count - ADD.min(count), 1), ("old", 0, count / ASK)] {
         let batches = BATCHES.min(ADD.min(count) / ASK);
         let wide: Vec<Vec<u8>> = (0..batches * ASK)
@@ -93,22 +124,121 @@ pub fn index(count: u64, ids: &str) -> io::Result<()> {
                 id.clone()
             })
             .collect();
-        let since = Instant::now();
+        let since = now();
         let mut known = 0;
         for batch in wide.chunks(ASK as usize) {
             let asks: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
             known += index.look_up(&asks).map_err(io::Error::other)?.iter().flatten().count();
         }
-        println!("look up  {:8.2} M/s {name} ({known} of {} known)", rate(batches * ASK, since), batches * ASK);
+        let rates = Spent::since(since).rates(batches * ASK);
+        println!("look up  {rates}, {name} ({known} of {} known)", batches * ASK);
     }
     println!("memory   {} MiB now, {} MiB at most", memory("VmRSS")?, memory("VmHWM")?);
     let (runs, next) = (index.runs(), index.next());
     drop(index);
-    let since = Instant::now();
+    let since = now();
     let index = Index::open(disk, &runs, next).map_err(io::Error::other)?;
-    println!("open     {:8.1} ms", since.elapsed().as_secs_f64() * 1e3);
-    let since = Instant::now();
+    println!("open     {:8.1} ms", Spent::since(since).wall * 1e3);
+    let since = now();
     index.scrub().map_err(io::Error::other)?;
-    println!("scrub    {:8.2} M/s", rate(count, since));
+    println!("scrub    {}", Spent::since(since).rates(count));
+    fs::remove_dir_all(path)
+}
+
+/// The trades of W1, by symbol.
+fn trades() -> io::Result<Shelf> {
+    let number = Type::Decimal { precision: 18, scale: 4 };
+    let fields = [
+        ("id", Type::U64),
+        ("symbol", Type::Text),
+        ("venue", Type::Text),
+        ("ts", Type::Timestamp),
+        ("price", number),
+        ("size", number),
+    ];
+    let field = |(name, ty): (&str, Type)| Field { name: name.into(), ty, unit: Unit::Micros, nullable: false };
+    let roles = Roles {
+        identity: IdentityRule::Fields(vec![0]),
+        event_time: 3,
+        origin: Some(2),
+        sequence: None,
+        order_by_sequence: false,
+        version: None,
+        op: None,
+        arrival: None,
+    };
+    let schema = Schema::new(fields.map(field).into(), roles).map_err(|error| io::Error::other(error.message))?;
+    Ok(Shelf { schema, sort: vec![1] })
+}
+
+/// Writes `count` trades in pieces of a million, asks for some, and prints what that took.
+pub fn archive(count: u64) -> io::Result<()> {
+    let (path, disk) = folder("archive")?;
+    let shelf = trades()?;
+    let schema = shelf.schema.clone();
+    let mut archive = Archive::open(Arc::new(disk), vec![shelf], Vec::new(), 1, BUCKET).map_err(io::Error::other)?;
+    let (mut changes, mut content, mut number) = (Changes::new(), Vec::new(), 0u64);
+    let mut written = Spent::default();
+    let mut write = |changes: &mut Changes, archive: &mut Archive| -> io::Result<()> {
+        let since = now();
+        archive.write(changes).map_err(io::Error::other)?;
+        written.add(Spent::since(since));
+        changes.clear();
+        Ok(())
+    };
+    let mut ids = IdentityBytes::default();
+    let (mut asks, mut seen) = (Vec::new(), vec![false; 4 * count as usize]);
+    generate(count, |trade| {
+        // The second delivery of a trade is no change.
+        let place = usize::from(trade.origin) * count as usize + trade.id as usize;
+        if std::mem::replace(&mut seen[place], true) {
+            return Ok(());
+        }
+        let (symbol, venue) = (format!("S{:04}", trade.symbol), format!("V{}", trade.origin));
+        let Delivery { id, ts, price, size, .. } = *trade;
+        let value = |field| match field {
+            0 => Value::U64(id),
+            1 => Value::Text(symbol.as_bytes()),
+            2 => Value::Text(venue.as_bytes()),
+            3 => Value::Time(ts as i64 * 1000),
+            4 => Value::Decimal(price.into()),
+            _ => Value::Decimal(size.into()),
+        };
+        content.clear();
+        put_content(&schema, value, &mut content);
+        let position = Position { offset: number * 80, line: number + 1 };
+        let (source, plus, version, decoder, arrival) = (0, true, 0, 1, None);
+        let (tick, part, content) = (number >> 10, "trades.ndjson", &content[..]);
+        let change = Change { source, tick, plus, version, decoder, arrival, part, position, content };
+        changes.push(&change);
+        if number % (count / 1000).max(1) == 0 {
+            let identity = ids.of(Row::new(&schema, content), 0, (part, position.offset)).to_vec();
+            asks.push(Ask { source: 0, time: ts as i64 * 1000, identity, digest: digest(content) });
+        }
+        number += 1;
+        if changes.len() as u64 == ADD { write(&mut changes, &mut archive) } else { Ok(()) }
+    })?;
+    if !changes.is_empty() {
+        write(&mut changes, &mut archive)?;
+    }
+    let bytes = |archive: &Archive| archive.segments().iter().map(|segment| segment.bytes).sum::<u64>() as f64;
+    let segments = archive.segments().len();
+    println!("{number} trades: {segments} segments, {:.2} bytes each", bytes(&archive) / number as f64);
+    println!("write    {}", written.rates(number));
+    let since = now();
+    while archive.compact().map_err(io::Error::other)? {}
+    archive.forget(&BTreeSet::new()).map_err(io::Error::other)?;
+    let (segments, rates) = (archive.segments().len(), Spent::since(since).rates(number));
+    println!("compact  {rates}, to {segments} segments, {:.2} bytes each", bytes(&archive) / number as f64);
+    let (since, mut facts) = (now(), 0u64);
+    archive.facts(0, i128::MIN, i128::MAX, None, &mut |_| facts += 1).map_err(io::Error::other)?;
+    println!("facts    {} ({facts})", Spent::since(since).rates(number));
+    let since = now();
+    let found = archive.contents(&asks).map_err(io::Error::other)?.iter().flatten().count();
+    println!("contents {:8.2} s for {} asked at once ({found} found)", Spent::since(since).wall, asks.len());
+    let (since, mut changes) = (now(), 0u64);
+    archive.changes(0, &mut |_| changes += 1).map_err(io::Error::other)?;
+    println!("changes  {} ({changes})", Spent::since(since).rates(number));
+    println!("memory   {} MiB now, {} MiB at most", memory("VmRSS")?, memory("VmHWM")?);
     fs::remove_dir_all(path)
 }

@@ -2,7 +2,7 @@
 //!
 //! `w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON]` prints medians, with DuckDB and Polars doing
 //! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
-//! `index N [--ids random|dense]` does the same for identity runs of N entries.
+//! `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod formats;
@@ -45,10 +45,13 @@ fn main() -> ExitCode {
             let count = arguments[1].parse().map_err(io::Error::other);
             count.and_then(|count| kept::index(count, &option(&arguments, "--ids", String::from("random"))))
         }
+        Some("archive") if arguments.len() > 1 => {
+            arguments[1].parse().map_err(io::Error::other).and_then(kept::archive)
+        }
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
-             | index N [--ids random|dense]",
+             | index N [--ids random|dense] | archive N",
         )),
     };
     match result {

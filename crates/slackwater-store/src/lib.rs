@@ -14,6 +14,7 @@ mod fault;
 pub mod identity;
 pub mod index;
 pub mod journal;
+mod order;
 mod parcel;
 mod record;
 pub mod recover;

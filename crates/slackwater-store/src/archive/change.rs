@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A content that was added to the facts or taken from them.
+///
+/// What takes a content away has the part and the position of what added it: where they are the identity, the two would
+/// not be known for the same otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<'a> {
     /// Index of its source.
@@ -53,7 +56,8 @@ struct Row {
     version: u64,
     arrival: Option<i64>,
     position: Position,
-    end: usize,
+    start: usize,
+    length: u32,
 }
 
 /// Changes, with their contents one behind the other in one buffer.
@@ -73,15 +77,17 @@ impl Changes {
 
     /// Adds one.
     pub fn push(&mut self, change: &Change<'_>) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(change.content);
-        self.push_put(change);
+        self.push_put(change, start);
     }
 
-    /// Adds one whose content was just appended to [`Changes::room`].
-    pub(super) fn push_put(&mut self, change: &Change<'_>) {
+    /// Adds one whose content was just appended to [`Changes::room`], where that ended at `start`.
+    pub(super) fn push_put(&mut self, change: &Change<'_>, start: usize) {
         let Change { source, tick, plus, version, decoder, arrival, part, position, .. } = *change;
         let part = self.part(part);
-        self.rows.push(Row { source, plus, decoder, part, tick, version, arrival, position, end: self.bytes.len() });
+        let length = (self.bytes.len() - start) as u32;
+        self.rows.push(Row { source, plus, decoder, part, tick, version, arrival, position, start, length });
     }
 
     /// Where a content is put before it is pushed.
@@ -126,7 +132,6 @@ impl Changes {
     #[inline]
     pub fn get(&self, at: usize) -> Change<'_> {
         let row = &self.rows[at];
-        let start = if at == 0 { 0 } else { self.rows[at - 1].end };
         Change {
             source: row.source,
             tick: row.tick,
@@ -136,8 +141,26 @@ impl Changes {
             arrival: row.arrival,
             part: &self.parts[row.part as usize],
             position: row.position,
-            content: &self.bytes[start..row.end],
+            content: self.content(row),
         }
+    }
+
+    #[inline]
+    fn content(&self, row: &Row) -> &[u8] {
+        &self.bytes[row.start..row.start + row.length as usize]
+    }
+
+    /// The contents of all of them.
+    pub(super) fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        self.rows.iter().map(|row| self.content(row))
+    }
+
+    /// Brings the changes at these places near, all at once, before they are gone through one by one.
+    pub(super) fn touch(&self, places: &[u32]) {
+        let rows = places.iter().map(|place| &self.rows[*place as usize]);
+        let starts: usize = rows.clone().map(|row| row.start).fold(0, usize::wrapping_add);
+        let firsts: usize = rows.map(|row| self.content(row).first().map_or(0, |byte| usize::from(*byte))).sum();
+        std::hint::black_box(starts ^ firsts);
     }
 
     /// All of them.

@@ -40,7 +40,7 @@ pub(super) fn batch(shelf: &Shelf, columns: &SchemaRef, changes: &Changes) -> Re
 /// The column of a content field.
 fn content(shelf: &Shelf, field: usize, changes: &Changes) -> Result<ArrayRef, ArrowError> {
     let declared = &shelf.schema.fields()[field];
-    let values = changes.iter().map(|change| Row::new(&shelf.schema, change.content).get(field));
+    let values = changes.contents().map(|content| Row::new(&shelf.schema, content).get(field));
     Ok(match declared.ty {
         Type::Decimal { precision, scale } => {
             let mantissas =
@@ -159,10 +159,11 @@ pub(super) fn changes(shelf: &Shelf, source: u16, batch: &RecordBatch, out: &mut
     let offset = offset.as_primitive_opt::<UInt64Type>()?;
     let line = line.as_primitive_opt::<UInt64Type>()?;
     for at in 0..batch.num_rows() {
+        let start = out.room().len();
         if !put_content(&shelf.schema, |field| cells[field].value(at), out.room()) {
             return None;
         }
-        out.push_put(&Change {
+        let change = Change {
             source,
             tick: tick.value(at),
             plus: sign.value(at) == 1,
@@ -172,7 +173,8 @@ pub(super) fn changes(shelf: &Shelf, source: u16, batch: &RecordBatch, out: &mut
             part: part.value(at),
             position: Position { offset: offset.value(at), line: line.value(at) },
             content: &[],
-        });
+        };
+        out.push_put(&change, start);
     }
     Some(())
 }

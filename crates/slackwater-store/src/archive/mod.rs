@@ -6,23 +6,22 @@
 mod change;
 mod column;
 mod press;
-mod segment;
 mod shelf;
 mod volume;
 mod weave;
 mod window;
 
 pub use change::{Change, Changes, OwnedChange};
-pub use segment::Segment;
 pub use shelf::Shelf;
+pub use volume::Segment;
 
 use crate::disk::Disk;
 use crate::fault::Fault;
+use crate::order;
 use crate::tier;
 use press::Press;
 use slackwater_core::row::{IdentityBytes, Row, digest};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 use volume::{Volume, selection};
 use weave::{Net, time, weave};
@@ -31,6 +30,11 @@ use weave::{Net, time, weave};
 const FOLDER: &str = "archive";
 /// Length of a bucket, unless set otherwise: a day, in nanoseconds.
 pub const BUCKET: i64 = 86_400_000_000_000;
+
+/// Bytes of a sort key, about.
+const KEY_BYTES: usize = 48;
+/// Rows that are brought near at once, before they are gone through one by one.
+const TOUCHED: usize = 1 << 10;
 
 /// A content that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +109,9 @@ impl Archive {
             let shelf = &self.shelves[usize::from(source)];
             let number = self.next + written.len() as u64;
             let mut press = Press::new(&*self.disk, shelf, number, (source, bucket))?;
-            for place in sorted(shelf, changes, &places) {
-                press.push(&changes.get(place as usize))?;
+            for places in sorted(shelf, changes, &places).chunks(TOUCHED) {
+                changes.touch(places);
+                places.iter().try_for_each(|place| press.push(&changes.get(*place as usize)))?;
             }
             written.push(press.finish()?);
         }
@@ -318,16 +323,12 @@ impl Archive {
 
 /// The places of changes of one shelf in the order of their keys.
 fn sorted(shelf: &Shelf, changes: &Changes, places: &[u32]) -> Vec<u32> {
-    let (mut keys, mut ids, mut key) = (Vec::new(), IdentityBytes::default(), Vec::new());
-    let mut order: Vec<(u128, Range<usize>, u32)> = Vec::with_capacity(places.len());
+    let mut keys = Vec::with_capacity(places.len() * KEY_BYTES);
+    let (mut ends, mut ids) = (Vec::with_capacity(places.len()), IdentityBytes::default());
     for place in places {
-        shelf.key(&changes.get(*place as usize), &mut ids, &mut key);
-        // The first sixteen bytes decide mostly, and they are compared without going to the key.
-        let head = key.iter().chain(std::iter::repeat(&0)).take(16).fold(0, |head, byte| head << 8 | u128::from(*byte));
-        let start = keys.len();
-        keys.extend_from_slice(&key);
-        order.push((head, start..keys.len(), *place));
+        shelf.put_key(&changes.get(*place as usize), &mut ids, &mut keys);
+        ends.push(keys.len());
     }
-    order.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| keys[a.1.clone()].cmp(&keys[b.1.clone()])));
-    order.into_iter().map(|(_, _, place)| place).collect()
+    let key = |at: usize| &keys[if at == 0 { 0 } else { ends[at - 1] }..ends[at]];
+    order::sorted(places.len(), key).into_iter().map(|at| places[at as usize]).collect()
 }

@@ -2,9 +2,8 @@
 
 use super::change::{Change, Changes};
 use super::column;
-use super::segment::Segment;
 use super::shelf::Shelf;
-use super::volume::{self, Volume};
+use super::volume::{self, Segment, Volume};
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
 use arrow_schema::{DataType, SchemaRef};

@@ -63,9 +63,8 @@ impl Shelf {
         Arc::new(arrow_schema::Schema::new(columns))
     }
 
-    /// Puts a sort key into `out`, in the place of what was there: byte order is the order of rows in a segment.
-    pub(super) fn key(&self, change: &Change<'_>, ids: &mut IdentityBytes, out: &mut Vec<u8>) {
-        out.clear();
+    /// Appends a sort key: byte order is the order of rows in a segment.
+    pub(super) fn put_key(&self, change: &Change<'_>, ids: &mut IdentityBytes, out: &mut Vec<u8>) {
         let row = Row::new(&self.schema, change.content);
         self.sort.iter().for_each(|field| put_nullable(row.get(*field), out));
         put_ordered(Value::Time(row.event_time()), out);

@@ -32,7 +32,8 @@ impl Thread<'_> {
             let Some(group) = self.groups.pop() else { return Ok(false) };
             self.batches = Some(self.volume.read(group, None, None)?);
         }
-        self.volume.shelf.key(&self.rows.get(self.at), ids, &mut self.key);
+        self.key.clear();
+        self.volume.shelf.put_key(&self.rows.get(self.at), ids, &mut self.key);
         Ok(true)
     }
 }

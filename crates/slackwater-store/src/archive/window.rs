@@ -1,9 +1,8 @@
 //! Rows by tick, in bounded memory: as many ticks at once as there is room for their rows.
 
 use super::change::{Change, Changes};
-use super::segment::Segment;
 use super::shelf::Shelf;
-use super::volume::Volume;
+use super::volume::{Segment, Volume};
 use super::weave::weave;
 use crate::fault::Fault;
 use arrow_array::cast::AsArray;

@@ -1,6 +1,7 @@
 //! A block of a run: some hundred identities and what is known of each, in columns of fixed width.
 
-use super::entries::{Entries, Known, common};
+use super::entries::{Entries, Known};
+use crate::order::common;
 use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::row::Op;
 use std::ops::Range;

@@ -75,32 +75,3 @@ impl Entries {
         self.bytes.len()
     }
 }
-
-/// The places of identities in ascending order of their bytes, equal ones as they stand.
-pub(super) fn sorted<'a>(count: usize, identity: impl Fn(usize) -> &'a [u8]) -> Vec<u32> {
-    if count == 0 {
-        return Vec::new();
-    }
-    let first = identity(0);
-    let shared = (1..count).fold(first.len(), |shared, at| common(&first[..shared], identity(at)));
-    // Sixteen bytes behind what all share decide nearly always, and they are compared without going to the identity.
-    let mut keys: Vec<(u128, u32)> = (0..count).map(|at| (head(&identity(at)[shared..]), at as u32)).collect();
-    keys.sort_by(|(a, at), (b, bt)| a.cmp(b).then_with(|| identity(*at as usize).cmp(identity(*bt as usize))));
-    keys.into_iter().map(|(_, at)| at).collect()
-}
-
-/// How many bytes two identities begin with in common.
-pub(super) fn common(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-/// The first sixteen bytes as a number, with zeros behind a shorter identity.
-#[inline]
-fn head(bytes: &[u8]) -> u128 {
-    if let Some(head) = bytes.first_chunk() {
-        return u128::from_be_bytes(*head);
-    }
-    let mut head = [0; 16];
-    head[..bytes.len()].copy_from_slice(bytes);
-    u128::from_be_bytes(head)
-}

@@ -17,10 +17,10 @@ pub use run::RunInfo;
 
 use crate::disk::Disk;
 use crate::fault::Fault;
+use crate::order::sorted;
 use crate::tier;
 use cache::Cache;
 use draft::Draft;
-use entries::sorted;
 use fence::{gallop, may_have};
 use run::Run;
 use std::collections::BTreeSet;
@@ -50,8 +50,11 @@ impl Index {
     pub fn open(disk: Arc<dyn Disk>, runs: &[RunInfo], next: u64) -> Result<Index, Fault> {
         disk.make_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
         let runs = runs.iter().map(|info| Run::open(&*disk, *info)).collect::<Result<Vec<Run>, Fault>>()?;
-        if let Some(run) = runs.iter().find(|run| run.info.number >= next) {
-            return Err(Fault::Refused(format!("{}: the next run would be {next}, and it is there already", run.name)));
+        let numbers: Vec<u64> = runs.iter().map(|run| run.info.number).chain([next]).collect();
+        if !numbers.is_sorted_by(|a, b| a < b) {
+            return Err(Fault::Refused(format!(
+                "identity runs {numbers:?}, the last of them the next: they must ascend"
+            )));
         }
         Ok(Index { disk, runs, next, cache: Cache::new() })
     }
@@ -143,8 +146,7 @@ impl Index {
             let sizes: Vec<u64> = self.runs.iter().map(|run| run.info.entries).collect();
             let Some(count) = tier::due(&sizes) else { return Ok(()) };
             let kept = self.runs.len() - count;
-            let newest_first: Vec<&Run> = self.runs[kept..].iter().rev().collect();
-            let merged = merge::merge(&*self.disk, &newest_first, self.next)?;
+            let merged = merge::merge(&*self.disk, &self.runs[kept..], self.next)?;
             self.next += 1;
             self.runs.truncate(kept);
             self.runs.push(merged);

@@ -2,7 +2,7 @@
 
 use crate::made::{Made, Random};
 use proptest::prelude::*;
-use slackwater_core::codec::Reader;
+use slackwater_core::codec::{Reader, put_bytes, put_varint};
 use slackwater_core::row::Op;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
@@ -276,6 +276,74 @@ fn a_run_of_a_later_format_is_refused_by_name() {
     made.put("index/1.run", bytes);
     let error = Index::open(Arc::new(made), &runs, 2).map(drop).expect_err("newer");
     assert!(matches!(error, Fault::Newer { found: 2, known: 1, .. }), "{error}");
+}
+
+/// A run whose fence pages are these bytes, and that has all digests right: made by someone, not by damage.
+fn forged(pages: &[u8], entries: u64, blocks: u64) -> (Made, RunInfo) {
+    let mut bytes = b"slackidx".to_vec();
+    bytes.extend_from_slice(&1u32.to_le_bytes());
+    bytes.extend_from_slice(&1u64.to_le_bytes());
+    bytes.extend_from_slice(&[7; 100]);
+    let (fences_at, digest) = (bytes.len() as u64, blake3::hash(&bytes));
+    bytes.extend_from_slice(pages);
+    let start = bytes.len();
+    for number in [1, entries, blocks, fences_at] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.extend_from_slice(digest.as_bytes());
+    bytes.extend_from_slice(blake3::hash(pages).as_bytes());
+    bytes.extend_from_slice(&1u32.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&bytes[start..]).to_le_bytes());
+    bytes.extend_from_slice(b"slackidx");
+    let digest = *blake3::hash(&bytes[start..]).as_bytes();
+    let made = Made::default();
+    let info = RunInfo { number: 1, entries, bytes: bytes.len() as u64, digest };
+    made.put("index/1.run", bytes);
+    (made, info)
+}
+
+#[test]
+fn lengths_that_cannot_be_are_refused_before_anything_is_made_of_them() {
+    let page = |payload: &[u8]| {
+        let head = [(payload.len() as u32).to_le_bytes(), crc32c::crc32c(payload).to_le_bytes()].concat();
+        [&head, payload].concat()
+    };
+    let fence = |length: u64, first: &[u8], last: &[u8], lines: u64| {
+        let mut out = Vec::new();
+        [length, 0, 3].into_iter().for_each(|number| put_varint(&mut out, number));
+        put_bytes(&mut out, first);
+        put_bytes(&mut out, last);
+        put_varint(&mut out, lines);
+        out
+    };
+    let mut long = Vec::new();
+    [100, 0, 3, u64::MAX >> 1].into_iter().for_each(|number| put_varint(&mut long, number));
+    let pages = [
+        [u32::MAX.to_le_bytes(), [0; 4]].concat(),
+        [0u32.to_le_bytes(), [0; 4]].concat(),
+        vec![1, 2, 3],
+        page(&long),
+        page(&fence(100, b"a", b"b", u64::MAX)),
+        page(&fence(u64::from(u32::MAX), b"a", b"b", 0)),
+        page(&fence(u64::MAX, b"a", b"b", 0)),
+        page(&fence(99, b"a", b"b", 0)),
+        page(&fence(100, b"b", b"a", 0)),
+    ];
+    for pages in pages {
+        let (made, info) = forged(&pages, 3, 1);
+        let error = Index::open(Arc::new(made), &[info], 2).map(drop).expect_err("refused");
+        assert!(matches!(error, Fault::Damaged { .. }), "{error}");
+    }
+    // With nothing wrong but the block itself, that is refused when it is read.
+    let mut fine = Vec::new();
+    [100, u64::from(crc32c::crc32c(&[7; 100])), 3].into_iter().for_each(|number| put_varint(&mut fine, number));
+    put_bytes(&mut fine, b"a");
+    put_bytes(&mut fine, b"b");
+    put_varint(&mut fine, 0);
+    let (made, info) = forged(&page(&fine), 3, 1);
+    let index = Index::open(Arc::new(made), &[info], 2).expect("its fences are in order");
+    assert!(matches!(index.look_up(&[b"a"]), Err(Fault::Damaged { .. })));
+    assert!(matches!(index.scrub(), Err(Fault::Damaged { .. })));
 }
 
 #[test]
