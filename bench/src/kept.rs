@@ -181,7 +181,7 @@ pub fn archive(count: u64) -> io::Result<()> {
     let mut written = Spent::default();
     let mut write = |changes: &mut Changes, archive: &mut Archive| -> io::Result<()> {
         let since = now();
-        archive.write(changes).map_err(io::Error::other)?;
+        archive.write(changes, 1).map_err(io::Error::other)?;
         written.add(Spent::since(since));
         changes.clear();
         Ok(())

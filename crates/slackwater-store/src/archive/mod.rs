@@ -36,6 +36,9 @@ const KEY_BYTES: usize = 48;
 /// Rows that are brought near at once, before they are gone through one by one.
 const TOUCHED: usize = 1 << 10;
 
+/// Fewer changes than this are not worth a thread, or a segment, of their own.
+const ALONE: usize = 1 << 17;
+
 /// A content that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -91,11 +94,12 @@ impl Archive {
         Ok(Archive { disk, shelves, segments, next, bucket })
     }
 
-    /// Writes changes, in any order, as one segment for each source and bucket among them.
+    /// Writes changes, in any order, as one segment for each source and bucket among them; where there are many and
+    /// several threads, as one for each thread.
     ///
     /// # Errors
     /// What the disk says. Nothing is changed then.
-    pub fn write(&mut self, changes: &Changes) -> Result<(), Fault> {
+    pub fn write(&mut self, changes: &Changes, threads: usize) -> Result<(), Fault> {
         let mut places: BTreeMap<(u16, i64), Vec<u32>> = BTreeMap::new();
         for (at, change) in changes.iter().enumerate() {
             let Some(shelf) = self.shelves.get(usize::from(change.source)) else {
@@ -105,19 +109,39 @@ impl Archive {
             places.entry((change.source, bucket)).or_default().push(at as u32);
         }
         let mut written = Vec::new();
-        for ((source, bucket), places) in places {
-            let shelf = &self.shelves[usize::from(source)];
-            let number = self.next + written.len() as u64;
-            let mut press = Press::new(&*self.disk, shelf, number, (source, bucket))?;
-            for places in sorted(shelf, changes, &places).chunks(TOUCHED) {
-                changes.touch(places);
-                places.iter().try_for_each(|place| press.push(&changes.get(*place as usize)))?;
+        for (place, places) in places {
+            let parts = places.len().div_ceil(ALONE).min(threads).max(1);
+            let parts = places.chunks(places.len().div_ceil(parts)).zip(self.next + written.len() as u64..);
+            let mut segments: Vec<Result<Segment, Fault>> = Vec::new();
+            if threads <= 1 {
+                segments.extend(parts.map(|(part, number)| self.press(changes, part, place, number)));
+            } else {
+                std::thread::scope(|scope| {
+                    let this = &*self;
+                    let press = |(part, number)| scope.spawn(move || this.press(changes, part, place, number));
+                    let threads: Vec<_> = parts.map(press).collect();
+                    let pressed = threads.into_iter().map(|thread| thread.join());
+                    segments.extend(pressed.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+                });
             }
-            written.push(press.finish()?);
+            for segment in segments {
+                written.push(segment?);
+            }
         }
         self.next += written.len() as u64;
         self.segments.append(&mut written);
         Ok(())
+    }
+
+    /// Writes some changes of a source and bucket as a segment.
+    fn press(&self, changes: &Changes, places: &[u32], at: (u16, i64), number: u64) -> Result<Segment, Fault> {
+        let shelf = &self.shelves[usize::from(at.0)];
+        let mut press = Press::new(&*self.disk, shelf, number, at)?;
+        for places in sorted(shelf, changes, places).chunks(TOUCHED) {
+            changes.touch(places);
+            places.iter().try_for_each(|place| press.push(&changes.get(*place as usize)))?;
+        }
+        press.finish()
     }
 
     /// Gives the facts of a source whose event time lies in `[from, to)`: as they are, or as they were at a tick. They

@@ -260,7 +260,7 @@ proptest! {
                 written.push(&change);
                 all.push(&change);
             });
-            archive.write(&written).expect("written");
+            archive.write(&written, 1).expect("written");
         }
         assert_same(&archive, &all, ticks);
         archive.scrub().expect("whole");
@@ -288,7 +288,7 @@ fn every_content_comes_back_bit_for_bit() {
         let content = content(source, id, ends[(id % 5) as usize], id);
         all.push(&change(source, id * id, true, id, &content));
     }
-    archive.write(&all).expect("written");
+    archive.write(&all, 1).expect("written");
     archive.scrub().expect("whole");
     for source in [0, 1] {
         assert_eq!(
@@ -316,7 +316,7 @@ fn the_same_rows_are_the_same_bytes_whatever_order_they_come_in() {
     let segments = changes.iter().map(|changes| {
         let disk: Arc<dyn Disk> = Arc::new(Made::default());
         let mut archive = open(&disk, Vec::new(), 1);
-        archive.write(changes).expect("written");
+        archive.write(changes, 1).expect("written");
         archive.segments().to_vec()
     });
     let segments: Vec<Vec<Segment>> = segments.collect();
@@ -348,7 +348,7 @@ fn rows_of_many_ticks_come_in_their_order_though_they_do_not_fit_in_memory() {
                 content: &content,
             });
         }
-        archive.write(&all).expect("written");
+        archive.write(&all, 1).expect("written");
     }
     let (mut before, mut given) = ((0, false), 0u64);
     let mut sum = 0u64;
@@ -375,7 +375,7 @@ fn a_refused_write_changes_nothing() {
     let mut refused = 0;
     loop {
         made.refuse_after(refused);
-        match archive.write(&all) {
+        match archive.write(&all, 1) {
             Ok(()) => break,
             Err(error) => assert!(error.is_full(), "{error}"),
         }
@@ -395,7 +395,7 @@ fn contents_that_no_changes_make_are_refused() {
     for tick in [1, 2] {
         let mut all = Changes::new();
         all.push(&change(0, tick, true, 1, &content));
-        archive.write(&all).expect("written");
+        archive.write(&all, 1).expect("written");
     }
     assert_eq!(facts(&archive, 0, Some(1), i128::MIN, i128::MAX).len(), 1);
     let error = archive.facts(0, i128::MIN, i128::MAX, None, &mut |_| {}).expect_err("twice");
@@ -412,7 +412,7 @@ fn small() -> (Made, Archive, Changes) {
         let content = content(0, id, id as i64 * 7, id);
         all.push(&change(0, id, true, id, &content));
     }
-    archive.write(&all).expect("written");
+    archive.write(&all, 1).expect("written");
     (made, archive, all)
 }
 

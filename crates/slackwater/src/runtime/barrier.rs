@@ -7,9 +7,9 @@ use slackwater_core::judge::Judge;
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Row};
-use slackwater_store::Fault;
 use slackwater_store::checkpoint::Manifest;
 use slackwater_store::index::{Entries, Known};
+use slackwater_store::{Fault, KeepRaw};
 use std::collections::BTreeSet;
 
 /// Chunks that name changed groups only, before all are written anew.
@@ -49,22 +49,36 @@ impl Instance<'_> {
 
     /// ±facts go to the archive, winners to the index.
     fn keep_facts(&mut self) -> Result<(), Fault> {
-        // What is gathered at a cut between two ticks becomes visible with the next.
-        if !self.is_at_tick() {
-            let ticks = self.head.ticks;
-            self.head.ticks += 1;
-            self.gather();
-            self.head.ticks = ticks;
+        let at_tick = self.is_at_tick();
+        // What came since the last tick becomes visible with the next one.
+        let tick = self.head.ticks + u64::from(!at_tick);
+        if !at_tick {
+            self.gather(tick);
         }
-        let tick = self.head.ticks;
-        let mut entries = Entries::new();
-        for memory in &self.shards.memories {
-            put_winners(self.plan, memory, tick, &mut entries);
+        let Instance { plan, settings, shards, index, archive, changes, .. } = self;
+        let mut index_them = || {
+            let mut entries = Entries::new();
+            shards.memories.iter().for_each(|memory| put_winners(plan, memory, tick, &mut entries));
+            index.add(&entries)
+        };
+        let mut archive_them = || {
+            archive.write(changes, settings.threads)?;
+            while archive.compact()? {}
+            Ok(())
+        };
+        if settings.threads > 1 {
+            let (indexed, archived) = std::thread::scope(|scope| {
+                let indexing = scope.spawn(index_them);
+                let archived = archive_them();
+                (indexing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), archived)
+            });
+            indexed.and(archived)?;
+        } else {
+            index_them()?;
+            archive_them()?;
         }
-        self.archive.write(&self.changes)?;
         self.changes.clear();
-        while self.archive.compact()? {}
-        self.index.add(&entries)
+        Ok(())
     }
 
     /// Groups that changed go into a new chunk; from time to time all do, and the chunks before are let go.
@@ -121,6 +135,10 @@ impl Instance<'_> {
         }
         self.index.forget(&runs)?;
         self.archive.forget(&segments)?;
+        // Bytes that are to go, go at once; else the record saves nothing but the journal's room.
+        if self.settings.keep_raw == KeepRaw::Forever && self.journal.bytes() < self.settings.record_above {
+            return Ok(());
+        }
         let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
         self.journal.retire(behind, self.settings.keep_raw)
     }

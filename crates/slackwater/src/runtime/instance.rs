@@ -43,6 +43,8 @@ pub struct Settings {
     pub journal: Limits,
     /// Whether event bytes stay in the record.
     pub keep_raw: KeepRaw,
+    /// Bytes that the journal may have before segments that no checkpoint needs become record.
+    pub record_above: u64,
 }
 
 impl Settings {
@@ -56,6 +58,7 @@ impl Settings {
             checkpoints: 3,
             journal: Limits { segment_bytes: 64 << 20, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
             keep_raw: KeepRaw::Forever,
+            record_above: 1 << 30,
         }
     }
 }
@@ -235,7 +238,7 @@ impl<'p> Instance<'p> {
         rows.sort_by(Final::order);
         self.head.ticks += 1;
         self.head.ticked = Some(tick.at);
-        self.gather();
+        self.gather(self.head.ticks);
         self.shards.memories.iter_mut().for_each(|memory| memory.mark());
         self.head.settled = settled;
         self.head.take(&rows, &[]);
@@ -263,10 +266,8 @@ impl<'p> Instance<'p> {
         Ok(())
     }
 
-    /// Notes the ±facts of every identity that changed since the last tick, for the archive. Those of a cut between two
-    /// ticks belong to the next one.
-    pub(super) fn gather(&mut self) {
-        let tick = self.head.ticks;
+    /// Notes the ±facts of every identity that changed since the last tick, for the archive.
+    pub(super) fn gather(&mut self, tick: u64) {
         for net in self.shards.memories.iter().flat_map(|memory| memory.changes()) {
             let (before, after) = net.sides();
             for (fact, winner, plus) in [(before, net.before, false), (after, Some(net.after), true)] {
