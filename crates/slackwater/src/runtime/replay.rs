@@ -35,7 +35,7 @@ impl Taken {
         if place.0 < known.offset {
             known.digest = 0;
         }
-        known.digest = chain(known.digest, bytes);
+        known.digest = chain(known.digest, place.1, bytes);
         (known.offset, known.line, known.ended) = (end, place.1 + lines(bytes), false);
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.input).update(&source.to_le_bytes()).update(&place.0.to_le_bytes());
@@ -50,12 +50,21 @@ impl Taken {
     }
 }
 
-/// xxh3-128 of the digest before and of the bytes that follow.
-fn chain(before: u128, bytes: &[u8]) -> u128 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(&before.to_le_bytes());
-    hasher.update(bytes);
-    hasher.digest128()
+/// xxh3-128 of the digest before and of the bytes that follow, line by line: a file that has grown is cut into other
+/// chunks than those in which it was taken in. Line 0 is a row group, which is always cut alike.
+fn chain(before: u128, line: u64, bytes: &[u8]) -> u128 {
+    let (mut digest, mut linked) = (before, Vec::new());
+    let mut link = |bytes: &[u8]| {
+        linked.clear();
+        linked.extend_from_slice(&digest.to_le_bytes());
+        linked.extend_from_slice(bytes);
+        digest = xxhash_rust::xxh3::xxh3_128(&linked);
+    };
+    match line {
+        0 => link(bytes),
+        _ => bytes.split_inclusive(|byte| *byte == b'\n').for_each(link),
+    }
+    digest
 }
 
 fn lines(bytes: &[u8]) -> u64 {
@@ -219,12 +228,12 @@ impl<F: Feed> Resumed<F> {
                     return Ok(None);
                 }
                 let rest = chunk.bytes.split_off((known.offset - start) as usize);
-                let sound = chain(digest, &chunk.bytes) == known.digest && chunk.bytes.ends_with(b"\n");
+                let sound = chain(digest, chunk.line, &chunk.bytes) == known.digest && chunk.bytes.ends_with(b"\n");
                 let line = chunk.line + lines(&chunk.bytes);
                 let first = Chunk { offset: known.offset, line, bytes: rest, ..chunk };
                 return Ok(sound.then_some(Resumed { feed, first: Some(first) }));
             }
-            digest = chain(digest, &chunk.bytes);
+            digest = chain(digest, chunk.line, &chunk.bytes);
             ends_line = chunk.line == 0 || chunk.bytes.ends_with(b"\n");
         }
         Ok((digest == known.digest).then_some(Resumed { feed, first: None }))
