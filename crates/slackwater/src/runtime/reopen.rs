@@ -161,7 +161,7 @@ impl<'p> Instance<'p> {
         while self.at < until {
             let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
             let bytes_left = settings.bytes;
-            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until, bytes_left };
+            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until, bytes_left, begun: false };
             let shelves = Shelves { index, archive };
             let put_aside = |events: &[Quarantined]| -> Result<(), Stop<Infallible>> {
                 aside.extend_from_slice(events);

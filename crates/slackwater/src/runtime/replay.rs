@@ -71,7 +71,8 @@ fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up.
+/// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up, but
+/// never before its first chunk, or nothing would ever come of it.
 pub(super) struct Recording<'a, F> {
     pub feed: &'a mut F,
     pub formats: &'a [Format],
@@ -82,15 +83,17 @@ pub(super) struct Recording<'a, F> {
     pub watch: Stopwatch,
     pub every: Duration,
     pub bytes_left: u64,
+    pub begun: bool,
 }
 
 impl<F: Feed> Feed for Recording<'_, F> {
     type Error = Paused<F::Error>;
 
     fn next(&mut self) -> Result<Option<Chunk>, Self::Error> {
-        if self.bytes_left == 0 || self.watch.elapsed() >= self.every {
+        if self.begun && (self.bytes_left == 0 || self.watch.elapsed() >= self.every) {
             return Ok(None);
         }
+        self.begun = true;
         let Some(chunk) = self.feed.next().map_err(Paused::Feed)? else {
             *self.ended = true;
             return Ok(None);
@@ -132,15 +135,18 @@ pub(super) struct Replaying<'a> {
     /// The last entry to take.
     pub until: u64,
     pub bytes_left: u64,
+    /// Whether an entry was taken: it does not pause before.
+    pub begun: bool,
 }
 
 impl Feed for Replaying<'_> {
     type Error = Fault;
 
     fn next(&mut self) -> Result<Option<Chunk>, Fault> {
-        if self.bytes_left == 0 {
+        if self.begun && self.bytes_left == 0 {
             return Ok(None);
         }
+        self.begun = true;
         let until = self.until;
         let events = |next: &Result<(u64, Entry), Fault>| match next {
             Ok((sequence, Entry::Events(_))) => *sequence <= until,
