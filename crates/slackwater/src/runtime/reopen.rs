@@ -106,8 +106,10 @@ impl<'p> Instance<'p> {
         let journal = match known {
             Some(_) => Journal::open(disk.clone(), identity.instance, settings.journal, committed)?,
             None => {
+                // The identity comes last: what has one has a journal, and a journal without one was never written to.
+                let journal = Journal::create(disk.clone(), identity.instance, settings.journal)?;
                 identity.write(&*disk)?;
-                Journal::create(disk.clone(), identity.instance, settings.journal)?
+                journal
             }
         };
         let found = Found { head: head.clone(), store_damage, manifests, damaged, last: journal.last() };
