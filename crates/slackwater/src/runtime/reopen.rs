@@ -112,7 +112,8 @@ impl<'p> Instance<'p> {
                 journal
             }
         };
-        let found = Found { head: head.clone(), store_damage, manifests, damaged, last: journal.last() };
+        let (last, reduced) = (journal.last(), journal.reduced());
+        let found = Found { head: head.clone(), store_damage, manifests, damaged, last, reduced };
         let (from, rebuild, notes) = match verdict(found)? {
             Verdict::Begin => (None, true, Vec::new()),
             Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
