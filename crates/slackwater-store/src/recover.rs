@@ -76,8 +76,11 @@ pub fn verdict(found: Found) -> Result<Verdict, Fault> {
         }
         return Ok(Verdict::Resume { from: None, rebuild: true, notes });
     };
-    // One that no commit names does not count: its rows were never made visible.
-    let from = manifests.into_iter().find(|manifest| manifest.head.checkpoint <= head.checkpoint);
+    // One that no commit names does not count: its rows were never made visible. Numbers alone do not say so, for they
+    // begin again when a store is made anew.
+    let counts =
+        |manifest: &Manifest| manifest.head.checkpoint <= head.checkpoint && manifest.head.journal <= head.journal;
+    let from = manifests.into_iter().find(counts);
     if from.as_ref().map_or(0, |from| from.head.journal) < reduced {
         all_again("there is no checkpoint that can be used")?;
     }
