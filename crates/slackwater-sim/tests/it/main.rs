@@ -5,3 +5,4 @@ mod laws;
 mod model;
 mod oracle;
 mod permutation;
+mod voyage;
