@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 /// Most bytes of events, or of a step's input and outcome together, in one entry.
-pub const MOST_BYTES: usize = 32 << 20;
+pub const MOST_BYTES: usize = 256 << 20;
 /// Zstandard level for what is written while events wait for it.
 const FAST: i32 = 1;
 /// Windows above 8 MiB are never written, so none is made room for.

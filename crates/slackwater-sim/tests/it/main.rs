@@ -6,3 +6,4 @@ mod model;
 mod oracle;
 mod permutation;
 mod regime;
+mod voyage;

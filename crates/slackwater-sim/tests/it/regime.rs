@@ -78,14 +78,14 @@ fn compare(cmp: Cmp, a: Ex, b: Ex) -> Ex {
     Ex::Compare(cmp, Box::new(a), Box::new(b))
 }
 
-/// A step of two cents or more against the way that the open bar has gone.
+/// A step of a cent or more against the way that the open bar has gone.
 fn turn() -> Ex {
     let price = || Ex::Field(PRICE);
     let step = || Ex::Arith(Op::Subtract, Box::new(price()), Box::new(Ex::Prev(PRICE)));
     let gone = |cmp| compare(cmp, call(Function::Last, vec![price()]), call(Function::First, vec![price()]));
-    let up = Ex::And(Box::new(compare(Cmp::Ge, step(), Ex::Exact(2, 2))), Box::new(gone(Cmp::Lt)));
+    let up = Ex::And(Box::new(compare(Cmp::Ge, step(), Ex::Exact(1, 2))), Box::new(gone(Cmp::Lt)));
     let down =
-        Ex::And(Box::new(compare(Cmp::Le, step(), Ex::Negate(Box::new(Ex::Exact(2, 2))))), Box::new(gone(Cmp::Gt)));
+        Ex::And(Box::new(compare(Cmp::Le, step(), Ex::Negate(Box::new(Ex::Exact(1, 2))))), Box::new(gone(Cmp::Gt)));
     Ex::Or(Box::new(up), Box::new(down))
 }
 
