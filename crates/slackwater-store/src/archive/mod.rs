@@ -74,7 +74,8 @@ impl Archive {
         next: u64,
         bucket: i64,
     ) -> Result<Archive, Fault> {
-        disk.make_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
+        let made = disk.make_folder(FOLDER).and_then(|()| disk.sync_folder(""));
+        made.map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
         let refused =
             |segment: &Segment, what: String| Fault::Refused(format!("{}: {what}", volume::name(segment.number)));
         for segment in &segments {

@@ -48,7 +48,8 @@ impl Index {
     /// # Errors
     /// What the disk says, or where a run is damaged.
     pub fn open(disk: Arc<dyn Disk>, runs: &[RunInfo], next: u64) -> Result<Index, Fault> {
-        disk.make_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
+        let made = disk.make_folder(FOLDER).and_then(|()| disk.sync_folder(""));
+        made.map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
         let runs = runs.iter().map(|info| Run::open(&*disk, *info)).collect::<Result<Vec<Run>, Fault>>()?;
         let numbers: Vec<u64> = runs.iter().map(|run| run.info.number).chain([next]).collect();
         if !numbers.is_sorted_by(|a, b| a < b) {

@@ -51,7 +51,7 @@ pub struct Offset {
     pub offset: u64,
     /// Line of the next record.
     pub line: u64,
-    /// xxh3-128 of all those bytes.
+    /// Rolling xxh3-128 of all those bytes, line by line; of a Parquet file, row group by row group.
     pub digest: u128,
     /// Whether its end was reached.
     pub ended: bool,

@@ -12,7 +12,8 @@ const WAIT: Duration = Duration::from_secs(10);
 pub struct Clock {
     /// Nanoseconds since the epoch at the start.
     start: i64,
-    since: Stopwatch,
+    /// None: it stands still.
+    since: Option<Stopwatch>,
 }
 
 impl Clock {
@@ -25,12 +26,18 @@ impl Clock {
 
     /// A clock that begins at a time, in nanoseconds since the epoch.
     pub fn at(start: i64) -> Self {
-        Clock { start, since: Stopwatch::start() }
+        Clock { start, since: Some(Stopwatch::start()) }
+    }
+
+    /// A clock that stands still, for a run that must be the same every time.
+    pub fn still(at: i64) -> Self {
+        Clock { start: at, since: None }
     }
 
     /// Nanoseconds since the epoch.
     pub fn now(&self) -> i64 {
-        self.start.saturating_add(i64::try_from(self.since.elapsed().as_nanos()).unwrap_or(i64::MAX))
+        let since = self.since.map_or(0, |since| since.elapsed().as_nanos());
+        self.start.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))
     }
 
     /// Waits until the time of the last record is over.

@@ -151,7 +151,10 @@ impl<'p> Instance<'p> {
             let watch = Stopwatch::start();
             let Instance { plan, formats, settings, journal, taken, shards, index, archive, aside, .. } = self;
             let (every, bytes_left) = (settings.every, settings.bytes);
-            let recording = Recording { feed, formats, journal, taken, ended: &mut ended, watch, every, bytes_left };
+            let begun = false;
+            let ended_now = &mut ended;
+            let recording =
+                Recording { feed, formats, journal, taken, ended: ended_now, watch, every, bytes_left, begun };
             let shelves = Shelves { index, archive };
             let put_aside = |events: &[Quarantined]| -> Result<(), Stop<F::Error>> {
                 aside.extend_from_slice(events);
@@ -179,6 +182,11 @@ impl<'p> Instance<'p> {
     /// When something cannot be kept.
     pub fn end(&mut self) -> Result<(), Fault> {
         if self.is_at_tick() {
+            // The journal does not say that a file ended, so after a restart a commit may still lack that.
+            if self.taken.offsets != self.head.offsets {
+                self.advance();
+                self.commit()?;
+            }
             return Ok(());
         }
         self.step(Input::Decision(Decision::EndOfInput))?;

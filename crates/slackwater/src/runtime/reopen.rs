@@ -106,8 +106,10 @@ impl<'p> Instance<'p> {
         let journal = match known {
             Some(_) => Journal::open(disk.clone(), identity.instance, settings.journal, committed)?,
             None => {
+                // The identity comes last: what has one has a journal, and a journal without one was never written to.
+                let journal = Journal::create(disk.clone(), identity.instance, settings.journal)?;
                 identity.write(&*disk)?;
-                Journal::create(disk.clone(), identity.instance, settings.journal)?
+                journal
             }
         };
         let found = Found { head: head.clone(), store_damage, manifests, damaged, last: journal.last() };
@@ -161,7 +163,7 @@ impl<'p> Instance<'p> {
         while self.at < until {
             let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
             let bytes_left = settings.bytes;
-            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until, bytes_left };
+            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until, bytes_left, begun: false };
             let shelves = Shelves { index, archive };
             let put_aside = |events: &[Quarantined]| -> Result<(), Stop<Infallible>> {
                 aside.extend_from_slice(events);

@@ -35,7 +35,7 @@ impl Taken {
         if place.0 < known.offset {
             known.digest = 0;
         }
-        known.digest = chain(known.digest, bytes);
+        known.digest = chain(known.digest, place.1, bytes);
         (known.offset, known.line, known.ended) = (end, place.1 + lines(bytes), false);
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.input).update(&source.to_le_bytes()).update(&place.0.to_le_bytes());
@@ -50,19 +50,29 @@ impl Taken {
     }
 }
 
-/// xxh3-128 of the digest before and of the bytes that follow.
-fn chain(before: u128, bytes: &[u8]) -> u128 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(&before.to_le_bytes());
-    hasher.update(bytes);
-    hasher.digest128()
+/// xxh3-128 of the digest before and of the bytes that follow, line by line: a file that has grown is cut into other
+/// chunks than those in which it was taken in. Line 0 is a row group, which is always cut alike.
+fn chain(before: u128, line: u64, bytes: &[u8]) -> u128 {
+    let (mut digest, mut linked) = (before, Vec::new());
+    let mut link = |bytes: &[u8]| {
+        linked.clear();
+        linked.extend_from_slice(&digest.to_le_bytes());
+        linked.extend_from_slice(bytes);
+        digest = xxhash_rust::xxh3::xxh3_128(&linked);
+    };
+    match line {
+        0 => link(bytes),
+        _ => bytes.split_inclusive(|byte| *byte == b'\n').for_each(link),
+    }
+    digest
 }
 
 fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up.
+/// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up, but
+/// never before its first chunk, or nothing would ever come of it.
 pub(super) struct Recording<'a, F> {
     pub feed: &'a mut F,
     pub formats: &'a [Format],
@@ -73,15 +83,17 @@ pub(super) struct Recording<'a, F> {
     pub watch: Stopwatch,
     pub every: Duration,
     pub bytes_left: u64,
+    pub begun: bool,
 }
 
 impl<F: Feed> Feed for Recording<'_, F> {
     type Error = Paused<F::Error>;
 
     fn next(&mut self) -> Result<Option<Chunk>, Self::Error> {
-        if self.bytes_left == 0 || self.watch.elapsed() >= self.every {
+        if self.begun && (self.bytes_left == 0 || self.watch.elapsed() >= self.every) {
             return Ok(None);
         }
+        self.begun = true;
         let Some(chunk) = self.feed.next().map_err(Paused::Feed)? else {
             *self.ended = true;
             return Ok(None);
@@ -123,15 +135,18 @@ pub(super) struct Replaying<'a> {
     /// The last entry to take.
     pub until: u64,
     pub bytes_left: u64,
+    /// Whether an entry was taken: it does not pause before.
+    pub begun: bool,
 }
 
 impl Feed for Replaying<'_> {
     type Error = Fault;
 
     fn next(&mut self) -> Result<Option<Chunk>, Fault> {
-        if self.bytes_left == 0 {
+        if self.begun && self.bytes_left == 0 {
             return Ok(None);
         }
+        self.begun = true;
         let until = self.until;
         let events = |next: &Result<(u64, Entry), Fault>| match next {
             Ok((sequence, Entry::Events(_))) => *sequence <= until,
@@ -219,12 +234,12 @@ impl<F: Feed> Resumed<F> {
                     return Ok(None);
                 }
                 let rest = chunk.bytes.split_off((known.offset - start) as usize);
-                let sound = chain(digest, &chunk.bytes) == known.digest && chunk.bytes.ends_with(b"\n");
+                let sound = chain(digest, chunk.line, &chunk.bytes) == known.digest && chunk.bytes.ends_with(b"\n");
                 let line = chunk.line + lines(&chunk.bytes);
                 let first = Chunk { offset: known.offset, line, bytes: rest, ..chunk };
                 return Ok(sound.then_some(Resumed { feed, first: Some(first) }));
             }
-            digest = chain(digest, &chunk.bytes);
+            digest = chain(digest, chunk.line, &chunk.bytes);
             ends_line = chunk.line == 0 || chunk.bytes.ends_with(b"\n");
         }
         Ok((digest == known.digest).then_some(Resumed { feed, first: None }))
