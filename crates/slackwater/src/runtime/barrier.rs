@@ -9,6 +9,7 @@ use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::Fault;
 use slackwater_store::checkpoint::Manifest;
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::index::{Entries, Known};
 use std::collections::BTreeSet;
 
@@ -22,6 +23,9 @@ impl Instance<'_> {
     /// When something cannot be kept. The last commit stands.
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
         self.journal.sync()?;
+        if self.is_at_tick() {
+            crash::point(CrashPoint::TickSynced)?;
+        }
         for number in 0..self.shards.folds.len() {
             self.refold(number)?;
         }
@@ -29,6 +33,7 @@ impl Instance<'_> {
         self.head.take(&[], &aside);
         self.aside = aside;
         self.keep_facts()?;
+        crash::point(CrashPoint::WinnersIndexed)?;
         self.keep_groups()?;
         self.head.checkpoint += 1;
         self.advance();
@@ -42,7 +47,9 @@ impl Instance<'_> {
             next_segment: self.archive.next(),
         };
         self.checkpoints.write(&manifest)?;
+        crash::point(CrashPoint::ManifestWritten)?;
         self.commit()?;
+        crash::point(CrashPoint::CommitKnown)?;
         self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
         self.forget()
     }
@@ -64,6 +71,7 @@ impl Instance<'_> {
         self.archive.write(&self.changes)?;
         self.changes.clear();
         while self.archive.compact()? {}
+        crash::point(CrashPoint::ArchiveWritten)?;
         self.index.add(&entries)
     }
 
@@ -79,6 +87,7 @@ impl Instance<'_> {
             let mut groups = Vec::new();
             count += fold.encode_groups(which, &mut groups);
             put_bytes(&mut content, &groups);
+            crash::point(CrashPoint::BetweenParts)?;
         }
         if anew {
             self.chunks.clear();
@@ -113,6 +122,7 @@ impl Instance<'_> {
                 kept.push(manifest);
             }
         }
+        crash::point(CrashPoint::CheckpointCounts)?;
         self.checkpoints.forget(&kept)?;
         let (mut runs, mut segments) = (BTreeSet::new(), BTreeSet::new());
         for manifest in &kept {
@@ -120,8 +130,10 @@ impl Instance<'_> {
             segments.extend(manifest.segments.iter().map(|segment| segment.number));
         }
         self.index.forget(&runs)?;
+        crash::point(CrashPoint::RunsForgotten)?;
         self.archive.forget(&segments)?;
         let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
+        crash::point(CrashPoint::TrimDecided)?;
         self.journal.retire(behind, self.settings.keep_raw)
     }
 }
