@@ -5,6 +5,7 @@
 
 use crate::Fault;
 use crate::archive::Segment;
+use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, UNFINISHED};
 use crate::index::RunInfo;
 use crate::parcel::{self, Label};
@@ -154,6 +155,7 @@ impl Checkpoints {
         self.disk.sync_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "sync", cause))?;
         for name in unnamed("chunk", &chunks) {
             self.disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
+            crash::point(CrashPoint::ChunkRemoved)?;
         }
         Ok(())
     }

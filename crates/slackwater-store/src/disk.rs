@@ -5,6 +5,7 @@
 //! [`File::sync`], names after [`Disk::sync_folder`].
 
 use crate::Fault;
+use crate::crash::{self, CrashPoint};
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -91,13 +92,17 @@ pub fn write_whole(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), Faul
     }
     let file = disk.create(&temporary).map_err(|cause| Fault::disk(&temporary, "create", cause))?;
     step("write", file.write_at(0, bytes))?;
+    crash::point(CrashPoint::FileWritten)?;
     step("sync", file.sync())?;
+    crash::point(CrashPoint::FileSynced)?;
     let mut back = vec![0; bytes.len()];
     step("read back", file.read_at(0, &mut back))?;
     if back != bytes {
         return Err(Fault::damaged(&temporary, 0, "what is read back is not what was written"));
     }
+    crash::point(CrashPoint::FileVerified)?;
     step("rename", disk.rename(&temporary, name))?;
+    crash::point(CrashPoint::FileRenamed)?;
     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
     disk.sync_folder(folder).map_err(|cause| Fault::disk(folder, "sync", cause))
 }

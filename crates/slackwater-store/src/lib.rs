@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod checkpoint;
+pub mod crash;
 pub mod disk;
 pub mod entry;
 mod fault;

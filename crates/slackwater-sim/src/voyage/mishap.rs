@@ -192,14 +192,8 @@ pub enum Damage {
 
 impl Damage {
     /// All of them.
-    pub const ALL: [Damage; 6] = [
-        Damage::JournalBit,
-        Damage::NoSegment,
-        Damage::OldJournal,
-        Damage::AnyBit,
-        Damage::NoFile,
-        Damage::NoStore,
-    ];
+    pub const ALL: [Damage; 6] =
+        [Damage::JournalBit, Damage::NoSegment, Damage::OldJournal, Damage::AnyBit, Damage::NoFile, Damage::NoStore];
 
     /// Does it. None if there is nothing to damage; else whether it must be found out.
     pub fn wreak(self, harbour: &Harbour, older: Option<&Platter>, logbook: &Logbook, rng: &mut Rng) -> Option<bool> {

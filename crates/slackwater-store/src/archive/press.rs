@@ -4,6 +4,7 @@ use super::change::{Change, Changes};
 use super::column;
 use super::shelf::Shelf;
 use super::volume::{self, Segment, Volume};
+use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
 use arrow_schema::{DataType, SchemaRef};
@@ -147,10 +148,14 @@ impl<'d> Press<'d> {
         segment.rows_digest = *hasher.finalize().as_bytes();
         segment.file_digest = *blake3::hash(&footer).as_bytes();
         segment.bytes = written;
+        crash::point(CrashPoint::FileWritten)?;
         file.sync().map_err(|cause| Fault::disk(&temporary, "sync", cause))?;
+        crash::point(CrashPoint::FileSynced)?;
         Volume::open_as(disk, &temporary, shelf, &segment)?.check_chunks()?;
+        crash::point(CrashPoint::FileVerified)?;
         let name = volume::name(segment.number);
         disk.rename(&temporary, &name).map_err(|cause| Fault::disk(&temporary, "rename", cause))?;
+        crash::point(CrashPoint::FileRenamed)?;
         disk.sync_folder(super::FOLDER).map_err(|cause| Fault::disk(super::FOLDER, "sync", cause))?;
         Ok(segment)
     }

@@ -4,6 +4,7 @@ use super::block::{self, Block};
 use super::entries::{Entries, Known};
 use super::fence::{Fences, Line, filter};
 use super::run::{self, PAGE_HEAD, Run, RunInfo, Tail};
+use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
 use std::io;
@@ -188,11 +189,15 @@ impl<'d> Draft<'d> {
 
     fn settle(self, info: RunInfo, (fences_at, blocks_digest): (u64, [u8; 32])) -> Result<Run, Fault> {
         let (disk, temporary, name) = (self.disk, &self.temporary, run::name(info.number));
+        crash::point(CrashPoint::FileWritten)?;
         self.file.sync().map_err(|cause| Fault::disk(temporary, "sync", cause))?;
+        crash::point(CrashPoint::FileSynced)?;
         if run::digest(&*self.file, 0..fences_at, temporary)? != blocks_digest {
             return Err(Fault::damaged(temporary, 0, "it reads back otherwise than it was written"));
         }
+        crash::point(CrashPoint::FileVerified)?;
         disk.rename(temporary, &name).map_err(|cause| Fault::disk(temporary, "rename", cause))?;
+        crash::point(CrashPoint::FileRenamed)?;
         disk.sync_folder(super::FOLDER).map_err(|cause| Fault::disk(super::FOLDER, "sync", cause))?;
         // Opening it checks the rest, before anything names it.
         Run::open(disk, info)

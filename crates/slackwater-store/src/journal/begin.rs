@@ -1,5 +1,6 @@
 //! How a journal begins: a new one, a new segment of it, and one that is found.
 
+use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
 use crate::journal::file::{Begun, FOLDER, HEAD, Segment, header, list, name, read};
@@ -43,8 +44,12 @@ pub fn segment(
             return Err(failure);
         }
     };
+    let point = |point| crash::point(point).map_err(|fault| Failure { fault, undone: false });
+    point(CrashPoint::SegmentMade)?;
     file.sync().map_err(|cause| failed("sync", cause))?;
+    point(CrashPoint::SegmentSynced)?;
     disk.sync_folder(FOLDER).map_err(|cause| failed("sync the folder of", cause))?;
+    point(CrashPoint::SegmentNamed)?;
     Ok((Segment { first, chain, bytes: HEAD as u64 }, file))
 }
 

@@ -19,6 +19,7 @@ pub(crate) use file::{MOST_SEQUENCE, list};
 pub(crate) use frame::{Seal, eight, four, stuff};
 pub(crate) use retire::reduced;
 
+use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::entry::{Packed, STEP};
 use crate::fault::Fault;
@@ -99,6 +100,7 @@ impl Journal {
         if self.last.0 == self.synced.0 {
             return Ok(self.synced.0);
         }
+        crash::point(CrashPoint::EntriesAppended)?;
         let mut done = self.file.sync();
         if done.is_err() && is(Bug::SyncRetried) {
             done = self.file.sync();
@@ -110,6 +112,7 @@ impl Journal {
         self.synced = self.last;
         let written = self.written;
         self.active_mut().bytes = written;
+        crash::point(CrashPoint::EntriesSynced)?;
         Ok(self.synced.0)
     }
 

@@ -1,5 +1,6 @@
 //! What is done when a segment is needed no more for recovery: it becomes record, and goes.
 
+use crate::crash::{self, CrashPoint};
 use crate::disk::Disk;
 use crate::entry::Entry;
 use crate::fault::Fault;
@@ -91,9 +92,14 @@ impl Journal {
         if head.first != self.segments[0].first {
             return Err(self.stop(Fault::Refused(format!("{name} is not the segment whose record was written"))));
         }
+        crash::point(CrashPoint::RecordWritten)?;
         self.record.push(head);
         self.segments.remove(0);
-        if let Err(cause) = self.disk.remove(&name).and_then(|()| self.disk.sync_folder(FOLDER)) {
+        if let Err(cause) = self.disk.remove(&name) {
+            return Err(self.stop(Fault::disk(&name, "remove", cause)));
+        }
+        crash::point(CrashPoint::SegmentRemoved)?;
+        if let Err(cause) = self.disk.sync_folder(FOLDER) {
             return Err(self.stop(Fault::disk(&name, "remove", cause)));
         }
         Ok(())

@@ -7,6 +7,7 @@ mod bundle;
 
 pub(crate) use bundle::Reader;
 
+use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::entry::{Entry, Form, deflate};
 use crate::fault::Fault;
@@ -185,7 +186,9 @@ where
     let Span { first, last, before, after } = span;
     let head = Head { first, last, before, after, keep, len, blocks };
     file.write_at(0, &head.encode(instance)).map_err(failed("write"))?;
+    crash::point(CrashPoint::FileWritten)?;
     file.sync().map_err(failed("sync"))?;
+    crash::point(CrashPoint::FileSynced)?;
     let file = disk.open(&unfinished).map_err(failed("read back"))?;
     if Head::read(&*file, instance, first)? != head {
         return Err(Fault::damaged(&unfinished, 0, "it does not read back as it was written"));
@@ -205,7 +208,9 @@ where
     if back.next()?.is_some() {
         return Err(Fault::damaged(&unfinished, 0, "it reads back with more than was written"));
     }
+    crash::point(CrashPoint::FileVerified)?;
     disk.rename(&unfinished, &name(first)).map_err(failed("rename"))?;
+    crash::point(CrashPoint::FileRenamed)?;
     if !is(Bug::RenameWithoutFolderSync) {
         disk.sync_folder(FOLDER).map_err(failed("sync the folder of"))?;
     }

@@ -6,6 +6,7 @@
 mod columns;
 
 use crate::Fault;
+use crate::crash::{self, CrashPoint};
 use crate::store::{Ask, Commit, Head, Kept, Store, Sum, proof};
 use columns::quote;
 use rusqlite::types::Value as Cell;
@@ -158,10 +159,14 @@ impl Store for Sqlite {
         let step =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fault)?;
         put_head(&step, commit.head)?;
+        crash::point(CrashPoint::OffsetsBeforeAside)?;
         put_rows(&step, &plan, commit)?;
+        crash::point(CrashPoint::RowsPut)?;
         put_quarantined(&step, &plan, commit)?;
+        crash::point(CrashPoint::AsideBeforeOffsets)?;
         put_ledgers(&step, &plan, commit.head)?;
-        step.commit().map_err(fault)
+        step.commit().map_err(fault)?;
+        crash::point(CrashPoint::AnswerLost)
     }
 
     fn rows(
@@ -289,6 +294,7 @@ fn put_rows(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<
                     row.generation, pipeline.name
                 )));
             }
+            crash::point(CrashPoint::HistoryBeforeCurrent)?;
             newest.execute(params![id, row.generation as i64]).map_err(fault)?;
         }
     }

@@ -8,6 +8,7 @@ use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::checkpoint::Manifest;
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::index::{Entries, Known};
 use slackwater_store::{Fault, KeepRaw};
 use std::collections::BTreeSet;
@@ -22,6 +23,9 @@ impl Instance<'_> {
     /// When something cannot be kept. The last commit stands.
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
         self.journal.sync()?;
+        if self.is_at_tick() {
+            crash::point(CrashPoint::TickSynced)?;
+        }
         for number in 0..self.shards.folds.len() {
             self.refold(number)?;
         }
@@ -29,6 +33,7 @@ impl Instance<'_> {
         self.head.take(&[], &aside);
         self.aside = aside;
         self.keep_facts()?;
+        crash::point(CrashPoint::WinnersIndexed)?;
         self.keep_groups()?;
         self.head.checkpoint += 1;
         self.advance();
@@ -42,7 +47,9 @@ impl Instance<'_> {
             next_segment: self.archive.next(),
         };
         self.checkpoints.write(&manifest)?;
+        crash::point(CrashPoint::ManifestWritten)?;
         self.commit()?;
+        crash::point(CrashPoint::CommitKnown)?;
         self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
         self.forget()
     }
@@ -64,7 +71,7 @@ impl Instance<'_> {
         let mut archive_them = || {
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
-            Ok(())
+            crash::point(CrashPoint::ArchiveWritten)
         };
         if settings.threads > 1 {
             let (indexed, archived) = std::thread::scope(|scope| {
@@ -74,8 +81,8 @@ impl Instance<'_> {
             });
             indexed.and(archived)?;
         } else {
-            index_them()?;
             archive_them()?;
+            index_them()?;
         }
         self.changes.clear();
         Ok(())
@@ -93,6 +100,7 @@ impl Instance<'_> {
             let mut groups = Vec::new();
             count += fold.encode_groups(which, &mut groups);
             put_bytes(&mut content, &groups);
+            crash::point(CrashPoint::BetweenParts)?;
         }
         if anew {
             self.chunks.clear();
@@ -127,6 +135,7 @@ impl Instance<'_> {
                 kept.push(manifest);
             }
         }
+        crash::point(CrashPoint::CheckpointCounts)?;
         self.checkpoints.forget(&kept)?;
         let (mut runs, mut segments) = (BTreeSet::new(), BTreeSet::new());
         for manifest in &kept {
@@ -134,12 +143,14 @@ impl Instance<'_> {
             segments.extend(manifest.segments.iter().map(|segment| segment.number));
         }
         self.index.forget(&runs)?;
+        crash::point(CrashPoint::RunsForgotten)?;
         self.archive.forget(&segments)?;
         // Bytes that are to go, go at once; else the record saves nothing but the journal's room.
         if self.settings.keep_raw == KeepRaw::Forever && self.journal.bytes() < self.settings.record_above {
             return Ok(());
         }
         let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
+        crash::point(CrashPoint::TrimDecided)?;
         self.journal.retire(behind, self.settings.keep_raw)
     }
 }

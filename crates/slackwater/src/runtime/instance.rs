@@ -19,6 +19,7 @@ use slackwater_core::plan::Plan;
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::archive::{Archive, Change, Changes, OwnedChange};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::index::Index;
 use slackwater_store::journal::{Journal, Limits};
@@ -56,7 +57,11 @@ impl Settings {
             every: Duration::from_secs(1),
             bytes: 256 << 20,
             checkpoints: 3,
-            journal: Limits { segment_bytes: 64 << 20, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
+            journal: Limits {
+                segment_bytes: crash::segment_bytes(64 << 20),
+                most_bytes: 64 << 30,
+                reserve_bytes: 16 << 20,
+            },
             keep_raw: KeepRaw::Forever,
             record_above: 1 << 30,
         }
@@ -211,6 +216,7 @@ impl<'p> Instance<'p> {
     /// Journals an input and takes it.
     fn step(&mut self, input: Input) -> Result<(), Fault> {
         let outcome = self.apply(&input)?;
+        crash::point(CrashPoint::RowsFolded)?;
         let mut encoded = Vec::new();
         input.encode(&mut encoded);
         self.at = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
@@ -242,6 +248,7 @@ impl<'p> Instance<'p> {
             let Shards { memories, folds, .. } = &mut self.shards;
             let changes = memories.iter().flat_map(|memory| memory.changes());
             rows.extend(folds[number].tick(self.plan, &settled, changes));
+            crash::point(CrashPoint::BetweenFinals)?;
         }
         rows.sort_by(Final::order);
         self.head.ticks += 1;

@@ -8,6 +8,7 @@ use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Op, Row};
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, Ask};
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::index::Index;
 
 /// What is kept on disk of the facts of an instance.
@@ -19,6 +20,7 @@ pub(super) struct Shelves<'a> {
 
 impl<E: From<Fault>> Recall<E> for Shelves<'_> {
     fn recall(&self, plan: &Plan, batch: &Batch, missing: &[u32]) -> Result<Vec<(u32, Past)>, E> {
+        crash::point(CrashPoint::MidBatch)?;
         if missing.is_empty() || self.index.is_empty() {
             return Ok(Vec::new());
         }

@@ -18,6 +18,7 @@ use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET, Changes, Shelf};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
 use slackwater_store::identity::Identity;
@@ -133,6 +134,7 @@ impl<'p> Instance<'p> {
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
         instance.clock.not_before(instance.head.ticked)?;
         if reopened.replayed > 0 && (instance.is_at_tick() || instance.is_unsettled()) {
+            crash::point(CrashPoint::Replayed)?;
             // So that what was taken in again need not be a second time.
             instance.checkpoint()?;
         }
@@ -151,6 +153,7 @@ impl<'p> Instance<'p> {
             self.head = committed.clone();
         }
         self.take_over(committed)?;
+        crash::point(CrashPoint::TakenOver)?;
         self.replay_to(last, gauge, true)?;
         Ok(last - from)
     }

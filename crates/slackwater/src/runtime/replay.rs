@@ -5,6 +5,7 @@ use super::clock::Stopwatch;
 use crate::decode::{Chunk, Format, Header};
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::entry::{Entry, Packed, Raw, Received};
 use slackwater_store::journal::{Entries, Journal};
 use slackwater_store::store::Offset;
@@ -107,9 +108,11 @@ impl<F: Feed> Feed for Recording<'_, F> {
         let bytes = Raw::Kept(chunk.bytes);
         let received = Received { source, decoder, part, offset, line, arrival: None, header, bytes };
         let entry = Entry::Events(received);
+        crash::point(CrashPoint::ChunkRead).map_err(Paused::Kept)?;
         self.journal.append(&Packed::new(&entry).map_err(Paused::Kept)?).map_err(Paused::Kept)?;
         let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
         self.taken.add(source, &part, (offset, line), end, &bytes);
+        crash::point(CrashPoint::ChunkJournaled).map_err(Paused::Kept)?;
         Ok(Some(Chunk { source, part, offset, line, bytes, header: chunk.header }))
     }
 

@@ -15,6 +15,7 @@ use crate::runtime::reopen::{Keep, Opening};
 use crate::runtime::replay::Resumed;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
+use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
 use slackwater_store::sqlite::{self, Sqlite};
 use slackwater_store::store::{Ask, Store};
@@ -60,6 +61,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
         asked.iter().zip(feeds).try_for_each(|(asked, feed)| take(&mut instance, asked, feed, &config, &gauge))?;
         Ok::<_, Stop>(instance.end()?)
     })?;
+    crash::point(CrashPoint::OutputsPending)?;
     let finals = rows(&mut instance, &config.plan, &chosen)?;
     if let Some(mut file) = aside {
         let mut text = String::new();

@@ -1,0 +1,5 @@
+//! Faults against whole folds with a data directory: the binary dies, bytes on the disk change, bytes that are read lie.
+
+mod bench;
+mod matrix;
+mod minute;
