@@ -51,19 +51,16 @@ pub struct Settings {
 impl Settings {
     /// What is usual, for so many threads.
     pub fn of_threads(threads: usize) -> Self {
+        let segment_bytes = crash::segment_bytes(64 << 20);
         Settings {
             threads,
             shards: threads,
             every: Duration::from_secs(1),
             bytes: 256 << 20,
             checkpoints: 3,
-            journal: Limits {
-                segment_bytes: crash::segment_bytes(64 << 20),
-                most_bytes: 64 << 30,
-                reserve_bytes: 16 << 20,
-            },
+            journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
             keep_raw: KeepRaw::Forever,
-            record_above: 1 << 30,
+            record_above: 16 * segment_bytes,
         }
     }
 }
