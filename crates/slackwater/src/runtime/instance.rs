@@ -159,7 +159,7 @@ impl<'p> Instance<'p> {
             let begun = false;
             let ended_now = &mut ended;
             let recording =
-                Recording { feed, formats, journal, taken, ended: ended_now, watch, every, bytes_left, begun };
+                Recording { feed, plan, formats, journal, taken, ended: ended_now, watch, every, bytes_left, begun };
             let shelves = Shelves { index, archive };
             let put_aside = |events: &[Quarantined]| -> Result<(), Stop<F::Error>> {
                 aside.extend_from_slice(events);
@@ -336,6 +336,7 @@ impl<E> From<Paused<E>> for Stop<E> {
     fn from(paused: Paused<E>) -> Self {
         match paused {
             Paused::Feed(error) => Stop::Feed(error),
+            Paused::Damaged(damaged) => Stop::Damaged(damaged),
             Paused::Kept(fault) => Stop::Kept(fault),
         }
     }

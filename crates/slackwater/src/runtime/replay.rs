@@ -2,7 +2,7 @@
 
 use super::Feed;
 use super::clock::Stopwatch;
-use crate::decode::{Chunk, Format, Header};
+use crate::decode::{Chunk, Damaged, Decoder, Format, Header};
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use slackwater_store::crash::{self, CrashPoint};
@@ -76,6 +76,7 @@ fn lines(bytes: &[u8]) -> u64 {
 /// never before its first chunk, or nothing would ever come of it.
 pub(super) struct Recording<'a, F> {
     pub feed: &'a mut F,
+    pub plan: &'a Plan,
     pub formats: &'a [Format],
     pub journal: &'a mut Journal,
     pub taken: &'a mut Taken,
@@ -100,6 +101,7 @@ impl<F: Feed> Feed for Recording<'_, F> {
             return Ok(None);
         };
         self.bytes_left = self.bytes_left.saturating_sub(chunk.bytes.len() as u64);
+        self.look_through(&chunk).map_err(Paused::Damaged)?;
         let end = chunk.end();
         let mut header = Vec::new();
         chunk.header.iter().for_each(|known| known.encode(&mut header));
@@ -121,10 +123,29 @@ impl<F: Feed> Feed for Recording<'_, F> {
     }
 }
 
+impl<F> Recording<'_, F> {
+    /// Records are refused one by one, but a damaged row group stops everything, and would stop it again whenever it is
+    /// taken in again: so it is decoded once before it is journaled.
+    fn look_through(&self, chunk: &Chunk) -> Result<(), Damaged> {
+        if !matches!(chunk.header, Some(Header::Parquet(..))) {
+            return Ok(());
+        }
+        let source = usize::from(chunk.source);
+        let mut decoder = Decoder::new(&self.plan.sources[source], self.formats[source]);
+        decoder.begin(chunk.clone());
+        while decoder.is_busy() {
+            decoder.next_batch()?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a feed that is journaled could not go on.
 pub enum Paused<E> {
     /// The feed itself.
     Feed(E),
+    /// A row group that cannot be read to its end.
+    Damaged(Damaged),
     /// The journal.
     Kept(Fault),
 }

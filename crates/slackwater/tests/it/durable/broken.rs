@@ -153,3 +153,34 @@ fn a_limit_on_the_size_of_files_stops_the_fold_and_it_goes_on_when_there_is_room
     assert_ne!(ran.code, 0, "there was no room");
     assert_eq!(keep(&place, "trades=events.ndjson", &[]).out, plain);
 }
+
+#[test]
+fn a_damaged_row_group_stops_the_fold_and_not_the_directory() {
+    let place = place(3_000);
+    let made =
+        ["fold", "-c", "c.toml", "--pipeline", "minutes", "--input", "trades=events.ndjson", "--out", "m.parquet"];
+    assert_eq!(place.run(&made).code, 0);
+    let config = r#"
+[source.trades]
+kind = "files"
+format = "parquet"
+identity = "position"
+event_time = "window_start"
+[source.trades.fields]
+symbol = "string"
+window_start = "timestamp_ns"
+trades = "u64"
+[pipeline.hours]
+sql = "SELECT symbol, sum(trades) AS trades FROM trades GROUP BY symbol, tumble(window_start, INTERVAL '1 hour')"
+"#;
+    place.write("c.toml", config);
+    let whole = fs::read(place.path("m.parquet")).expect("a file");
+    let mut damaged = whole.clone();
+    // Within the columns, behind the mark at the beginning.
+    damaged[40..80].fill(0xff);
+    fs::write(place.path("damaged.parquet"), damaged).expect("written");
+    let ran = place.run(&durable("trades=damaged.parquet", &[]));
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    let kept = keep(&place, "trades=m.parquet", &[]);
+    assert_eq!(kept.out.lines().count(), 3, "{}", kept.out);
+}
