@@ -14,7 +14,8 @@ use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::reopen::{Keep, Opening};
 use crate::runtime::replay::Resumed;
 use slackwater_core::fold::Final;
-use slackwater_core::plan::Plan;
+use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::schema::IdentityRule;
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
 use slackwater_store::sqlite::{self, Sqlite};
@@ -30,6 +31,8 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let shape = shape(&chosen, &args.out)?;
     apart(&args.out, args.quarantine.as_deref())?;
     let asked = inputs(args, &config)?;
+    can_be_kept(&asked, &config.plan)?;
+    let keep_raw = keep_raw(&config)?;
     // Every file is looked at, and both outputs are made, before anything is kept.
     let feeds = asked.iter().map(|asked| open(asked, &config)).collect::<Result<Vec<_>, Stop>>()?;
     let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
@@ -38,7 +41,6 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
     let (gauge, watch) = (Gauge::default(), Stopwatch::start());
     let disk = directory::lock(data, true)?;
-    let keep_raw = keep_raw(&config)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let kept = Arc::new(config.plan.clone());
     let mut open_store = |keep| open_store(data, &kept, keep);
@@ -79,6 +81,27 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let summary =
         Summary::new(&config.plan, &Folded { finals, seen, faults, refolded }, Some(generations), watch.elapsed());
     tell(&if args.json { summary.json() } else { summary.text() });
+    Ok(())
+}
+
+/// Refuses what a directory could not keep its word about.
+fn can_be_kept(asked: &[Asked], plan: &Plan) -> Result<(), Stop> {
+    for Asked { source, path } in asked {
+        let source = &plan.sources[usize::from(*source)];
+        if path == "-" && source.schema.roles().identity == IdentityRule::Position {
+            let text = "--input: events of standard input have no position that means the same next time; write them to \
+                        a file, or give the source an `identity`";
+            return Err(Stop::Usage(text.to_string()));
+        }
+        if source.late == LatePolicy::Hold {
+            let text = format!(
+                "--data: source `{}` has late = \"hold\", and a fold of files has nobody who releases what is held; \
+                 write late = \"amend\"",
+                source.name
+            );
+            return Err(Stop::Usage(text));
+        }
+    }
     Ok(())
 }
 
