@@ -2,9 +2,11 @@
 //!
 //! `w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON]` prints medians, with DuckDB and Polars doing
 //! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
-//! `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
+//! `durable [--trades N] [--runs N]` folds into a data directory, then a copy of the same file, beside a plain fold, and says how
+//! many bytes an event takes there. `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
+mod durable;
 mod formats;
 mod generate;
 mod kept;
@@ -41,6 +43,13 @@ fn main() -> ExitCode {
             let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 3));
             data(trades, "ndjson").and_then(|file| table(&WINDOWS, runs, |_| &file, ""))
         }
+        Some("durable") => {
+            let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 3));
+            data(trades, "ndjson").and_then(|file| {
+                table(&DURABLE, runs, |_| &file, "")?;
+                durable::sizes(trades)
+            })
+        }
         Some("index") if arguments.len() > 1 => {
             let count = arguments[1].parse().map_err(io::Error::other);
             count.and_then(|count| kept::index(count, &option(&arguments, "--ids", String::from("random"))))
@@ -51,7 +60,7 @@ fn main() -> ExitCode {
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
-             | index N [--ids random|dense] | archive N",
+             | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N",
         )),
     };
     match result {
@@ -95,6 +104,12 @@ const WINDOWS: [Stage; 7] = [
     ("volume bars", "1", "50,000 of size, split"),
     ("value bars", "1", "5,000,000 of price * size, split"),
     ("percentiles", "1", "one minute, with p50, p90 and p99 of the price"),
+];
+
+const DURABLE: [Stage; 3] = [
+    ("fold", "2", "without a directory"),
+    ("durable", "2", "journaled, with identity runs, archive and a checkpoint every second"),
+    ("again", "2", "a copy of the file into the same directory: nothing changes"),
 ];
 
 fn w1(trades: u64, runs: u64, format: &str, python: &str) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! One stage of the work on one file, timed in a process of its own.
 
+use crate::durable;
 use slackwater::connect::files::input::{FileChunks, InputError};
 use slackwater::decode::{Chunk, Decoder, Header};
 use slackwater::face::config::{self, Config};
@@ -28,6 +29,8 @@ pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
         "read" => chunks(&config, file)?.map(|chunk| chunk.map(|chunk| lines(&chunk))).sum::<io::Result<u64>>()?,
         "decode" => decode(&config, file)?,
         "judge" => judge(&config, file)?,
+        "durable" => durable::fold(&config, file, threads, true)?,
+        "again" => durable::fold(&config, file, threads, false)?,
         _ => fold(&config, file, threads)?,
     };
     let (wall, cpu) = (watch.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
