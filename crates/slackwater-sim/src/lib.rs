@@ -8,6 +8,7 @@ pub mod adversary;
 pub mod compare;
 pub mod effort;
 pub mod engine;
+pub mod hostile;
 pub mod kept;
 pub mod model;
 pub mod oracle;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod damage;
+mod fuzz;
 mod matrix;
 mod minute;
 mod small;

@@ -9,6 +9,7 @@ use slackwater::runtime::gauge::Gauge;
 use slackwater::runtime::instance::{Instance, Settings};
 use slackwater::runtime::reopen::{Keep, Opening};
 use slackwater::runtime::replay::Resumed;
+use slackwater_sim::hostile::CONFIG;
 use slackwater_store::Fault;
 use slackwater_store::disk::Folder;
 use slackwater_store::journal::Limits;
@@ -19,26 +20,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Short, so that few bytes are to be damaged; one pipeline of each kind of state.
-const CONFIG: &str = r#"
-[source.t]
-kind = "files"
-format = "json"
-identity = "i"
-event_time = "s"
-version = "v"
-require = ["p >= 0"]
-[source.t.fields]
-i = "u64"
-v = "u64?"
-s = "timestamp_s"
-p = "u64"
-[pipeline.m]
-sql = "SELECT max(p) AS high, sum(p) AS total FROM t GROUP BY tumble(s, INTERVAL '1 minute')"
-[pipeline.b]
-sql = "SELECT sum(p) AS total FROM t GROUP BY volume_bar(p, 60)"
-"#;
 
 /// Files of events in the order in which they are folded. The second corrects and repeats, the third comes behind a seal.
 pub const INPUTS: [(&str, &str); 3] = [
