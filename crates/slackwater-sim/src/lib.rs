@@ -8,6 +8,7 @@ pub mod adversary;
 pub mod compare;
 pub mod effort;
 pub mod engine;
+pub mod hostile;
 pub mod kept;
 pub mod ledger;
 pub mod model;

@@ -140,6 +140,16 @@ impl Folder {
     }
 }
 
+/// Does what the standard library does not do again when a signal comes between.
+fn uninterrupted<T>(mut verb: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match verb() {
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 impl Disk for Folder {
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         let mut options = OpenOptions::new();
@@ -152,7 +162,7 @@ impl Disk for Folder {
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.root.join(folder)) {
+        let entries = match uninterrupted(|| fs::read_dir(self.root.join(folder))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
@@ -174,11 +184,11 @@ impl Disk for Folder {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.root.join(from), self.root.join(to))
+        uninterrupted(|| fs::rename(self.root.join(from), self.root.join(to)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.root.join(name))
+        uninterrupted(|| fs::remove_file(self.root.join(name)))
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {

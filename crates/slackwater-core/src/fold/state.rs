@@ -115,7 +115,10 @@ impl Fold {
     pub fn decode_head(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
         for (settled, faults) in self.settled.iter_mut().zip(&mut self.faults) {
             *settled = Settled::decode(reader)?.max(*settled);
-            *faults += reader.signed()?;
+            match faults.checked_add(reader.signed()?) {
+                Some(sum) => *faults = sum,
+                None => return reader.fail("a count of nulls"),
+            }
         }
         Ok(())
     }
@@ -386,7 +389,13 @@ fn put_window(out: &mut Vec<u8>, window: Window) {
 }
 
 fn window(reader: &mut Reader<'_>) -> Result<Window, CodecError> {
-    Ok(Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) })
+    let window = Window { start: i128::from_le_bytes(reader.array()?), end: i128::from_le_bytes(reader.array()?) };
+    // Any time and any size are far below, so that nothing overflows that is counted from a window.
+    let near = |time: i128| time.unsigned_abs() < 1 << 100;
+    if window.start > window.end || !near(window.start) || !near(window.end) {
+        return reader.fail("a window");
+    }
+    Ok(window)
 }
 
 /// Whether these bytes are a value for each group-by column.

@@ -4,7 +4,7 @@
 //! decimals and larger integers TEXT with all their digits, truth values 0 and 1, arrays JSON. `_body` is the canonical
 //! row that all of them are made from.
 
-use rusqlite::types::Value as Cell;
+use rusqlite::types::{Value as Cell, ValueRef};
 use slackwater_core::fold::{Bar, Final};
 use slackwater_core::number::decimal;
 use slackwater_core::plan::{Pipeline, Windowing};
@@ -118,6 +118,19 @@ pub(super) fn cells(pipeline: &Pipeline, row: &Final) -> Vec<Cell> {
     }
     cells.push(Cell::Blob(row.digest.to_vec()));
     cells
+}
+
+/// Whether a stored value is what a cell became. SQLite keeps no sign of a zero.
+pub(super) fn is_same(cell: &Cell, stored: ValueRef<'_>) -> bool {
+    match (cell, stored) {
+        (Cell::Null, ValueRef::Null) => true,
+        (Cell::Real(number), ValueRef::Null) => number.is_nan(),
+        (Cell::Real(number), ValueRef::Real(stored)) => *number == stored,
+        (Cell::Integer(number), ValueRef::Integer(stored)) => *number == stored,
+        (Cell::Text(text), ValueRef::Text(stored)) => text.as_bytes() == stored,
+        (Cell::Blob(bytes), ValueRef::Blob(stored)) => bytes == stored,
+        _ => false,
+    }
 }
 
 /// An integer where it fits, else its digits.

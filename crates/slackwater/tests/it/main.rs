@@ -11,3 +11,4 @@ mod parquet;
 mod program;
 mod real;
 mod sql;
+mod syscalls;

@@ -33,6 +33,13 @@ impl Place {
         Place(TempDir::new().expect("a temporary directory"))
     }
 
+    /// An empty directory in memory, where there is a place for that: for many runs, of which none asks the platter.
+    pub fn in_memory() -> Place {
+        let memory = Path::new("/dev/shm");
+        let made = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
+        Place(made.expect("a temporary directory"))
+    }
+
     /// A directory with a configuration `c.toml`.
     pub fn with(config: &str) -> Place {
         let place = Place::new();

@@ -84,6 +84,8 @@ fn what_was_changed_behind_the_store_s_back_is_found() {
         "DELETE FROM minutes_rows WHERE _row = (SELECT _row FROM minutes_rows LIMIT 1)",
         "UPDATE minutes_rows SET _body = zeroblob(40) WHERE _row = (SELECT _row FROM minutes_rows LIMIT 1)",
         "UPDATE minutes_rows SET _tick = 9",
+        "UPDATE minutes_rows SET window_start = window_start + 60000000000 WHERE _row = (SELECT _row FROM minutes_rows LIMIT 1)",
+        "UPDATE bars_rows SET close = '1.0000' WHERE _row = (SELECT _row FROM bars_rows LIMIT 1)",
         "DELETE FROM bars_current",
         "DELETE FROM quarantine WHERE number = 3",
         "UPDATE head SET digest = zeroblob(32)",
