@@ -107,10 +107,11 @@ impl Instance<'_> {
     /// Lets go what no kept checkpoint names, and turns journal segments that none needs into record.
     fn forget(&mut self) -> Result<(), Fault> {
         let mut kept: Vec<Manifest> = Vec::new();
-        for number in self.checkpoints.list()?.into_iter().take(self.settings.checkpoints.max(1)) {
-            // One that is damaged is no longer a place to go back to.
-            if let Ok(manifest) = self.checkpoints.read(number) {
-                kept.push(manifest);
+        for number in self.checkpoints.list()? {
+            // One that is damaged is no longer a place to go back to, and is not counted as one.
+            match self.checkpoints.read(number) {
+                Ok(manifest) if kept.len() < self.settings.checkpoints.max(1) => kept.push(manifest),
+                _ => {}
             }
         }
         self.checkpoints.forget(&kept)?;
