@@ -18,3 +18,4 @@ pub mod trial;
 pub mod typing;
 pub mod voyage;
 pub mod world;
+pub mod wreck;

@@ -9,7 +9,7 @@ use slackwater_core::fold::Final;
 use slackwater_store::store::{Head, Offset};
 
 /// What was committed after each run of a voyage that nothing befell.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Logbook {
     /// After each run.
     pub runs: Vec<(Head, Seen)>,
@@ -109,7 +109,8 @@ impl Logbook {
             return Err(format!("counts after run {run}:\n  {seen:?}\n  in a calm voyage {calm:?}"));
         }
         // That a file has ended is in no journal: what is made anew knows it of the files that are given again.
-        let open = |head: &Head| head.offsets.iter().map(|at| Offset { ended: false, ..at.clone() }).collect::<Vec<_>>();
+        let open =
+            |head: &Head| head.offsets.iter().map(|at| Offset { ended: false, ..at.clone() }).collect::<Vec<_>>();
         let differences = [
             ("counts", head.counts != wanted.counts),
             ("settled", head.settled != wanted.settled),

@@ -22,7 +22,7 @@ pub struct Part {
     /// Its events, by number, as far as it ever grows.
     pub events: Vec<usize>,
     /// Events of a chunk.
-    batch: usize,
+    pub batch: usize,
 }
 
 /// A file that is given to a run, as long as it is by then.
@@ -108,7 +108,7 @@ impl Script {
         let old = |part: &usize| {
             usize::from(self.parts[*part].source) == source && run.iter().all(|given| given.part != *part)
         };
-        match (0..self.parts.len()).filter(old).last().filter(|_| rng.chance(40)) {
+        match (0..self.parts.len()).rfind(old).filter(|_| rng.chance(40)) {
             Some(part) => {
                 self.parts[part].events.extend_from_slice(events);
                 Given { part, len: self.parts[part].events.len() }

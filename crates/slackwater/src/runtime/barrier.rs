@@ -6,6 +6,7 @@ use slackwater_core::fold::Which;
 use slackwater_core::judge::Judge;
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
+use slackwater_core::planted::{Bug, is};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::Fault;
 use slackwater_store::checkpoint::Manifest;
@@ -21,7 +22,9 @@ impl Instance<'_> {
     /// # Errors
     /// When something cannot be kept. The last commit stands.
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
-        self.journal.sync()?;
+        if !is(Bug::CommitBeforeSync) {
+            self.journal.sync()?;
+        }
         for number in 0..self.shards.folds.len() {
             self.refold(number)?;
         }
@@ -41,8 +44,14 @@ impl Instance<'_> {
             segments: self.archive.segments().to_vec(),
             next_segment: self.archive.next(),
         };
+        if is(Bug::TrimBeforeCheckpoint) {
+            self.journal.retire(self.at, self.settings.keep_raw)?;
+        }
         self.checkpoints.write(&manifest)?;
         self.commit()?;
+        if is(Bug::CommitBeforeSync) {
+            self.journal.sync()?;
+        }
         self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
         self.forget()
     }
@@ -132,6 +141,9 @@ fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {
     for winner in memory.winners() {
         let (known, fact) = (winner.known, winner.fact);
         let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
+        if is(Bug::DedupEvictedEarly) && known.digest % 4 == 0 {
+            continue;
+        }
         let bytes = identity.of(row, fact.source, (fact.part, fact.position.offset));
         let (version, decoder, op, digest) = (known.version, known.decoder, known.op, known.digest);
         entries.push(bytes, Known { version, decoder, op, digest, time: row.event_time(), tick });
