@@ -19,3 +19,4 @@ pub mod trial;
 pub mod typing;
 pub mod voyage;
 pub mod world;
+pub mod wreck;

@@ -9,7 +9,7 @@ use slackwater_core::fold::Final;
 use slackwater_store::store::{Head, Offset};
 
 /// What was committed after each run of a voyage that nothing befell.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Logbook {
     /// After each run.
     pub runs: Vec<(Head, Seen)>,

@@ -6,7 +6,7 @@ use crate::ledger::{Committed, Ledger, Lost};
 use crate::platter::{Platter, Trouble, Verb};
 use crate::rng::Rng;
 use slackwater_store::KeepRaw;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each thing happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl AtSea {
 /// What befalls what is kept while no process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ashore {
-    /// A bit of the newest checkpoint flips.
+    /// A bit flips in the newest checkpoint; or in each of the newest ones, but for the oldest.
     Flip,
     /// All checkpoints are gone.
     NoCheckpoints,
@@ -122,13 +122,13 @@ impl Ashore {
         self,
         harbour: &Harbour,
         keep: KeepRaw,
-        older: &[Committed],
+        (older, flipped): (&[Committed], &mut BTreeSet<String>),
         rng: &mut Rng,
     ) -> Option<(&'static str, bool)> {
         let Harbour { disk, ledger } = harbour;
         let head = ledger.head()?;
         match self {
-            Ashore::Flip => flip(disk, head.checkpoint, keep, rng).then_some(("flip", false)),
+            Ashore::Flip => flip(disk, head.checkpoint, (keep, flipped), rng).then_some(("flip", false)),
             _ if keep == KeepRaw::None => None,
             Ashore::NoCheckpoints => {
                 let all = disk.files();
@@ -153,24 +153,32 @@ impl Ashore {
     }
 }
 
-/// Flips a bit of the newest checkpoint that counts, if something is left without it.
-fn flip(disk: &Platter, newest: u64, keep: KeepRaw, rng: &mut Rng) -> bool {
+/// Flips bits of the newest checkpoints that count, if something is left without them.
+fn flip(disk: &Platter, newest: u64, (keep, flipped): (KeepRaw, &mut BTreeSet<String>), rng: &mut Rng) -> bool {
     let files = disk.files();
     let number = |name: &str| name.strip_prefix("checkpoint/")?.strip_suffix(".manifest")?.parse::<u64>().ok();
-    let manifests: Vec<&String> =
-        files.keys().filter(|name| number(name).is_some_and(|number| number <= newest)).collect();
+    let counts = |name: &&String| number(name).is_some_and(|number| number <= newest) && !flipped.contains(*name);
+    let manifests: Vec<&String> = files.keys().filter(counts).collect();
     let chunks: Vec<&String> = files.keys().filter(|name| name.ends_with(".chunk")).collect();
-    let Some(last) = manifests.last() else { return false };
-    let name = match keep {
-        KeepRaw::Forever if !chunks.is_empty() && rng.chance(40) => *rng.pick(&chunks),
-        KeepRaw::None if manifests.len() < 2 => return false,
-        _ => *last,
-    };
-    let bits = files[name].len() * 8;
-    if bits > 0 {
-        disk.flip(name, rng.below(bits));
+    let spared = if keep == KeepRaw::None { 1 } else { 0 };
+    if manifests.len() <= spared {
+        return false;
     }
-    bits > 0
+    // Where bytes are not kept, the oldest one must be enough.
+    let newest = manifests.len() - 1;
+    let first = if rng.chance(70) { spared } else { newest };
+    let names = match keep {
+        KeepRaw::Forever if !chunks.is_empty() && rng.chance(40) => vec![*rng.pick(&chunks)],
+        _ => manifests[first..].to_vec(),
+    };
+    for name in &names {
+        let bits = files[*name].len() * 8;
+        if bits > 0 {
+            disk.flip(name, rng.below(bits));
+            flipped.insert((*name).clone());
+        }
+    }
+    true
 }
 
 /// What must be found out, or do no harm: damage to each kind of file, one at a time.

@@ -17,6 +17,7 @@ use logbook::{Logbook, heads, told};
 use mishap::{Ashore, AtSea, Damage, Figures};
 use script::Script;
 use slackwater_store::KeepRaw;
+use std::collections::BTreeSet;
 
 /// Mishaps of one run at most; the attempt behind them must succeed.
 const MISHAPS: usize = 4;
@@ -42,9 +43,10 @@ pub fn voyage(seed: u64, size: Size) -> Result<Voyaged, String> {
     let (at_sea, ashore) = (off(&mut rng, AtSea::KINDS), off(&mut rng, Ashore::ALL.len()));
     let (figures, trace) = (Figures::default(), blake3::Hasher::new());
     let harbour = Harbour::new();
-    let (reshards, older) = (rng.chance(50), Vec::new());
+    let (reshards, older, flipped) = (rng.chance(50), Vec::new(), BTreeSet::new());
+    let script = &script;
     let mut voyage =
-        Voyage { script: &script, logbook, rng, at_sea, ashore, reshards, figures, trace, harbour, older, floor: 0 };
+        Voyage { script, logbook, rng, at_sea, ashore, reshards, figures, trace, harbour, older, flipped, floor: 0 };
     voyage.figures.note("events", script.events());
     let mut disks = Vec::new();
     for run in 0..script.runs.len() {
@@ -68,6 +70,8 @@ struct Voyage<'s> {
     harbour: Harbour,
     /// What was committed after earlier attempts.
     older: Vec<Committed>,
+    /// Manifests that were damaged.
+    flipped: BTreeSet<String>,
     /// Runs that are done and of which everything must still be there.
     floor: usize,
 }
@@ -133,7 +137,7 @@ impl Voyage<'_> {
     fn happen(&mut self) {
         let Some(kind) = self.ashore.get(self.rng.below(self.ashore.len().max(1))) else { return };
         let keep = self.script.settings.keep_raw;
-        let happened = Ashore::ALL[*kind].happen(&self.harbour, keep, &self.older, &mut self.rng);
+        let happened = Ashore::ALL[*kind].happen(&self.harbour, keep, (&self.older, &mut self.flipped), &mut self.rng);
         if let Some((name, missing)) = happened {
             self.figures.note(name, 1);
             if missing {

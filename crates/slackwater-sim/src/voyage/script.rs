@@ -22,7 +22,7 @@ pub struct Part {
     /// Its events, by number, as far as it ever grows.
     pub events: Vec<usize>,
     /// Events of a chunk.
-    batch: usize,
+    pub batch: usize,
 }
 
 /// A file that is given to a run, as long as it is by then.

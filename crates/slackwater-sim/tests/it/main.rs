@@ -5,5 +5,7 @@ mod laws;
 mod model;
 mod oracle;
 mod permutation;
+mod rebuild;
 mod regime;
 mod voyage;
+mod wreck;

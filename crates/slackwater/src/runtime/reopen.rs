@@ -133,7 +133,7 @@ impl<'p> Instance<'p> {
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
         instance.clock.not_before(instance.head.ticked)?;
-        if reopened.replayed > 0 && (instance.is_at_tick() || instance.is_unsettled()) {
+        if reopened.replayed > 0 && instance.may_be_cut() {
             crash::point(CrashPoint::Replayed)?;
             // So that what was taken in again need not be a second time.
             instance.checkpoint()?;
