@@ -10,7 +10,7 @@ use std::process::Command;
 const DOUBLES: &str = "open,high,low,close,first_id,last_id,count,distinct_price,sum_price,sum_size,mean,var_pop,var_samp,stddev,sum_pv,vwap,mean_q,vwap_q,stddev_q,sum_pv_rp,vwap_rp,distinct_attr,p50_disc,p90_disc,p99_disc,p50_cont,p90_cont,p99_cont";
 
 /// The folder of the data, if it is there.
-fn data() -> Option<PathBuf> {
+pub fn data() -> Option<PathBuf> {
     let folder = match std::env::var_os("SLACKWATER_DATA") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
@@ -200,7 +200,7 @@ fn guarded(config: &str) -> String {
 }
 
 /// Pipelines over every kind of window.
-fn every_window() -> String {
+pub fn every_window() -> String {
     let regimes =
         "break_when((price - prev(price)) * (prev(price) - first(price)) < 0 AND abs(price - prev(price)) >= 0.01)";
     let windows = [

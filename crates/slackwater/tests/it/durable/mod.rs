@@ -4,6 +4,7 @@ mod broken;
 mod directory;
 mod killed;
 mod later;
+mod share;
 
 use crate::program::{Place, Ran, conserved, lines};
 use serde_json::Value;

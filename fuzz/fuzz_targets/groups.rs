@@ -1,0 +1,6 @@
+//! Lying bytes for `groups`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| slackwater_sim::hostile::groups(bytes));
