@@ -38,6 +38,18 @@ pub enum Bug {
     SyncRetried,
     /// A file is renamed and its folder is not synced.
     RenameWithoutFolderSync,
+    /// A commit names entries of the journal that are not synced yet.
+    CommitBeforeSync,
+    /// The offset is committed, and then the rows.
+    OffsetBeforeState,
+    /// The rows are committed, and then the offset.
+    StateBeforeOffset,
+    /// Some identities are left out of a checkpoint.
+    DedupEvictedEarly,
+    /// The journal is trimmed before the checkpoint is durable that makes it superfluous.
+    TrimBeforeCheckpoint,
+    /// Decisions are not journaled.
+    DecisionLeftOut,
 }
 
 impl Bug {
@@ -57,8 +69,23 @@ impl Bug {
         Bug::BreakNotCertain,
     ];
 
-    /// Every defect of what is kept.
-    pub const KEPT: [Bug; 3] = [Bug::CrcUnchecked, Bug::SyncRetried, Bug::RenameWithoutFolderSync];
+    /// Every defect of what is kept: of the journal, and of what is committed beside it.
+    pub const KEPT: [Bug; 9] = [
+        Bug::CrcUnchecked,
+        Bug::SyncRetried,
+        Bug::RenameWithoutFolderSync,
+        Bug::CommitBeforeSync,
+        Bug::OffsetBeforeState,
+        Bug::StateBeforeOffset,
+        Bug::DedupEvictedEarly,
+        Bug::TrimBeforeCheckpoint,
+        Bug::DecisionLeftOut,
+    ];
+
+    /// Whether a defect lies in the journal alone.
+    pub fn is_of_the_journal(self) -> bool {
+        matches!(self, Bug::CrcUnchecked | Bug::SyncRetried | Bug::RenameWithoutFolderSync)
+    }
 }
 
 #[cfg(feature = "planted")]

@@ -92,6 +92,27 @@ impl Compiled {
         cut
     }
 
+    /// A file of one source, of these events, as chunks of at most `batch` of them; and where each stood.
+    pub fn file(&self, spelled: &Spelled, part: &str, events: &[usize], batch: usize) -> Cut {
+        let mut cut = Cut { chunks: Vec::new(), stood: Vec::new() };
+        let (mut offset, mut line) = (0, 1);
+        for events in events.chunks(batch.max(1)) {
+            let source = spelled.events[events[0]].0;
+            let header = self.headers[source].clone();
+            let (source, part) = (source as u16, part.into());
+            let mut chunk = Chunk { source, part, offset, line, bytes: Vec::new(), header };
+            for number in events {
+                let bytes = &spelled.events[*number].1;
+                cut.stood.push(Stood { part: chunk.part.to_string(), offset });
+                chunk.bytes.extend_from_slice(bytes);
+                offset += bytes.len() as u64;
+                line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            }
+            cut.chunks.push(chunk);
+        }
+        cut
+    }
+
     /// A decoder of a source.
     pub fn decoder(&self, source: usize) -> Decoder<'_> {
         Decoder::new(&self.config.plan.sources[source], self.config.sources[source].format)
@@ -142,7 +163,8 @@ pub fn refusals(world: &World, compiled: &Compiled, spelled: &Spelled) -> Result
 }
 
 /// Chunks from memory.
-struct Chunks(std::collections::VecDeque<Chunk>);
+#[derive(Debug)]
+pub struct Chunks(pub std::collections::VecDeque<Chunk>);
 
 impl Feed for Chunks {
     type Error = Damaged;

@@ -9,12 +9,16 @@ use slackwater_sim::kept;
 use slackwater_sim::platter::Platter;
 use slackwater_sim::rng::Rng;
 use slackwater_sim::trial::{Arranged, Outcome, Trial, against_model, against_oracle, guarded};
+use slackwater_sim::voyage::voyage;
+use slackwater_sim::wreck;
 use slackwater_store::KeepRaw;
 
 /// Most worlds that a check may need to find a defect.
 const WORLDS: usize = 2_000;
 /// Worlds that must pass without one.
 const SOUND: usize = 1_000;
+/// Voyages that must end well without a defect.
+const SOUND_VOYAGES: usize = 500;
 const SIZE: Size = Size { sources: 2, pipelines: 3, events: 60, positions: false };
 const TEST: &str = "every_planted_bug_is_caught";
 
@@ -89,17 +93,38 @@ fn caught_in_the_journal() -> Option<usize> {
     all.enumerate().find(|(_, acts)| guarded(0, "planted", TEST, || journal(acts)).is_err()).map(|(number, _)| number)
 }
 
-/// Which defects of what is kept no check finds, and what a check finds without one.
-fn missed_in_the_journal() -> (Vec<Bug>, Option<usize>) {
+/// How many workloads of an instance it takes until a power cut shows something, if one does.
+fn caught_in_a_wreck() -> Option<usize> {
+    let cut = |(number, acts): &(usize, Vec<wreck::Act>)| {
+        let seed = *number as u64;
+        guarded(seed, "planted", TEST, || wreck::cut_everywhere(acts, seed, &mut wreck::Figures::default())).is_err()
+    };
+    (1..=2).flat_map(wreck::workloads).enumerate().find(cut).map(|(number, _)| number)
+}
+
+/// How many voyages out of so many it takes until one ends badly, if one does.
+fn caught_at_sea(voyages: usize) -> Option<usize> {
+    let size = Size { pipelines: 1, positions: true, ..SIZE };
+    (0..voyages).find(|seed| guarded(*seed as u64, "planted", TEST, || voyage(*seed as u64, size)).is_err())
+}
+
+/// Which defects of what is kept no check finds.
+fn missed_in_what_is_kept() -> Vec<Bug> {
     let mut missed = Vec::new();
     for bug in Bug::KEPT {
         plant(Some(bug));
-        let workload = caught_in_the_journal();
+        let found = match bug.is_of_the_journal() {
+            true => [caught_in_the_journal(), None, None],
+            false => [None, caught_in_a_wreck(), caught_at_sea(WORLDS)],
+        };
         plant(None);
-        effort::print(&format!("planted {bug:?}: journal at workload {workload:?}"));
-        missed.extend(workload.is_none().then_some(bug));
+        let [journal, wreck, sea] = found;
+        effort::print(&format!(
+            "planted {bug:?}: journal at workload {journal:?}, wreck at workload {wreck:?}, voyage at seed {sea:?}"
+        ));
+        missed.extend(found.iter().all(Option::is_none).then_some(bug));
     }
-    (missed, caught_in_the_journal())
+    missed
 }
 
 #[test]
@@ -122,10 +147,11 @@ fn every_planted_bug_is_caught() {
         found.push((bug, worlds));
     }
     // In one test with the others, for a planted defect is in the whole process.
-    let (missed, sound) = missed_in_the_journal();
+    let missed = missed_in_what_is_kept();
+    let sound = (caught_in_the_journal(), caught_in_a_wreck(), caught_at_sea(effort::share(SOUND_VOYAGES)));
     let _ = std::panic::take_hook();
-    assert!(missed.is_empty(), "no check of the journal found {missed:?}");
-    assert_eq!(sound, None, "without a bug a check of the journal failed");
+    assert!(missed.is_empty(), "no check of what is kept found {missed:?}");
+    assert_eq!(sound, (None, None, None), "without a bug a check of what is kept failed");
     let missed: Vec<Bug> =
         found.iter().filter(|(_, worlds)| worlds.iter().all(Option::is_none)).map(|(bug, _)| *bug).collect();
     assert!(missed.is_empty(), "no check found {missed:?} in {WORLDS} worlds");

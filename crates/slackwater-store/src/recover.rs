@@ -17,6 +17,8 @@ pub struct Found {
     pub damaged: Vec<(u64, String)>,
     /// The last entry of the journal; 0 if there is none.
     pub last: u64,
+    /// The last one whose event bytes need not be there any more; 0 if all are.
+    pub reduced: u64,
 }
 
 /// Where to go on.
@@ -40,7 +42,7 @@ pub enum Verdict {
 /// # Errors
 /// When what is kept contradicts itself: going on would lose something, or count something twice.
 pub fn verdict(found: Found) -> Result<Verdict, Fault> {
-    let Found { head, store_damage, manifests, damaged, last } = found;
+    let Found { head, store_damage, manifests, damaged, last, reduced } = found;
     let mut notes: Vec<String> =
         damaged.iter().map(|(number, why)| format!("checkpoint {number} is passed over: {why}")).collect();
     let ahead = manifests.iter().map(|manifest| manifest.head.journal).max().unwrap_or(0);
@@ -51,7 +53,16 @@ pub fn verdict(found: Found) -> Result<Verdict, Fault> {
              the directory, or a part of it is missing; put back the whole directory from one copy"
         )));
     }
+    // Known before anything is touched, for what is left may still be needed by whoever mends it.
+    let all_again = |why: &str| match reduced {
+        0 => Ok(()),
+        _ => Err(Fault::Refused(format!(
+            "{why}, and the bytes of events up to entry {reduced} were not kept (`keep_raw`), so not everything can be \
+             made again; put back the store and the checkpoints of this directory"
+        ))),
+    };
     if let Some(why) = store_damage {
+        all_again(&why)?;
         notes.push(format!("the store of results is made anew from all inputs: {why}"));
         return Ok(Verdict::Resume { from: None, rebuild: true, notes });
     }
@@ -59,13 +70,20 @@ pub fn verdict(found: Found) -> Result<Verdict, Fault> {
         if manifests.is_empty() && damaged.is_empty() && last == 0 {
             return Ok(Verdict::Begin);
         }
+        all_again("there is no store of results")?;
         if !manifests.is_empty() {
             notes.push("there is no store of results; it is made anew from all inputs".to_string());
         }
         return Ok(Verdict::Resume { from: None, rebuild: true, notes });
     };
-    // One that no commit names does not count: its rows were never made visible.
-    let from = manifests.into_iter().find(|manifest| manifest.head.checkpoint <= head.checkpoint);
+    // One that no commit names does not count: its rows were never made visible. Numbers alone do not say so, for they
+    // begin again when a store is made anew.
+    let counts =
+        |manifest: &Manifest| manifest.head.checkpoint <= head.checkpoint && manifest.head.journal <= head.journal;
+    let from = manifests.into_iter().find(counts);
+    if from.as_ref().map_or(0, |from| from.head.journal) < reduced {
+        all_again("there is no checkpoint that can be used")?;
+    }
     if from.is_none() && head.checkpoint > 0 {
         notes.push("no checkpoint can be used; state is made anew from all inputs".to_string());
     }

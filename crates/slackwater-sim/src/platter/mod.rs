@@ -111,6 +111,16 @@ impl Platter {
         self.state().trace.clone()
     }
 
+    /// Whether its power is cut.
+    pub fn is_dark(&self) -> bool {
+        self.state().crashed
+    }
+
+    /// How many of the troubles it was put in are still to come.
+    pub fn troubles(&self) -> usize {
+        self.state().trouble.len()
+    }
+
     /// Troubles a verb to come.
     pub fn trouble(&self, trouble: Trouble) {
         self.state().trouble.push(trouble);

@@ -5,3 +5,6 @@ mod laws;
 mod model;
 mod oracle;
 mod permutation;
+mod rebuild;
+mod voyage;
+mod wreck;

@@ -89,6 +89,9 @@ impl Archive {
         if bucket <= 0 {
             return Err(Fault::Refused(format!("a bucket of {bucket} nanoseconds: it needs at least one")));
         }
+        // A number that was ever given is not given again: another checkpoint may name the segment that has it.
+        let there = disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))?;
+        let next = there.iter().filter_map(|name| number_of(name)).fold(next, |next, number| next.max(number + 1));
         Ok(Archive { disk, shelves, segments, next, bucket })
     }
 
@@ -281,7 +284,7 @@ impl Archive {
     pub fn forget(&mut self, kept: &BTreeSet<u64>) -> Result<(), Fault> {
         let live = |number: u64| kept.contains(&number) || self.segments.iter().any(|s| s.number == number);
         for name in self.disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))? {
-            let number = name.strip_suffix(".parquet").and_then(|number| number.parse().ok());
+            let number = number_of(&name);
             if name.ends_with(".parquet.tmp") || number.is_some_and(|number| !live(number)) {
                 let name = format!("{FOLDER}/{name}");
                 self.disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
@@ -320,6 +323,11 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+/// The number of a segment by the name of its file.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".parquet")?.parse().ok()
 }
 
 /// The places of changes of one shelf in the order of their keys.

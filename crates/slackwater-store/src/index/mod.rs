@@ -57,6 +57,9 @@ impl Index {
                 "identity runs {numbers:?}, the last of them the next: they must ascend"
             )));
         }
+        // A number that was ever given is not given again: another checkpoint may name the run that has it.
+        let there = disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))?;
+        let next = there.iter().filter_map(|name| number_of(name)).fold(next, |next, number| next.max(number + 1));
         Ok(Index { disk, runs, next, cache: Cache::new() })
     }
 
@@ -181,7 +184,7 @@ impl Index {
     pub fn forget(&mut self, kept: &BTreeSet<u64>) -> Result<(), Fault> {
         let live = |number: u64| kept.contains(&number) || self.runs.iter().any(|run| run.info.number == number);
         for name in self.disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))? {
-            let number = name.strip_suffix(".run").and_then(|number| number.parse().ok());
+            let number = number_of(&name);
             let unfinished = name.ends_with(".run.tmp");
             if unfinished || number.is_some_and(|number| !live(number)) {
                 let name = format!("{FOLDER}/{name}");
@@ -198,4 +201,9 @@ impl Index {
     pub fn scrub(&self) -> Result<(), Fault> {
         self.runs.iter().try_for_each(|run| Run::scrub(&*self.disk, run.info))
     }
+}
+
+/// The number of a run by the name of its file.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".run")?.parse().ok()
 }

@@ -131,6 +131,12 @@ impl Journal {
         self.segments[0].first
     }
 
+    /// Sequence of the last entry whose event bytes need not be there any more; 0 if all are.
+    pub fn reduced(&self) -> u64 {
+        let reduced = |head: &&record::Head| head.keep == record::KeepRaw::None;
+        self.record.iter().rev().find(reduced).map_or(0, |head| head.last)
+    }
+
     /// Bytes of all segments, with what is not written yet.
     pub fn bytes(&self) -> u64 {
         let closed: u64 = self.segments[..self.segments.len() - 1].iter().map(|segment| segment.bytes).sum();

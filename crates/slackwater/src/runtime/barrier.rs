@@ -6,6 +6,7 @@ use slackwater_core::fold::Which;
 use slackwater_core::judge::Judge;
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
+use slackwater_core::planted::{Bug, is};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::Fault;
 use slackwater_store::checkpoint::Manifest;
@@ -22,7 +23,9 @@ impl Instance<'_> {
     /// # Errors
     /// When something cannot be kept. The last commit stands.
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
-        self.journal.sync()?;
+        if !is(Bug::CommitBeforeSync) {
+            self.journal.sync()?;
+        }
         if self.is_at_tick() {
             crash::point(CrashPoint::TickSynced)?;
         }
@@ -46,10 +49,16 @@ impl Instance<'_> {
             segments: self.archive.segments().to_vec(),
             next_segment: self.archive.next(),
         };
+        if is(Bug::TrimBeforeCheckpoint) {
+            self.journal.retire(self.at, self.settings.keep_raw)?;
+        }
         self.checkpoints.write(&manifest)?;
         crash::point(CrashPoint::ManifestWritten)?;
         self.commit()?;
         crash::point(CrashPoint::CommitKnown)?;
+        if is(Bug::CommitBeforeSync) {
+            self.journal.sync()?;
+        }
         self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
         self.forget()
     }
@@ -116,10 +125,11 @@ impl Instance<'_> {
     /// Lets go what no kept checkpoint names, and turns journal segments that none needs into record.
     fn forget(&mut self) -> Result<(), Fault> {
         let mut kept: Vec<Manifest> = Vec::new();
-        for number in self.checkpoints.list()?.into_iter().take(self.settings.checkpoints.max(1)) {
-            // One that is damaged is no longer a place to go back to.
-            if let Ok(manifest) = self.checkpoints.read(number) {
-                kept.push(manifest);
+        for number in self.checkpoints.list()? {
+            // One that is damaged is no longer a place to go back to, and is not counted as one.
+            match self.checkpoints.read(number) {
+                Ok(manifest) if kept.len() < self.settings.checkpoints.max(1) => kept.push(manifest),
+                _ => {}
             }
         }
         crash::point(CrashPoint::CheckpointCounts)?;
@@ -143,6 +153,9 @@ fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {
     for winner in memory.winners() {
         let (known, fact) = (winner.known, winner.fact);
         let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
+        if is(Bug::DedupEvictedEarly) && known.digest % 4 == 0 {
+            continue;
+        }
         let bytes = identity.of(row, fact.source, (fact.part, fact.position.offset));
         let (version, decoder, op, digest) = (known.version, known.decoder, known.op, known.digest);
         entries.push(bytes, Known { version, decoder, op, digest, time: row.event_time(), tick });

@@ -16,6 +16,7 @@ use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
 use slackwater_core::memory::{Fact, Winner};
 use slackwater_core::plan::Plan;
+use slackwater_core::planted::{Bug, is};
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::archive::{Archive, Change, Changes, OwnedChange};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
@@ -23,7 +24,7 @@ use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::index::Index;
 use slackwater_store::journal::{Journal, Limits};
-use slackwater_store::store::{Ask, Commit, Head, Kept, Store};
+use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
 use slackwater_store::{Fault, KeepRaw};
 use std::time::Duration;
 
@@ -200,6 +201,11 @@ impl<'p> Instance<'p> {
         self.checkpoint()
     }
 
+    /// Whether a checkpoint may be made now: at a tick, or as long as nothing is settled.
+    pub fn may_be_cut(&self) -> bool {
+        self.is_at_tick() || self.is_unsettled()
+    }
+
     /// Whether nothing came since the last tick.
     pub(super) fn is_at_tick(&self) -> bool {
         self.ticked == self.at && self.at > 0
@@ -214,6 +220,9 @@ impl<'p> Instance<'p> {
     fn step(&mut self, input: Input) -> Result<(), Fault> {
         let outcome = self.apply(&input)?;
         crash::point(CrashPoint::RowsFolded)?;
+        if is(Bug::DecisionLeftOut) && matches!(input, Input::Decision(_)) {
+            return Ok(());
+        }
         let mut encoded = Vec::new();
         input.encode(&mut encoded);
         self.at = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
@@ -304,9 +313,36 @@ impl<'p> Instance<'p> {
 
     /// Makes everything up to the head visible, at once.
     pub(super) fn commit(&mut self) -> Result<(), Fault> {
+        if is(Bug::OffsetBeforeState) || is(Bug::StateBeforeOffset) {
+            self.commit_one_half()?;
+        }
         self.store.commit(&Commit { head: &self.head, rows: &self.rows, quarantined: &self.aside })?;
         self.rows.clear();
         self.aside.clear();
+        Ok(())
+    }
+}
+
+/// The defects [`Bug::OffsetBeforeState`] and [`Bug::StateBeforeOffset`].
+impl Instance<'_> {
+    /// Commits one half of what the next commit has, by itself.
+    #[cold]
+    fn commit_one_half(&mut self) -> Result<(), Fault> {
+        let none = Head { rows: vec![Sum::default(); self.plan.pipelines.len()], ..self.head.clone() };
+        let before = self.store.head()?.unwrap_or(Head { quarantined: Sum::default(), ticks: 0, ticked: None, ..none });
+        let mut half = self.head.clone();
+        if is(Bug::OffsetBeforeState) {
+            (half.rows, half.quarantined, half.output) = (before.rows, before.quarantined, before.output);
+            (half.ticks, half.ticked, half.settled) = (before.ticks, before.ticked, before.settled);
+            self.store.commit(&Commit { head: &half, rows: &[], quarantined: &[] })?;
+        } else {
+            (half.journal, half.offsets, half.input) = (before.journal, before.offsets, before.input);
+            half.counts = before.counts;
+            self.store.commit(&Commit { head: &half, rows: &self.rows, quarantined: &self.aside })?;
+            self.rows.clear();
+            self.aside.clear();
+        }
+        self.head.commit += 1;
         Ok(())
     }
 }

@@ -113,7 +113,8 @@ impl<'p> Instance<'p> {
                 journal
             }
         };
-        let found = Found { head: head.clone(), store_damage, manifests, damaged, last: journal.last() };
+        let (last, reduced) = (journal.last(), journal.reduced());
+        let found = Found { head: head.clone(), store_damage, manifests, damaged, last, reduced };
         let (from, rebuild, notes) = match verdict(found)? {
             Verdict::Begin => (None, true, Vec::new()),
             Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
@@ -132,7 +133,7 @@ impl<'p> Instance<'p> {
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
         instance.clock.not_before(instance.head.ticked)?;
-        if reopened.replayed > 0 && (instance.is_at_tick() || instance.is_unsettled()) {
+        if reopened.replayed > 0 && instance.may_be_cut() {
             crash::point(CrashPoint::Replayed)?;
             // So that what was taken in again need not be a second time.
             instance.checkpoint()?;
@@ -181,7 +182,13 @@ impl<'p> Instance<'p> {
                         self.replay_step(entries.next().expect("just seen")?)?;
                     }
                 }
-                _ => self.at = until,
+                // It may come just where a round ends, and is never passed over.
+                Some(Err(_)) => drop(entries.next().transpose()?),
+                None => self.at = self.journal.last(),
+            }
+            if self.at < until && entries.peek().is_none() {
+                let what = format!("it ends with entry {}, and goes up to entry {until}", self.at);
+                return Err(Fault::damaged("journal", 0, what));
             }
             if commit && (self.is_at_tick() || (self.is_unsettled() && self.at < until)) {
                 self.checkpoint()?;

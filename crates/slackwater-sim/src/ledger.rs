@@ -1,0 +1,251 @@
+//! A store of results in memory: it lives outside the instance that commits to it, as a file does, and does on demand what
+//! a store may do at its worst.
+//!
+//! A commit is there whole when it returns, or not at all. A commit that fails may have taken effect all the same.
+
+use crate::platter::Platter;
+use slackwater_core::fold::Final;
+use slackwater_core::machine::Quarantined;
+use slackwater_store::Fault;
+use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The store. A clone is the same store; [`Ledger::copy`] is another one.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<State>>);
+
+/// What a commit that fails has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Nothing.
+    Question,
+    /// Everything: only the answer was lost.
+    Answer,
+}
+
+/// Pipeline, canonical identity, and generation of a row.
+pub type Place = (u16, Vec<u8>, u64);
+
+/// Everything that is committed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Committed {
+    /// What is true.
+    pub head: Option<Head>,
+    /// Every generation of every row.
+    pub rows: BTreeMap<Place, Kept>,
+    /// What was set aside.
+    pub aside: Vec<Quarantined>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    now: Committed,
+    /// What was before the last commit, and how many changes the disk had seen when that came.
+    before: Option<(Committed, usize)>,
+    /// The disk beside it: without power there is no commit.
+    disk: Option<Platter>,
+    /// So many commits succeed, and the one that follows is lost like this.
+    trouble: Option<(usize, Lost)>,
+    /// Every head since this was asked for last.
+    heads: Vec<Head>,
+    damaged: bool,
+}
+
+impl Ledger {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A store that holds what is given.
+    pub fn of(committed: Committed) -> Self {
+        Ledger(Arc::new(Mutex::new(State { now: committed, ..State::default() })))
+    }
+
+    /// A store of its own in the same state, without trouble.
+    pub fn copy(&self) -> Ledger {
+        Ledger::of(self.committed())
+    }
+
+    /// Everything that is committed.
+    pub fn committed(&self) -> Committed {
+        self.state().now.clone()
+    }
+
+    /// The last commit's head.
+    pub fn head(&self) -> Option<Head> {
+        self.state().now.head.clone()
+    }
+
+    /// What was before the last commit, if that came when the disk had seen so many changes.
+    pub fn before(&self, changes: usize) -> Option<Committed> {
+        self.state().before.clone().filter(|(_, at)| *at == changes).map(|(before, _)| before)
+    }
+
+    /// Puts it beside a disk: when that has no power any more, there is no commit.
+    pub fn beside(&self, disk: &Platter) {
+        self.state().disk = Some(disk.clone());
+    }
+
+    /// After so many commits one fails; none: all succeed.
+    pub fn trouble(&self, trouble: Option<(usize, Lost)>) {
+        self.state().trouble = trouble;
+    }
+
+    /// Whether the trouble it was in is over.
+    pub fn was_troubled(&self) -> bool {
+        self.state().trouble.is_none()
+    }
+
+    /// Changes what is committed, as somebody else would who damages it.
+    pub fn put(&self, committed: Committed) {
+        self.state().now = committed;
+    }
+
+    /// From here on every row that is read is found to be damaged, until the store is made anew.
+    pub fn damage(&self) {
+        self.state().damaged = true;
+    }
+
+    /// Every head that was committed since this was asked for last.
+    pub fn heads(&self) -> Vec<Head> {
+        std::mem::take(&mut self.state().heads)
+    }
+
+    /// Empties it.
+    pub fn empty(&self) {
+        let mut state = self.state();
+        (state.now, state.before, state.damaged) = (Committed::default(), None, false);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that failed elsewhere with the lock in hand is told there.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lost() -> Fault {
+    Fault::disk("ledger", "commit", io::Error::other("the connection is lost"))
+}
+
+impl State {
+    /// Whether this commit is lost, and how.
+    fn meet(&mut self) -> Option<Lost> {
+        let (left, lost) = self.trouble.take()?;
+        match left.checked_sub(1) {
+            Some(fewer) => {
+                self.trouble = Some((fewer, lost));
+                None
+            }
+            None => Some(lost),
+        }
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let Some(head) = self.now.head.as_ref().filter(|_| !self.damaged) else {
+            return match self.damaged || !self.now.rows.is_empty() || !self.now.aside.is_empty() {
+                true => Err(Fault::damaged("ledger", 0, "its rows are not those that were committed")),
+                false => Ok(()),
+            };
+        };
+        let mut sums = Head { rows: vec![Sum::default(); head.rows.len()], ..Head::default() };
+        for kept in self.now.rows.values() {
+            (sums.ticks, sums.ticked) = (kept.tick, Some(kept.at));
+            sums.take(std::slice::from_ref(&kept.row), &[]);
+        }
+        sums.take(&[], &self.now.aside);
+        match sums.rows == head.rows && sums.quarantined == head.quarantined {
+            true => Ok(()),
+            false => Err(Fault::damaged("ledger", 0, "its rows are not those that were committed")),
+        }
+    }
+}
+
+impl Committed {
+    /// Takes one step, if it follows the last one.
+    fn take(&mut self, commit: &Commit<'_>) -> Result<(), Fault> {
+        let head = commit.head;
+        let follows = match &self.head {
+            Some(known) => known.epoch <= head.epoch && known.commit + 1 == head.commit,
+            None => head.commit == 1,
+        };
+        if !follows {
+            let text = format!("commit {} of owner {} does not follow the last one", head.commit, head.epoch);
+            return Err(Fault::Refused(text));
+        }
+        let (tick, at) = head.tick();
+        for row in commit.rows {
+            let place = place(row);
+            let before = (place.0, place.1.clone(), place.2 - 1);
+            if self.rows.contains_key(&place) || (place.2 > 1 && !self.rows.contains_key(&before)) {
+                let text = format!("generation {} of a row is there already, or the one before it is not", place.2);
+                return Err(Fault::Refused(text));
+            }
+            self.rows.insert(place, Kept { row: row.clone(), tick, at });
+        }
+        self.aside.extend_from_slice(commit.quarantined);
+        self.head = Some(head.clone());
+        Ok(())
+    }
+}
+
+fn place(row: &Final) -> Place {
+    let mut id = Vec::new();
+    row.put_id(&mut id);
+    (row.pipeline, id, row.generation)
+}
+
+impl Store for Ledger {
+    fn head(&mut self) -> Result<Option<Head>, Fault> {
+        Ok(self.state().now.head.clone())
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<(), Fault> {
+        let mut state = self.state();
+        if state.disk.as_ref().is_some_and(Platter::is_dark) {
+            return Err(Fault::disk("ledger", "commit", io::Error::other("the power is cut")));
+        }
+        let met = state.meet();
+        if met == Some(Lost::Question) {
+            return Err(lost());
+        }
+        let mut next = state.now.clone();
+        next.take(commit)?;
+        let changes = state.disk.as_ref().map_or(0, |disk| disk.trace().len());
+        state.before = Some((std::mem::replace(&mut state.now, next), changes));
+        state.heads.push(commit.head.clone());
+        if met == Some(Lost::Answer) { Err(lost()) } else { Ok(()) }
+    }
+
+    fn rows(
+        &mut self,
+        pipeline: u16,
+        ask: &Ask,
+        visit: &mut dyn FnMut(Kept) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let rows = self.committed().rows;
+        let inside = |kept: &Kept| {
+            ask.from.is_none_or(|from| kept.row.window.start >= from)
+                && ask.to.is_none_or(|to| kept.row.window.start < to)
+                && ask.as_of.is_none_or(|as_of| kept.at <= as_of)
+        };
+        let mine: Vec<_> = rows.into_iter().filter(|(place, kept)| place.0 == pipeline && inside(kept)).collect();
+        for (number, (place, kept)) in mine.iter().enumerate() {
+            let newest = mine.get(number + 1).is_none_or(|(next, _)| next.1 != place.1);
+            if ask.generations || newest {
+                visit(kept.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.committed().aside.into_iter().skip(from as usize).try_for_each(visit)
+    }
+
+    fn check(&mut self) -> Result<(), Fault> {
+        self.state().check()
+    }
+}

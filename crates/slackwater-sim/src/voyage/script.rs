@@ -1,0 +1,168 @@
+//! What happens on a voyage but for mishaps: which files there are, in which runs they are given, and how all is kept.
+
+use crate::adversary::Size;
+use crate::engine;
+use crate::oracle::Truth;
+use crate::rng::Rng;
+use crate::trial::Trial;
+use slackwater::decode::Chunk;
+use slackwater::runtime::instance::Settings;
+use slackwater_store::KeepRaw;
+use slackwater_store::journal::Limits;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A file.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its source.
+    pub source: u16,
+    /// Its name.
+    pub name: String,
+    /// Its events, by number, as far as it ever grows.
+    pub events: Vec<usize>,
+    /// Events of a chunk.
+    pub batch: usize,
+}
+
+/// A file that is given to a run, as long as it is by then.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// Which.
+    pub part: usize,
+    /// Events that it has.
+    pub len: usize,
+}
+
+/// A voyage as it would be on a calm sea.
+pub struct Script {
+    /// The world.
+    pub trial: Trial,
+    /// All files.
+    pub parts: Vec<Part>,
+    /// What each run is given; every run ends with a tick.
+    pub runs: Vec<Vec<Given>>,
+    /// How all is kept.
+    pub settings: Settings,
+}
+
+/// Kept in one piece, and as one checkpoint a run: as plainly as can be.
+pub fn plain() -> Settings {
+    Settings {
+        threads: 1,
+        shards: 1,
+        every: Duration::MAX,
+        bytes: u64::MAX,
+        checkpoints: 2,
+        journal: Limits { segment_bytes: 1 << 40, most_bytes: 1 << 50, reserve_bytes: 0 },
+        keep_raw: KeepRaw::Forever,
+    }
+}
+
+impl Script {
+    /// Draws a voyage.
+    pub fn draw(seed: u64, size: Size) -> Script {
+        let trial = Trial::draw(seed, size);
+        let mut rng = Rng::new(seed ^ 0x5ea);
+        let settings = settings(&mut rng);
+        let mut script = Script { trial, parts: Vec::new(), runs: Vec::new(), settings };
+        let (events, runs) = (script.trial.world.events.len(), 1 + rng.below(4));
+        let mut borders: Vec<usize> = (1..runs).map(|_| rng.below(events + 1)).collect();
+        borders.extend([0, events]);
+        borders.sort_unstable();
+        for border in borders.windows(2) {
+            script.draw_run(&mut rng, border[0]..border[1]);
+        }
+        script
+    }
+
+    fn draw_run(&mut self, rng: &mut Rng, events: std::ops::Range<usize>) {
+        let mut run: Vec<Given> = Vec::new();
+        for source in 0..self.trial.world.stage.sources.len() {
+            let mine: Vec<usize> =
+                events.clone().filter(|number| self.trial.world.events[*number].source == source).collect();
+            let middle = if rng.chance(50) { mine.len() } else { rng.below(mine.len() + 1) };
+            for piece in [&mine[..middle], &mine[middle..]] {
+                if !piece.is_empty() {
+                    run.push(self.place(rng, &run, source, piece));
+                }
+            }
+        }
+        let known = self.parts.len();
+        if known > 0 && rng.chance(40) {
+            let part = rng.below(known);
+            if run.iter().all(|given| given.part != part) {
+                run.push(Given { part, len: self.parts[part].events.len() });
+            }
+        }
+        if known > 0 && rng.chance(30) {
+            let Part { source, events, .. } = rng.pick(&self.parts).clone();
+            run.push(self.begin(rng, source, events));
+        }
+        rng.shuffle(&mut run);
+        self.runs.push(run);
+    }
+
+    /// Puts events into a file: at the end of one that earlier runs were given, or into a new one.
+    fn place(&mut self, rng: &mut Rng, run: &[Given], source: usize, events: &[usize]) -> Given {
+        let old = |part: &usize| {
+            usize::from(self.parts[*part].source) == source && run.iter().all(|given| given.part != *part)
+        };
+        match (0..self.parts.len()).rfind(old).filter(|_| rng.chance(40)) {
+            Some(part) => {
+                self.parts[part].events.extend_from_slice(events);
+                Given { part, len: self.parts[part].events.len() }
+            }
+            None => self.begin(rng, source as u16, events.to_vec()),
+        }
+    }
+
+    fn begin(&mut self, rng: &mut Rng, source: u16, events: Vec<usize>) -> Given {
+        let (name, batch) = (format!("file{}", self.parts.len()), *rng.pick(&[3, 17, 100, 10_000]));
+        let len = events.len();
+        self.parts.push(Part { source, name, events, batch });
+        Given { part: self.parts.len() - 1, len }
+    }
+
+    /// The chunks of a file as long as it is given.
+    pub fn chunks(&self, given: Given) -> VecDeque<Chunk> {
+        let Part { name, events, batch, .. } = &self.parts[given.part];
+        self.trial.compiled.file(&self.trial.spelled, name, &events[..given.len], *batch).chunks.into()
+    }
+
+    /// Where each event of a file stands, and behind them the end of the file.
+    pub fn offsets(&self, part: usize) -> Vec<u64> {
+        let mut end = 0;
+        let ends = self.parts[part].events.iter().map(|number| {
+            end += self.trial.spelled.events[*number].1.len() as u64;
+            end
+        });
+        std::iter::once(0).chain(ends.collect::<Vec<_>>()).collect()
+    }
+
+    /// How many events come in.
+    pub fn events(&self) -> usize {
+        self.parts.iter().map(|part| part.events.len()).sum()
+    }
+
+    /// What must have come of everything in the end.
+    pub fn truth(&self) -> Truth {
+        let (mut order, mut stood) = (Vec::new(), Vec::new());
+        for part in &self.parts {
+            order.extend_from_slice(&part.events);
+            stood.extend(self.trial.compiled.file(&self.trial.spelled, &part.name, &part.events, 1).stood);
+        }
+        engine::truth_of(&self.trial.world, &order, &stood)
+    }
+}
+
+fn settings(rng: &mut Rng) -> Settings {
+    Settings {
+        shards: 1 + rng.below(4),
+        bytes: *rng.pick(&[0, 900, 6_000, u64::MAX]),
+        checkpoints: 1 + rng.below(4),
+        journal: Limits { segment_bytes: *rng.pick(&[200, 3_000, 20_000, 1 << 40]), ..plain().journal },
+        keep_raw: if rng.chance(30) { KeepRaw::None } else { KeepRaw::Forever },
+        ..plain()
+    }
+}
