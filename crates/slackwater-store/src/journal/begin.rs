@@ -182,10 +182,11 @@ fn walk(disk: &dyn Disk, seal: Seal, segments: &[Segment], unused: Option<u64>, 
     match tail {
         Some(tail) if tail.last.0 >= committed => Ok(tail),
         found => {
-            let last = found.map_or(0, |tail| tail.last.0);
+            let (last, at) = found.map_or((0, 0), |tail| (tail.last.0, tail.end));
+            let name = segments.last().map_or(FOLDER.to_string(), Segment::name);
             let what =
                 format!("it ends with entry {last}, and the store has committed entry {committed}: an older copy?");
-            Err(Fault::damaged(FOLDER, 0, format!("{what}; entries {} to {committed} are concerned", last + 1)))
+            Err(Fault::damaged(&name, at, format!("{what}; entries {} to {committed} are concerned", last + 1)))
         }
     }
 }
