@@ -71,6 +71,19 @@ pub fn trades(from: u64, count: u64) -> String {
     out
 }
 
+/// Locks a directory that no process uses. Another test that is just about to start one may hold a copy of the lock of the
+/// run before, for it has all files of this process until the binary begins.
+pub fn locked(data: &Path) -> std::io::Result<Folder> {
+    loop {
+        match Folder::open(data) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// How a run of the binary ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -160,7 +173,7 @@ impl Bench {
             Err(fault) => return Err(fault.to_string()),
         };
         store.check().map_err(|fault| fault.to_string())?;
-        let disk = Arc::new(Folder::open(&data).map_err(|error| error.to_string())?);
+        let disk = Arc::new(locked(&data).map_err(|error| error.to_string())?);
         let checkpoints = Checkpoints::open(disk, head.instance).map_err(|fault| fault.to_string())?;
         if head.checkpoint > 0 {
             let manifest = checkpoints.verify(head.checkpoint).map_err(|fault| fault.to_string())?;

@@ -1,5 +1,6 @@
 //! A directory of a few events in memory, and what a fold and a query say of it: no process, so that it is fast.
 
+use crate::bench::locked;
 use slackwater::connect::files::input::{FileChunks, InputError};
 use slackwater::connect::files::render;
 use slackwater::decode::{Damaged, Format};
@@ -12,7 +13,6 @@ use slackwater::runtime::replay::Resumed;
 use slackwater_sim::effort;
 use slackwater_sim::hostile::CONFIG;
 use slackwater_store::Fault;
-use slackwater_store::disk::Folder;
 use slackwater_store::journal::Limits;
 use slackwater_store::sqlite::{FILE, Sqlite};
 use slackwater_store::store::{Ask, Store};
@@ -84,7 +84,7 @@ fn open_store(data: &Path, config: &Config, keep: Keep) -> Result<Box<dyn Store>
 /// Folds inputs into a directory, as `fold --data` does. Gives the notes of the opening.
 pub fn fold(data: &Path, config: &Config, inputs: &[(&str, &'static str)]) -> Result<Vec<String>, Refused> {
     let formats: Vec<Format> = config.sources.iter().map(|source| source.format).collect();
-    let folder = Folder::open(data).map_err(|error| Refused(format!("the directory: {error}")))?;
+    let folder = locked(data).map_err(|error| Refused(format!("the directory: {error}")))?;
     let mut store = |keep| open_store(data, config, keep);
     let opening = Opening {
         plan: &config.plan,

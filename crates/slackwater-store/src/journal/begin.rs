@@ -80,7 +80,7 @@ impl Journal {
             let len = disk.open(&name).and_then(|file| file.len());
             let len = len.map_err(|cause| Fault::disk(&name, "read", cause))?;
             if there != [1] || !left.is_empty() || len > HEAD as u64 {
-                return Err(Fault::Refused(format!("{name}: there is a journal here already; open it instead")));
+                return Err(Fault::Refused(format!("{name}: there is a journal here already")));
             }
             disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
         }

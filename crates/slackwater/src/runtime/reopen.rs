@@ -108,7 +108,14 @@ impl<'p> Instance<'p> {
             Some(_) => Journal::open(disk.clone(), identity.instance, settings.journal, committed)?,
             None => {
                 // The identity comes last: what has one has a journal, and a journal without one was never written to.
-                let journal = Journal::create(disk.clone(), identity.instance, settings.journal)?;
+                let journal = Journal::create(disk.clone(), identity.instance, settings.journal);
+                let journal = journal.map_err(|fault| match fault {
+                    Fault::Refused(what) => Fault::Refused(format!(
+                        "instance: it is not there, and the directory was used before ({what}); put back the whole \
+                         directory from one copy"
+                    )),
+                    fault => fault,
+                })?;
                 identity.write(&*disk)?;
                 journal
             }
