@@ -100,7 +100,9 @@ impl View<'_> {
         if same {
             return None;
         }
-        let new = span.is_some_and(|span| !self.was[spot.pipeline].covers(span.due));
+        // The end of an input settles the rows that are there; one that only a later input brings was not among them.
+        let was = &self.was[spot.pipeline];
+        let new = span.is_some_and(|span| !was.covers(span.due) || (known.is_none() && was.ended));
         let cause = if shown.is_none() && new { Cause::Seal } else { self.cause(spot, known.map(|known| &known.spot)) };
         let generation = known.map_or(1, |known| known.generation + 1);
         Some(Given { spot: spot.clone(), generation, cause, values })

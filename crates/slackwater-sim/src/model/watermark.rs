@@ -24,7 +24,8 @@ pub struct Tick {
 pub struct Settled {
     /// No event earlier than this is expected; none before the first event.
     pub watermark: Option<i64>,
-    ended: bool,
+    /// Whether the input had ended.
+    pub ended: bool,
 }
 
 impl Settled {

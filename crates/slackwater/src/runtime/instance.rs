@@ -61,7 +61,7 @@ impl Settings {
             checkpoints: 3,
             journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
             keep_raw: KeepRaw::Forever,
-            record_above: 16 * segment_bytes,
+            record_above: 0,
         }
     }
 }
