@@ -23,6 +23,8 @@ pub struct RowBuilder<'s> {
     texts: Vec<(u32, u32)>,
     text: Vec<u8>,
     arrival: Option<i64>,
+    /// When the events at hand were first seen here.
+    stamp: Option<i64>,
     sequence: Option<u64>,
     errors: Vec<Refusal>,
     pub(crate) ids: IdentityBytes,
@@ -33,7 +35,7 @@ pub struct RowBuilder<'s> {
 pub struct Finished {
     /// Content or retraction.
     pub op: Op,
-    /// The event's own arrival time, if it has one.
+    /// The earlier of the event's own arrival time and of the stamp, where there are any.
     pub arrival: Option<i64>,
     /// The origin's own number of the event, if it has one.
     pub sequence: Option<u64>,
@@ -60,6 +62,7 @@ impl<'s> RowBuilder<'s> {
             texts: apart(schema.text_count(), (0, 0)),
             text: apart(0, 0),
             arrival: None,
+            stamp: None,
             sequence: None,
             errors: Vec::new(),
             ids: IdentityBytes::default(),
@@ -74,6 +77,11 @@ impl<'s> RowBuilder<'s> {
     /// The schema.
     pub fn schema(&self) -> &'s Schema {
         self.schema
+    }
+
+    /// From here on, events were first seen at this time, in nanoseconds since the epoch, or earlier if they say so.
+    pub fn stamp(&mut self, arrival: Option<i64>) {
+        self.stamp = arrival;
     }
 
     /// Starts the next event.
@@ -221,7 +229,7 @@ impl<'s> RowBuilder<'s> {
             return Err(Refusal { reason: Reason::UnknownOp, field: self.schema.roles().op.map(|f| f as u16) });
         };
         self.append(out);
-        Ok(Finished { op, arrival: self.arrival, sequence: self.sequence })
+        Ok(Finished { op, arrival: self.arrival.into_iter().chain(self.stamp).min(), sequence: self.sequence })
     }
 
     fn append(&mut self, out: &mut Vec<u8>) {

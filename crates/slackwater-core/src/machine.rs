@@ -7,7 +7,7 @@ use crate::codec::{CodecError, Reader, put_bytes, put_varint};
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold};
 use crate::input::{Batch, Decoded, Entry, Input, Position, Tick};
-use crate::judge::{Change, Judge, Verdict};
+use crate::judge::{Change, Counts, Judge, Verdict};
 use crate::memory::{Fact, Memory, Past};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
@@ -208,6 +208,8 @@ pub struct Judged {
     pub deltas: Vec<Deltas>,
     /// Refused events, and losers of conflicts, in the order of the batch.
     pub quarantined: Vec<Quarantined>,
+    /// The shard's events of the batch by what became of them.
+    pub tally: Counts,
 }
 
 /// How many events' look-ups are brought near at once: enough to overlap, few enough to stay near.
@@ -224,6 +226,7 @@ pub fn judge_batch(
 ) -> Judged {
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
+    let before = judge.counts()[usize::from(batch.source)].clone();
     for (number, entry) in batch.entries().iter().enumerate() {
         if number % AHEAD == 0 {
             let next = number..batch.entries().len().min(number + AHEAD);
@@ -270,7 +273,8 @@ pub fn judge_batch(
             _ => {}
         }
     }
-    Judged { deltas: router.finish(), quarantined }
+    let tally = judge.counts()[usize::from(batch.source)].since(&before);
+    Judged { deltas: router.finish(), quarantined, tally }
 }
 
 /// The loser of a conflict that had won until now.

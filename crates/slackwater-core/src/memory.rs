@@ -33,6 +33,8 @@ pub struct Memory {
     dense: Dense,
     chunks: Vec<Chunk>,
     parts: Vec<Arc<str>>,
+    /// Each part's place in that list.
+    places: BTreeMap<Arc<str>, u32>,
     /// Where the log ended at the last tick, and for winners since then the winner before it, if there was one.
     ticked: u32,
     replaced: BTreeMap<u32, u32>,
@@ -383,11 +385,13 @@ impl Memory {
         {
             return self.parts.len() as u32 - 1;
         }
-        let found = self.parts.iter().position(|part| part == name);
-        found.unwrap_or_else(|| {
-            self.parts.push(name.clone());
-            self.parts.len() - 1
-        }) as u32
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = self.parts.len() as u32;
+        self.parts.push(name.clone());
+        self.places.insert(name.clone(), place);
+        place
     }
 }
 

@@ -84,7 +84,15 @@ impl Compiled {
                     held = 0;
                     let header = self.headers[*source].clone();
                     let source = *source as u16;
-                    cut.chunks.push(Chunk { source, part: part.into(), offset, line, bytes: bytes.clone(), header });
+                    cut.chunks.push(Chunk {
+                        source,
+                        part: part.into(),
+                        offset,
+                        line,
+                        bytes: bytes.clone(),
+                        header,
+                        arrival: None,
+                    });
                 }
             }
             held += 1;
@@ -100,7 +108,7 @@ impl Compiled {
             let source = spelled.events[events[0]].0;
             let header = self.headers[source].clone();
             let (source, part) = (source as u16, part.into());
-            let mut chunk = Chunk { source, part, offset, line, bytes: Vec::new(), header };
+            let mut chunk = Chunk { source, part, offset, line, bytes: Vec::new(), header, arrival: None };
             for number in events {
                 let bytes = &spelled.events[*number].1;
                 cut.stood.push(Stood { part: chunk.part.to_string(), offset });

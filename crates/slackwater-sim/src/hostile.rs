@@ -246,7 +246,15 @@ pub fn config_text(bytes: &[u8]) {
 
 fn decode(format: Format, header: Option<Header>, bytes: &[u8]) {
     let mut decoder = Decoder::new(&plan().sources[0], format);
-    decoder.begin(Chunk { source: 0, part: "p".into(), offset: 0, line: 1, bytes: bytes.to_vec(), header });
+    decoder.begin(Chunk {
+        source: 0,
+        part: "p".into(),
+        offset: 0,
+        line: 1,
+        bytes: bytes.to_vec(),
+        header,
+        arrival: None,
+    });
     while decoder.is_busy() && decoder.next_batch().is_ok() {}
 }
 

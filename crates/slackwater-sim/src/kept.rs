@@ -57,6 +57,7 @@ pub fn entry(sequence: u64, act: Act) -> Entry {
         offset: sequence * 4_096,
         line: sequence,
         arrival: sequence.is_multiple_of(2).then_some(-7),
+        delivered: sequence.is_multiple_of(3).then_some(u128::from(sequence) << 70),
         header: b"a,b".to_vec(),
         bytes: Raw::Kept(bytes(len)),
     })
@@ -148,9 +149,19 @@ pub fn check(disk: &Platter, known: &Known, committed: u64) -> Result<(Journal, 
 
 fn without_bytes(entry: &Entry) -> Entry {
     match entry.clone() {
-        Entry::Events(Received { bytes: Raw::Kept(bytes), source, decoder, part, offset, line, arrival, header }) => {
+        Entry::Events(Received {
+            bytes: Raw::Kept(bytes),
+            source,
+            decoder,
+            part,
+            offset,
+            line,
+            arrival,
+            delivered,
+            header,
+        }) => {
             let bytes = Raw::Dropped { len: bytes.len() as u64 };
-            Entry::Events(Received { source, decoder, part, offset, line, arrival, header, bytes })
+            Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
         }
         other => other,
     }

@@ -7,7 +7,7 @@ use crate::platter::Platter;
 use slackwater_core::fold::Final;
 use slackwater_core::machine::Quarantined;
 use slackwater_store::Fault;
-use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
+use slackwater_store::store::{Ask, Commit, Head, Kept, Receipt, Store, Sum};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ pub struct Committed {
     pub rows: BTreeMap<Place, Kept>,
     /// What was set aside.
     pub aside: Vec<Quarantined>,
+    /// Answers to named deliveries.
+    pub receipts: Vec<Receipt>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -156,7 +158,9 @@ impl State {
             sums.take(std::slice::from_ref(&kept.row), &[]);
         }
         sums.take(&[], &self.now.aside);
-        match sums.rows == head.rows && sums.quarantined == head.quarantined {
+        self.now.receipts.iter().for_each(|receipt| sums.put_receipt(receipt));
+        let aside = sums.quarantined == head.quarantined && sums.receipts == head.receipts;
+        match sums.rows == head.rows && aside {
             true => Ok(()),
             false => Err(Fault::damaged("ledger", 0, "its rows are not those that were committed")),
         }
@@ -186,6 +190,8 @@ impl Committed {
             self.rows.insert(place, Kept { row: row.clone(), tick, at });
         }
         self.aside.extend_from_slice(commit.quarantined);
+        self.receipts.extend_from_slice(commit.receipts);
+        self.receipts.retain(|receipt| receipt.number >= head.first_receipt);
         self.head = Some(head.clone());
         Ok(())
     }
@@ -243,6 +249,10 @@ impl Store for Ledger {
 
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
         self.committed().aside.into_iter().skip(from as usize).try_for_each(visit)
+    }
+
+    fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.committed().receipts.into_iter().try_for_each(visit)
     }
 
     fn check(&mut self) -> Result<(), Fault> {

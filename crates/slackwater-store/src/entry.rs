@@ -41,6 +41,8 @@ pub struct Received {
     pub line: u64,
     /// When they were first seen, if that is recorded, in nanoseconds since the epoch.
     pub arrival: Option<i64>,
+    /// Of a delivery that may be sent again, the xxh3-128 of its bytes as they were sent; `part` is its name.
+    pub delivered: Option<u128>,
     /// What the decoder must know besides the bytes.
     pub header: Vec<u8>,
     /// The bytes themselves.
@@ -94,10 +96,11 @@ impl Entry {
                 offset,
                 line,
                 arrival,
+                delivered,
                 header,
             }) => {
                 let bytes = Raw::Dropped { len: bytes.len() as u64 };
-                Entry::Events(Received { source, decoder, part, offset, line, arrival, header, bytes })
+                Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
             }
             other => other,
         }
@@ -140,6 +143,8 @@ impl Received {
         put_varint(out, self.offset);
         put_varint(out, self.line);
         put_option(out, self.arrival);
+        out.push(u8::from(self.delivered.is_some()));
+        self.delivered.iter().for_each(|digest| out.extend_from_slice(&digest.to_le_bytes()));
         put_bytes(out, &self.header);
         match (&self.bytes, form) {
             (Raw::Kept(bytes), _) => {
@@ -167,6 +172,7 @@ impl Received {
         let decoder = reader.number()?;
         let part = Arc::from(reader.text()?);
         let (offset, line, arrival) = (reader.varint()?, reader.varint()?, reader.option()?);
+        let delivered = if reader.flag()? { Some(u128::from_le_bytes(reader.array()?)) } else { None };
         let header = reader.bytes()?.to_vec();
         let how = reader.byte()?;
         let len = reader.varint()?;
@@ -180,7 +186,7 @@ impl Received {
             _ => return reader.fail("event bytes in a form that belongs here"),
         };
         reader.skip(reader.rest().len())?;
-        Ok(Received { source, decoder, part, offset, line, arrival, header, bytes })
+        Ok(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
     }
 }
 

@@ -63,7 +63,12 @@ pub(super) fn settle(
 }
 
 /// The selected columns, if HAVING lets the row pass.
-fn values(pipeline: &Pipeline, key: &[u8], states: &[Accumulator], faults: &mut Faults) -> Option<Vec<Scalar>> {
+pub(super) fn values(
+    pipeline: &Pipeline,
+    key: &[u8],
+    states: &[Accumulator],
+    faults: &mut Faults,
+) -> Option<Vec<Scalar>> {
     let mut inputs = decode_key(pipeline, key);
     for result in &pipeline.results {
         inputs.push(finish(result, states, faults));
@@ -118,7 +123,7 @@ impl Final {
     }
 }
 
-fn decode_key(pipeline: &Pipeline, key: &[u8]) -> Vec<Scalar> {
+pub(super) fn decode_key(pipeline: &Pipeline, key: &[u8]) -> Vec<Scalar> {
     let mut reader = Reader::new(key);
     let mut column = |ty| Value::decode(&mut reader, ty).expect("a key is as it was encoded").to_scalar();
     pipeline.key.iter().map(|key| column(key.expr.ty)).collect()

@@ -23,6 +23,8 @@ pub(super) struct Group {
     pub due: Option<i128>,
     /// Whether it changed since it was last written down for a checkpoint.
     pub changed: bool,
+    /// Whether it changed since its open rows were last asked for.
+    pub touched: bool,
 }
 
 /// What a key accumulates.
@@ -54,7 +56,7 @@ impl Group {
             Windowing::Session { .. } => Panes::Sessions(BTreeMap::new()),
             Windowing::Bars(_) => Panes::Bars(BTreeMap::new()),
         };
-        Group { pipeline, key: key.into(), panes, rows: BTreeMap::new(), due: None, changed: false }
+        Group { pipeline, key: key.into(), panes, rows: BTreeMap::new(), due: None, changed: false, touched: false }
     }
 
     /// Whether nothing is left of it: keys whose facts are all gone leave no trace, unless a row was made final.

@@ -10,6 +10,7 @@ mod group;
 mod kept;
 mod panes;
 mod period;
+mod provisional;
 mod refold;
 mod sessions;
 mod settled;
@@ -17,6 +18,7 @@ mod slices;
 mod state;
 mod tick;
 
+pub use provisional::Open;
 pub use refold::Stale;
 pub use settled::Settled;
 pub use state::Which;
@@ -89,6 +91,8 @@ pub struct Fold {
     /// Groups by pipeline and the watermark at which something of theirs may seal. A group is where its `due` says; what
     /// else names it is left over.
     agenda: BTreeMap<(u16, i128), Vec<u32>>,
+    /// Groups that changed since their open rows were last asked for.
+    touched: Vec<u32>,
     stale: Vec<Place>,
     settled: Vec<Settled>,
     /// Nulls that arithmetic made, by pipeline, but for those of bars.
@@ -106,6 +110,7 @@ impl Fold {
             cells: Vec::new(),
             free: Vec::new(),
             agenda: BTreeMap::new(),
+            touched: Vec::new(),
             stale: Vec::new(),
             settled: vec![Settled::Nothing; plan.pipelines.len()],
             faults: vec![0; plan.pipelines.len()],
@@ -128,7 +133,7 @@ impl Fold {
         let mut faults = 0;
         if pipeline.passes(row, &mut faults) {
             let group = self.group(pipeline, delta, deltas.key(delta));
-            self.groups[group as usize].changed = true;
+            self.touch(group);
             faults += self.fold_in(pipeline, group, delta.sign, row, place);
         }
         self.faults[usize::from(delta.pipeline)] += faults * delta.sign.unit();
@@ -149,6 +154,17 @@ impl Fold {
             let group = &self.groups[group as usize];
             group.pipeline == pipeline && *group.key == *key
         })
+    }
+
+    /// Notes that a group changed.
+    #[inline]
+    fn touch(&mut self, group: u32) {
+        let entry = &mut self.groups[group as usize];
+        entry.changed = true;
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push(group);
+        }
     }
 
     /// Puts a group on the agenda, unless it stands there earlier.

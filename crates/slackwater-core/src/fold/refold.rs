@@ -96,14 +96,14 @@ impl Fold {
         let pipeline = &plan.pipelines[usize::from(stale.pipeline)];
         let number = match stale.place {
             Place::Period(group, anchor) => {
-                self.groups[group as usize].changed = true;
+                self.touch(group);
                 let Panes::Bars(periods) = &mut self.groups[group as usize].panes else { unreachable!("bars") };
                 return periods.get_mut(&anchor).expect("a stale period is there").clear();
             }
             Place::Cell(number) => number,
         };
+        self.touch(self.cells[number as usize].group);
         let cell = &mut self.cells[number as usize];
-        self.groups[cell.group as usize].changed = true;
         again.held += cell.rows;
         if matches!(pipeline.windowing, Windowing::Session { .. }) {
             again.broken.insert((cell.group, cell.span.start), cell.span.end);

@@ -57,7 +57,7 @@ pub(super) fn first_open(rule: &WindowRule, slice: Window, now: Settled) -> Opti
 }
 
 /// The slices that have a window which is not covered, latest first.
-fn open(
+pub(super) fn open(
     rule: &WindowRule,
     cells: &BTreeMap<i128, u32>,
     slice_of: impl Fn(u32) -> Window,

@@ -149,6 +149,8 @@ impl Fold {
             if fold.find(number, hash, key).is_none() {
                 let group = fold.groups.len() as u32;
                 fold.groups.push(Group::new(number, key, pipeline));
+                fold.touch(group);
+                fold.groups[group as usize].changed = false;
                 fold.table.insert(hash, group);
                 let mut inner = Reader::new(body);
                 let read = fold.decode_group(plan, group, &mut inner).and_then(|()| inner.finish());

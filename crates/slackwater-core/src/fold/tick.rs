@@ -47,8 +47,8 @@ impl Fold {
         }
         let mut finals = Vec::new();
         for number in visits {
+            self.touch(number);
             let group = &mut self.groups[number as usize];
-            group.changed = true;
             let index = usize::from(group.pipeline);
             let visit = Visit {
                 pipeline: &plan.pipelines[index],

@@ -107,6 +107,22 @@ impl Counts {
         }
     }
 
+    /// What was counted since `before` was taken of it.
+    pub fn since(&self, before: &Counts) -> Counts {
+        let reasons = self.quarantined.iter().map(|(reason, count)| {
+            let known = before.quarantined.get(reason).copied().unwrap_or_default();
+            (*reason, count - known)
+        });
+        Counts {
+            received: self.received - before.received,
+            facts: self.facts - before.facts,
+            duplicates: self.duplicates - before.duplicates,
+            superseded: self.superseded - before.superseded,
+            conflicts: self.conflicts - before.conflicts,
+            quarantined: reasons.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let Counts { received, facts, duplicates, superseded, conflicts, quarantined } = self;

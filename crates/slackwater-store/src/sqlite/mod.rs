@@ -7,7 +7,7 @@ mod columns;
 
 use crate::Fault;
 use crate::crash::{self, CrashPoint};
-use crate::store::{Ask, Commit, Head, Kept, Store, Sum, proof};
+use crate::store::{Ask, Commit, Head, Kept, Receipt, Store, Sum, proof};
 use columns::quote;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params, params_from_iter};
@@ -93,6 +93,8 @@ impl Sqlite {
                  body BLOB NOT NULL, digest BLOB NOT NULL);
              CREATE TABLE quarantine (number INTEGER PRIMARY KEY, source TEXT NOT NULL, file TEXT NOT NULL,
                  line INTEGER NOT NULL, offset INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
+             CREATE TABLE receipts (number INTEGER PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL,
+                 body BLOB NOT NULL);
              CREATE TABLE offsets (source TEXT NOT NULL, part TEXT NOT NULL, offset INTEGER NOT NULL,
                  line INTEGER NOT NULL, ended INTEGER NOT NULL, PRIMARY KEY (source, part)) WITHOUT ROWID;
              CREATE TABLE counts (source TEXT PRIMARY KEY, received INTEGER NOT NULL, facts INTEGER NOT NULL,
@@ -190,6 +192,7 @@ impl Store for Sqlite {
         put_rows(&step, &plan, commit)?;
         crash::point(CrashPoint::RowsPut)?;
         put_quarantined(&step, &plan, commit)?;
+        put_receipts(&step, &plan, commit)?;
         crash::point(CrashPoint::AsideBeforeOffsets)?;
         put_ledgers(&step, &plan, commit.head)?;
         step.commit().map_err(fault)?;
@@ -240,6 +243,18 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut statement = self.connection.prepare("SELECT body FROM receipts ORDER BY number").map_err(fault)?;
+        let mut found = statement.query([]).map_err(fault)?;
+        while let Some(row) = found.next().map_err(fault)? {
+            let body: Vec<u8> = row.get(0).map_err(fault)?;
+            let mut reader = Reader::new(&body);
+            let receipt = Receipt::decode(&mut reader).and_then(|receipt| reader.finish().map(|()| receipt));
+            visit(receipt.map_err(|error| damaged(format!("the answer to a delivery: {error}")))?)?;
+        }
+        Ok(())
+    }
+
     fn check(&mut self) -> Result<(), Fault> {
         let Some(head) = self.head()? else { return Ok(()) };
         for (number, (pipeline, expected)) in (0..).zip(self.plan.pipelines.iter().zip(&head.rows)) {
@@ -259,6 +274,9 @@ impl Store for Sqlite {
         }
         if self.sum("SELECT body, number, 0 FROM quarantine")? != head.quarantined {
             return Err(damaged("the events that were set aside are not those that were committed"));
+        }
+        if self.sum("SELECT body, number, 0 FROM receipts")? != head.receipts {
+            return Err(damaged("the answers to deliveries are not those that were committed"));
         }
         Ok(())
     }
@@ -343,6 +361,20 @@ fn put_quarantined(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> 
         let (line, offset) = (event.position.line as i64, event.position.offset as i64);
         insert.execute(params![number as i64, source, &*event.part, line, offset, reason, body]).map_err(fault)?;
     }
+    Ok(())
+}
+
+fn put_receipts(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<(), Fault> {
+    let text = "INSERT INTO receipts (number, source, name, body) VALUES (?, ?, ?, ?)";
+    let mut insert = step.prepare(text).map_err(fault)?;
+    for receipt in commit.receipts {
+        let mut body = Vec::new();
+        receipt.encode(&mut body);
+        let source = &plan.sources[usize::from(receipt.source)].name;
+        insert.execute(params![receipt.number as i64, source, receipt.name, body]).map_err(fault)?;
+    }
+    let first = commit.head.first_receipt as i64;
+    step.execute("DELETE FROM receipts WHERE number < ?", [first]).map_err(fault)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What is true after a commit: one value, kept with its own digest beside the rows.
 
+use super::Receipt;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::judge::Counts;
@@ -38,6 +39,10 @@ pub struct Head {
     pub rows: Vec<Sum>,
     /// Over the events that were set aside.
     pub quarantined: Sum,
+    /// Over the answers to named deliveries that are kept: the last so many.
+    pub receipts: Sum,
+    /// Number of the first of them.
+    pub first_receipt: u64,
 }
 
 /// How far one file or partition was taken in.
@@ -67,6 +72,12 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// Takes away a row by its proof.
+    pub fn remove(&mut self, proof: u128) {
+        self.count -= 1;
+        self.proofs = self.proofs.wrapping_sub(proof);
+    }
+
     /// Adds a row by its proof.
     pub fn add(&mut self, proof: u128) {
         self.count += 1;
@@ -82,6 +93,14 @@ pub(crate) fn proof(body: &[u8], (number, at): (u64, i64)) -> u128 {
     let mut first = [0; 16];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     u128::from_le_bytes(first)
+}
+
+impl Receipt {
+    pub(crate) fn proof(&self) -> u128 {
+        let mut body = Vec::new();
+        self.encode(&mut body);
+        proof(&body, (self.number, 0))
+    }
 }
 
 impl Head {
@@ -104,6 +123,17 @@ impl Head {
             event.encode(&mut body);
             self.quarantined.add(proof(&body, (self.quarantined.count, 0)));
         }
+    }
+
+    /// Adds the answer to a named delivery to the sums.
+    pub fn put_receipt(&mut self, receipt: &Receipt) {
+        self.receipts.add(receipt.proof());
+    }
+
+    /// Takes the first answer out of the sums: it is kept no longer.
+    pub fn drop_receipt(&mut self, receipt: &Receipt) {
+        self.receipts.remove(receipt.proof());
+        self.first_receipt = receipt.number + 1;
     }
 
     /// Number and recorded time of the last tick.
@@ -135,10 +165,11 @@ impl Head {
             out.push(u8::from(*ended));
         }
         put_varint(out, self.rows.len() as u64);
-        for Sum { count, proofs } in self.rows.iter().chain([&self.quarantined]) {
+        for Sum { count, proofs } in self.rows.iter().chain([&self.quarantined, &self.receipts]) {
             put_varint(out, *count);
             out.extend_from_slice(&proofs.to_le_bytes());
         }
+        put_varint(out, self.first_receipt);
     }
 
     /// Reads back what [`Head::encode`] wrote.
@@ -171,6 +202,8 @@ impl Head {
             head.rows.push(sum(reader)?);
         }
         head.quarantined = sum(reader)?;
+        head.receipts = sum(reader)?;
+        head.first_receipt = reader.varint()?;
         Ok(head)
     }
 }

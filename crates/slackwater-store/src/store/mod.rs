@@ -4,9 +4,11 @@
 //! head carries a sum over every table, so that a row that is missing, changed or one too many is found.
 
 mod head;
+mod receipt;
 
 pub(crate) use head::proof;
 pub use head::{Head, Offset, Sum};
+pub use receipt::Receipt;
 
 use crate::Fault;
 use slackwater_core::fold::Final;
@@ -21,6 +23,8 @@ pub struct Commit<'a> {
     pub rows: &'a [Final],
     /// Events that were set aside, in the order of their verdicts.
     pub quarantined: &'a [Quarantined],
+    /// Answers to named deliveries, in the order of their numbers.
+    pub receipts: &'a [Receipt],
 }
 
 /// Which rows of a pipeline to read. Times in nanoseconds since the epoch.
@@ -64,6 +68,9 @@ pub trait Store: Send {
 
     /// Gives the events that were set aside, in order, from a number on; the first has 0.
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault>;
+
+    /// Gives the answers to named deliveries that are still kept, in order.
+    fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault>;
 
     /// Holds every row of every table against the sums of the head.
     fn check(&mut self) -> Result<(), Fault>;

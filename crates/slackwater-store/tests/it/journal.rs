@@ -23,6 +23,7 @@ fn events(bytes: &[u8]) -> Entry {
         offset: 0,
         line: 1,
         arrival: None,
+        delivered: None,
         header: Vec::new(),
         bytes: Raw::Kept(bytes.to_vec()),
     })
@@ -44,11 +45,12 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     let place = (any::<u16>(), any::<u32>(), ".{0,9}", any::<u64>(), any::<u64>(), any::<Option<i64>>());
-    let received = (place, any_bytes(), any_bytes()).prop_map(|(place, header, bytes)| {
-        let (source, decoder, part, offset, line, arrival) = place;
-        let (part, bytes) = (Arc::from(part), Raw::Kept(bytes));
-        Entry::Events(Received { source, decoder, part, offset, line, arrival, header, bytes })
-    });
+    let received =
+        (place, any::<Option<u128>>(), any_bytes(), any_bytes()).prop_map(|(place, delivered, header, bytes)| {
+            let (source, decoder, part, offset, line, arrival) = place;
+            let (part, bytes) = (Arc::from(part), Raw::Kept(bytes));
+            Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
+        });
     let step = (any_bytes(), any_bytes()).prop_map(|(input, outcome)| Entry::Step { input, outcome });
     prop_oneof![received, step]
 }

@@ -128,6 +128,9 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// What the file says of its columns; none for JSON.
     pub header: Option<Header>,
+    /// When it was first seen, in nanoseconds since the epoch, if that is recorded. An event's own arrival counts where it
+    /// is earlier.
+    pub arrival: Option<i64>,
 }
 
 impl Chunk {
@@ -179,6 +182,7 @@ impl<'s> Decoder<'s> {
     /// Begins a chunk, whose events [`Decoder::next_batch`] gives. The chunk before must be finished.
     pub fn begin(&mut self, chunk: Chunk) {
         assert!(!self.is_busy(), "the chunk before is not finished");
+        self.row.stamp(chunk.arrival);
         self.begun = Some(chunk);
     }
 
@@ -228,6 +232,7 @@ impl<'s> Decoder<'s> {
     /// When a CSV chunk has no header: the caller reads it from the file's first record. When it is a row group.
     pub fn decode(&mut self, chunk: &Chunk) -> Batch {
         let format = self.format();
+        self.row.stamp(chunk.arrival);
         let mut batch = self.batch(chunk);
         // Of a chunk that is UTF-8 throughout, every record is.
         let utf8 = std::str::from_utf8(&chunk.bytes).is_ok();

@@ -8,7 +8,7 @@ use super::gauge::Gauge;
 use super::ingest::{Decode, Reader};
 use super::link::{BOUND, Receiver, Sender, link};
 use super::part::{Housed, Stage, drive};
-use super::shard::{Aside, Folding, Judging, Recall};
+use super::shard::{Aside, Folding, Judging, Recall, Told};
 use crate::decode::{Damaged, Decoder, Format};
 use slackwater_core::fold::{Final, Fold};
 use slackwater_core::input::{Decision, Tick};
@@ -82,16 +82,16 @@ impl Shards {
         seen
     }
 
-    /// Takes in everything that the feeds give until they end. `aside` takes refused events and losers of conflicts, in
-    /// the order in which they were read; `recall` knows what the shards' memories have let go.
-    pub fn take<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
+    /// Takes in everything that the feeds give until they end. `tell` is told what became of each batch, in the order in
+    /// which they were read; `recall` knows what the shards' memories have let go.
+    pub(super) fn take<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
         &mut self,
         (plan, formats): (&Plan, &[Format]),
         mut feeds: Vec<F>,
         threads: usize,
         gauge: &Gauge,
         recall: Option<&dyn Recall<E>>,
-        aside: impl FnMut(&[Quarantined]) -> Result<(), E> + Send,
+        tell: impl FnMut(Told) -> Result<(), E> + Send,
     ) -> Result<(), E> {
         let shards = self.judges.len();
         let (chunk_out, chunk_in) = grid(1, threads, READ_AHEAD);
@@ -119,7 +119,7 @@ impl Shards {
         let folding = self.folds.iter_mut().zip(delta_in);
         stages.push(folding.map(|(fold, from)| Box::new(Folding { plan, fold, from }) as Housed<'_, E>).collect());
         let from = aside_in.into_iter().flatten().collect();
-        stages.push(vec![Box::new(Aside { from, turn: 0, batch: Vec::new(), sink: aside })]);
+        stages.push(vec![Box::new(Aside { from, turn: 0, batch: Told::default(), sink: tell })]);
         // Asked first, so that no decoder waits for a reader whose thread is busy with what comes later.
         stages.push(reading);
         drive(stages, threads)
@@ -134,11 +134,11 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
     feeds: Vec<F>,
     arrangement: Arrangement,
     gauge: &Gauge,
-    aside: impl FnMut(&[Quarantined]) -> Result<(), E> + Send,
+    mut aside: impl FnMut(&[Quarantined]) -> Result<(), E> + Send,
 ) -> Result<Folded, E> {
     let threads = arrangement.threads.max(1);
     let mut shards = Shards::new(plan, arrangement.shards);
-    shards.take((plan, formats), feeds, threads, gauge, None, aside)?;
+    shards.take((plan, formats), feeds, threads, gauge, None, |told| aside(&told.aside))?;
     Ok(end(plan, shards, threads))
 }
 

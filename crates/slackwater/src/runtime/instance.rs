@@ -8,7 +8,9 @@ use super::clock::{Clock, Stopwatch};
 use super::engine::Shards;
 use super::gauge::Gauge;
 use super::recall::Shelves;
+use super::receipts::Receipts;
 use super::replay::{Paused, Recording, Taken};
+use super::shard::Told;
 use crate::decode::{Damaged, Format};
 use slackwater_core::fold::{Final, Fold, Settled};
 use slackwater_core::input::{Decision, Input, Tick};
@@ -87,6 +89,7 @@ pub struct Instance<'p> {
     /// What the next commit brings: rows, and events that were set aside.
     pub(super) rows: Vec<Final>,
     pub(super) aside: Vec<Quarantined>,
+    pub(super) receipts: Receipts,
     /// ±facts that the next checkpoint archives.
     pub(super) changes: Changes,
     /// Sequence of the last entry of the journal that was taken in.
@@ -162,8 +165,8 @@ impl<'p> Instance<'p> {
             let recording =
                 Recording { feed, plan, formats, journal, taken, ended: ended_now, watch, every, bytes_left, begun };
             let shelves = Shelves { index, archive };
-            let put_aside = |events: &[Quarantined]| -> Result<(), Stop<F::Error>> {
-                aside.extend_from_slice(events);
+            let put_aside = |told: Told| -> Result<(), Stop<F::Error>> {
+                aside.extend(told.aside);
                 Ok(())
             };
             let threads = settings.threads;
@@ -314,9 +317,11 @@ impl<'p> Instance<'p> {
         if is(Bug::OffsetBeforeState) || is(Bug::StateBeforeOffset) {
             self.commit_one_half()?;
         }
-        self.store.commit(&Commit { head: &self.head, rows: &self.rows, quarantined: &self.aside })?;
+        let receipts = self.receipts.fresh();
+        self.store.commit(&Commit { head: &self.head, rows: &self.rows, quarantined: &self.aside, receipts })?;
         self.rows.clear();
         self.aside.clear();
+        self.receipts.committed();
         Ok(())
     }
 }
@@ -332,11 +337,11 @@ impl Instance<'_> {
         if is(Bug::OffsetBeforeState) {
             (half.rows, half.quarantined, half.output) = (before.rows, before.quarantined, before.output);
             (half.ticks, half.ticked, half.settled) = (before.ticks, before.ticked, before.settled);
-            self.store.commit(&Commit { head: &half, rows: &[], quarantined: &[] })?;
+            self.store.commit(&Commit { head: &half, rows: &[], quarantined: &[], receipts: &[] })?;
         } else {
             (half.journal, half.offsets, half.input) = (before.journal, before.offsets, before.input);
             half.counts = before.counts;
-            self.store.commit(&Commit { head: &half, rows: &self.rows, quarantined: &self.aside })?;
+            self.store.commit(&Commit { head: &half, rows: &self.rows, quarantined: &self.aside, receipts: &[] })?;
             self.rows.clear();
             self.aside.clear();
         }

@@ -5,7 +5,9 @@
 
 pub mod arrived;
 mod barrier;
+pub mod board;
 pub mod clock;
+pub mod desk;
 pub mod engine;
 pub mod gauge;
 mod ingest;
@@ -13,6 +15,7 @@ pub mod instance;
 mod link;
 mod part;
 mod recall;
+mod receipts;
 pub mod recompute;
 pub mod reopen;
 pub mod replay;

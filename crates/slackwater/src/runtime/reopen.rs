@@ -5,13 +5,14 @@ use super::engine::Shards;
 use super::gauge::Gauge;
 use super::instance::{Instance, Settings, Stop};
 use super::recall::Shelves;
+use super::receipts::Receipts;
 use super::replay::{Replaying, Taken};
+use super::shard::{Tallies, Told};
 use crate::decode::Format;
 use slackwater_core::codec::{CodecError, Reader};
 use slackwater_core::fold::Fold;
 use slackwater_core::input::Input;
 use slackwater_core::judge::Judge;
-use slackwater_core::machine::Quarantined;
 use slackwater_core::plan::expr::Node;
 use slackwater_core::plan::{Expr, Plan};
 use slackwater_core::watermark::Watermarks;
@@ -154,10 +155,11 @@ impl<'p> Instance<'p> {
         if let Some(committed) = committed {
             self.replay_to(committed.journal, gauge, false)?;
             self.compare(committed)?;
-            // Its rows are in the store already.
+            // Its rows are in the store already, and so are its answers.
             self.rows.clear();
             self.aside.clear();
             self.head = committed.clone();
+            self.receipts = Receipts::load(&mut *self.store)?;
         }
         self.take_over(committed)?;
         crash::point(CrashPoint::TakenOver)?;
@@ -174,14 +176,21 @@ impl<'p> Instance<'p> {
         while self.at < until {
             let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
             let bytes_left = settings.bytes;
-            let replaying = Replaying { plan, formats, entries: &mut entries, taken, until, bytes_left, begun: false };
+            let (mut named, begun, mut tallies) = (Vec::new(), false, Tallies::default());
+            let entries_now = &mut entries;
+            let replaying =
+                Replaying { plan, formats, entries: entries_now, taken, until, bytes_left, begun, named: &mut named };
             let shelves = Shelves { index, archive };
-            let put_aside = |events: &[Quarantined]| -> Result<(), Stop<Infallible>> {
-                aside.extend_from_slice(events);
+            let tell = |told: Told| -> Result<(), Stop<Infallible>> {
+                tallies.add(&told);
+                aside.extend(told.aside);
                 Ok(())
             };
             let (threads, recall) = (settings.threads, Some(&shelves as _));
-            shards.take((plan, formats), vec![replaying], threads, gauge, recall, put_aside).map_err(plain)?;
+            shards.take((plan, formats), vec![replaying], threads, gauge, recall, tell).map_err(plain)?;
+            for (named, counts) in named.into_iter().zip(tallies.chunks) {
+                named.into_iter().for_each(|named| self.receipts.put(&mut self.head, named, counts.clone()));
+            }
             match entries.peek() {
                 Some(Ok((sequence, entry))) => {
                     self.at = sequence - 1;
@@ -246,7 +255,7 @@ impl<'p> Instance<'p> {
         if let Some(committed) = committed {
             let (epoch, commit) = (self.head.epoch, committed.commit + 1);
             let head = Head { epoch, commit, ..committed.clone() };
-            self.store.commit(&Commit { head: &head, rows: &[], quarantined: &[] })?;
+            self.store.commit(&Commit { head: &head, rows: &[], quarantined: &[], receipts: &[] })?;
             self.head.commit = commit;
         }
         Ok(())
@@ -338,6 +347,7 @@ impl<'p> Made<'p> {
             head: manifest.head.clone(),
             rows: Vec::new(),
             aside: Vec::new(),
+            receipts: Receipts::default(),
             changes: Changes::default(),
             ticked: 0,
             refolded: 0,

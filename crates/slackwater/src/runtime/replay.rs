@@ -2,6 +2,7 @@
 
 use super::Feed;
 use super::clock::Stopwatch;
+use super::receipts::Named;
 use crate::decode::{Chunk, Damaged, Decoder, Format, Header};
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
@@ -25,8 +26,16 @@ impl Taken {
         self.offsets.iter().find(|offset| offset.source == source && offset.part == part)
     }
 
+    /// Adds a named delivery: it is whole, so how far it was taken in is no question.
+    pub fn deliver(&mut self, named: &Named) {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.input).update(&named.source.to_le_bytes()).update(named.name.as_bytes());
+        hasher.update(&named.digest.to_le_bytes());
+        self.input = *hasher.finalize().as_bytes();
+    }
+
     /// Adds a chunk. One that stands elsewhere than where its file was left begins its file anew.
-    fn add(&mut self, source: u16, part: &str, place: (u64, u64), end: u64, bytes: &[u8]) {
+    pub fn add(&mut self, source: u16, part: &str, place: (u64, u64), end: u64, bytes: &[u8]) {
         let found = self.offsets.iter().position(|offset| offset.source == source && offset.part == part);
         let at = found.unwrap_or_else(|| {
             self.offsets.push(Offset { source, part: part.to_string(), ..Offset::default() });
@@ -105,17 +114,18 @@ impl<F: Feed> Feed for Recording<'_, F> {
         let end = chunk.end();
         let mut header = Vec::new();
         chunk.header.iter().for_each(|known| known.encode(&mut header));
-        let (source, part, offset, line) = (chunk.source, chunk.part.clone(), chunk.offset, chunk.line);
+        let Chunk { source, offset, line, arrival, ref part, .. } = chunk;
+        let part = part.clone();
         let decoder = self.formats[usize::from(source)].decoder_version();
         let bytes = Raw::Kept(chunk.bytes);
-        let received = Received { source, decoder, part, offset, line, arrival: None, header, bytes };
+        let received = Received { source, decoder, part, offset, line, arrival, delivered: None, header, bytes };
         let entry = Entry::Events(received);
         crash::point(CrashPoint::ChunkRead).map_err(Paused::Kept)?;
         self.journal.append(&Packed::new(&entry).map_err(Paused::Kept)?).map_err(Paused::Kept)?;
         let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
         self.taken.add(source, &part, (offset, line), end, &bytes);
         crash::point(CrashPoint::ChunkJournaled).map_err(Paused::Kept)?;
-        Ok(Some(Chunk { source, part, offset, line, bytes, header: chunk.header }))
+        Ok(Some(Chunk { source, part, offset, line, bytes, header: chunk.header, arrival }))
     }
 
     fn read(&self) -> u64 {
@@ -161,6 +171,8 @@ pub(super) struct Replaying<'a> {
     pub bytes_left: u64,
     /// Whether an entry was taken: it does not pause before.
     pub begun: bool,
+    /// Of each chunk that was given, the name of the delivery that it was, if it was one.
+    pub named: &'a mut Vec<Option<Named>>,
 }
 
 impl Feed for Replaying<'_> {
@@ -190,7 +202,7 @@ impl Feed for Replaying<'_> {
 
 impl Replaying<'_> {
     fn chunk(&mut self, sequence: u64, received: Received) -> Result<Chunk, Fault> {
-        let Received { source, decoder, part, offset, line, header, bytes, .. } = received;
+        let Received { source, decoder, part, offset, line, arrival, delivered, header, bytes } = received;
         let place = format!("entry {sequence} of the journal ({part}, byte {offset})");
         let Raw::Kept(bytes) = bytes else {
             let text = format!(
@@ -221,8 +233,13 @@ impl Replaying<'_> {
                     .map_err(|error| Fault::Refused(format!("{place}: its header does not fit the source: {error}")))?,
             ),
         };
-        let chunk = Chunk { source, part, offset, line, bytes, header };
-        self.taken.add(source, &chunk.part, (offset, line), chunk.end(), &chunk.bytes);
+        let chunk = Chunk { source, part, offset, line, bytes, header, arrival };
+        let named = delivered.map(|digest| Named { source, name: chunk.part.clone(), digest });
+        match &named {
+            Some(named) => self.taken.deliver(named),
+            None => self.taken.add(source, &chunk.part, (offset, line), chunk.end(), &chunk.bytes),
+        }
+        self.named.push(named);
         Ok(chunk)
     }
 }

@@ -6,7 +6,7 @@ use super::part::{Part, Progress};
 use slackwater_core::delta::Deltas;
 use slackwater_core::fold::Fold;
 use slackwater_core::input::Batch;
-use slackwater_core::judge::Judge;
+use slackwater_core::judge::{Counts, Judge};
 use slackwater_core::machine::{Quarantined, Shard, judge_batch};
 use slackwater_core::memory::{Memory, Past};
 use slackwater_core::plan::Plan;
@@ -16,6 +16,34 @@ pub trait Recall<E>: Sync {
     /// The winners that these events of a batch ask for, where there are any, by number. `missing` is in order, and so
     /// is the answer. What an event replaces is brought back with its content.
     fn recall(&self, plan: &Plan, batch: &Batch, missing: &[u32]) -> Result<Vec<(u32, Past)>, E>;
+}
+
+/// What became of the events of a batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// Those that were set aside, in the order in which they were read.
+    pub aside: Vec<Quarantined>,
+    /// All of them, counted.
+    pub tally: Counts,
+    /// Whether the batch ends its chunk.
+    pub last: bool,
+}
+
+/// What became of the events of each chunk.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    /// Of those that are whole, in order.
+    pub chunks: Vec<Counts>,
+    begun: Counts,
+}
+
+impl Tallies {
+    pub fn add(&mut self, told: &Told) {
+        self.begun.merge(&told.tally);
+        if told.last {
+            self.chunks.push(std::mem::take(&mut self.begun));
+        }
+    }
 }
 
 /// One judge shard. It takes batches in the order of the chunks they were, whichever decoder they went through.
@@ -28,7 +56,7 @@ pub(super) struct Judging<'a, E> {
     pub from: Vec<Receiver<Piece>>,
     pub turn: usize,
     pub out: Vec<Sender<Deltas>>,
-    pub aside: Sender<Vec<Quarantined>>,
+    pub aside: Sender<Told>,
 }
 
 impl<E> Part<E> for Judging<'_, E> {
@@ -58,7 +86,7 @@ impl<E> Part<E> for Judging<'_, E> {
             out.send(deltas, weight);
         }
         let weight = judged.quarantined.iter().map(|event| size_of_val(event) + event.bytes.len()).sum();
-        self.aside.send(judged.quarantined, weight);
+        self.aside.send(Told { aside: judged.quarantined, tally: judged.tally, last }, weight);
         Ok(Progress::Worked)
     }
 }
@@ -87,26 +115,30 @@ impl<E> Part<E> for Folding<'_> {
     }
 }
 
-/// Gathers what the judges set aside from each batch and passes it on in the order in which it was read.
+/// Gathers what the judges say of each batch and passes it on in the order in which batches were read.
 pub(super) struct Aside<S> {
-    pub from: Vec<Receiver<Vec<Quarantined>>>,
+    pub from: Vec<Receiver<Told>>,
     pub turn: usize,
-    pub batch: Vec<Quarantined>,
+    pub batch: Told,
     pub sink: S,
 }
 
-impl<E, S: FnMut(&[Quarantined]) -> Result<(), E> + Send> Part<E> for Aside<S> {
+impl<E, S: FnMut(Told) -> Result<(), E> + Send> Part<E> for Aside<S> {
     fn poll(&mut self) -> Result<Progress, E> {
         match self.from[self.turn].receive() {
-            Received::Item(events) => self.batch.extend(events),
+            Received::Item(told) => {
+                self.batch.aside.extend(told.aside);
+                self.batch.tally.merge(&told.tally);
+                self.batch.last = told.last;
+            }
             Received::Empty => return Ok(Progress::Waiting),
             Received::Closed => return Ok(Progress::Done),
         }
         self.turn = (self.turn + 1) % self.from.len();
         if self.turn == 0 {
-            self.batch.sort_by(|a, b| (&a.part, a.position).cmp(&(&b.part, b.position)));
-            (self.sink)(&self.batch)?;
-            self.batch.clear();
+            let mut whole = std::mem::take(&mut self.batch);
+            whole.aside.sort_by(|a, b| (&a.part, a.position).cmp(&(&b.part, b.position)));
+            (self.sink)(whole)?;
         }
         Ok(Progress::Worked)
     }

@@ -108,8 +108,15 @@ pub fn batches(facts: &[Plain]) -> Vec<Batch> {
     let line = |(id, (time, rate, volume)): (usize, &Plain)| {
         format!("{{\"id\":{id},\"ts\":{time},\"rate\":\"{rate}e-2\",\"vol\":\"{volume}e-2\"}}\n").into_bytes()
     };
-    let chunk =
-        |bytes| slackwater::decode::Chunk { source: 0, part: "file".into(), offset: 0, line: 1, bytes, header: None };
+    let chunk = |bytes| slackwater::decode::Chunk {
+        source: 0,
+        part: "file".into(),
+        offset: 0,
+        line: 1,
+        bytes,
+        header: None,
+        arrival: None,
+    };
     plain().1.decode(&facts.iter().enumerate().map(line).map(chunk).collect::<Vec<_>>())
 }
 

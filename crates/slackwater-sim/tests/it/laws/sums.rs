@@ -139,7 +139,7 @@ fn sums_are_those_of_big_integers_and_nothing_wraps() {
 }
 
 fn chunk(bytes: Vec<u8>) -> slackwater::decode::Chunk {
-    slackwater::decode::Chunk { source: 0, part: "file".into(), offset: 0, line: 1, bytes, header: None }
+    slackwater::decode::Chunk { source: 0, part: "file".into(), offset: 0, line: 1, bytes, header: None, arrival: None }
 }
 
 /// The values of the one row.

@@ -180,7 +180,15 @@ impl Records {
         let (offset, line) = (self.offset, self.line);
         self.offset += bytes.len() as u64;
         self.line += frame::count_lines(&bytes);
-        Chunk { source: self.source, part: self.part.clone(), offset, line, bytes, header: self.header.clone() }
+        Chunk {
+            source: self.source,
+            part: self.part.clone(),
+            offset,
+            line,
+            bytes,
+            header: self.header.clone(),
+            arrival: None,
+        }
     }
 
     /// Passes over pending bytes.

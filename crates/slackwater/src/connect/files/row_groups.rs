@@ -78,7 +78,15 @@ impl RowGroups {
         }
         self.read += length;
         let header = Some(Header::Parquet(self.layout.clone(), self.group));
-        let chunk = Chunk { source: self.source, part: self.part.clone(), offset: self.row, line: 0, bytes, header };
+        let chunk = Chunk {
+            source: self.source,
+            part: self.part.clone(),
+            offset: self.row,
+            line: 0,
+            bytes,
+            header,
+            arrival: None,
+        };
         self.row += self.layout.rows(self.group);
         self.group += 1;
         Ok(Some(chunk))

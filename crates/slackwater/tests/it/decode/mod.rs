@@ -64,7 +64,7 @@ pub fn decode(schema: &Schema, format: Format, text: impl AsRef<[u8]>) -> Batch 
         bytes = &bytes[end + 1..];
         (offset, line) = (end as u64 + 1, 2);
     }
-    let chunk = Chunk { source: 3, part: "file".into(), offset, line, bytes: bytes.to_vec(), header };
+    let chunk = Chunk { source: 3, part: "file".into(), offset, line, bytes: bytes.to_vec(), header, arrival: None };
     Decoder::new(&Source::new("events", schema.clone()), format).decode(&chunk)
 }
 

@@ -1,0 +1,202 @@
+//! What a running instance shows, from memory, to any thread: rows that still move, how far it has come, and news.
+//!
+//! Everything on it is of one cut, and synced. Final rows are in the store; a reader that takes the board first and the
+//! store then misses nothing, and where both have a row the final one is the newer.
+
+use super::desk::Load;
+use slackwater_core::fold::{Final, Open, Settled};
+use slackwater_core::judge::Counts;
+use slackwater_core::lateness::Lateness;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+/// How far an instance has come.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Which instance it is.
+    pub instance: [u8; 16],
+    /// Rises with every start.
+    pub epoch: u64,
+    /// Number of the last commit.
+    pub commit: u64,
+    /// Number of the last checkpoint.
+    pub checkpoint: u64,
+    /// How many ticks there were, and the recorded time of the last one.
+    pub ticks: u64,
+    /// Nanoseconds since the epoch.
+    pub ticked: Option<i64>,
+    /// Last entry of the journal that was taken in.
+    pub journal: u64,
+    /// Bytes of the journal, without what has become record.
+    pub journal_bytes: u64,
+    /// By source.
+    pub sources: Vec<SourceStanding>,
+    /// What is settled, by pipeline.
+    pub settled: Vec<Settled>,
+    /// Rows that still move, by pipeline.
+    pub open: Vec<usize>,
+    /// What waits to be taken in.
+    pub load: Load,
+    /// How long work took.
+    pub times: Times,
+    /// Why nothing is taken in for the time being, if that is so.
+    pub trouble: Option<String>,
+}
+
+/// How far a source has come.
+#[derive(Clone, Debug, Default)]
+pub struct SourceStanding {
+    /// Its events by what became of them.
+    pub counts: Counts,
+    /// Its origins, by name.
+    pub origins: Vec<OriginStanding>,
+    /// Whether its readers had taken in all that was there, at the last tick.
+    pub caught_up: bool,
+    /// Whether it takes nothing in until it is resumed.
+    pub halted: bool,
+}
+
+/// How far an origin has come.
+#[derive(Clone, Debug)]
+pub struct OriginStanding {
+    /// Its bytes, as the row has them.
+    pub name: Vec<u8>,
+    /// The largest min(event time, arrival) among its accepted events; none before the first.
+    pub frontier: Option<i64>,
+    /// The last arrival of an event of its.
+    pub heard: Option<i64>,
+    /// Its watermark: frontier less lag.
+    pub watermark: Option<i64>,
+    /// Whether it was proven idle at the last tick, and so is left out of the least.
+    pub idle: bool,
+    /// How late its accepted events came.
+    pub lateness: Lateness,
+}
+
+/// How long work took: totals and counts since the start, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Syncs of the journal.
+    pub sync: Spent,
+    /// Commits to the store.
+    pub commit: Spent,
+    /// Checkpoints.
+    pub checkpoint: Spent,
+    /// Rounds of judging and folding.
+    pub round: Spent,
+}
+
+/// Time spent on one kind of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// How often.
+    pub count: u64,
+    /// Altogether.
+    pub total: Duration,
+    /// The longest.
+    pub most: Duration,
+    /// The last.
+    pub last: Duration,
+}
+
+impl Spent {
+    /// Adds one.
+    pub fn add(&mut self, took: Duration) {
+        *self = Spent { count: self.count + 1, total: self.total + took, most: self.most.max(took), last: took };
+    }
+}
+
+/// What became known at once.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// One commit.
+    Committed {
+        /// The tick at which its rows became visible.
+        tick: u64,
+        /// Its recorded time, in nanoseconds since the epoch.
+        at: i64,
+        /// What is settled now, by pipeline.
+        settled: Vec<Settled>,
+        /// Rows that became or changed as final, in output order: row `n` is number `n` of this tick.
+        finals: Vec<Final>,
+    },
+    /// Rows that moved since this was last told, by key.
+    Moved(Vec<Open>),
+}
+
+/// What is to be done with news. It must be short and never wait.
+pub type Listener = Box<dyn Fn(&Arc<News>) + Send>;
+
+/// The open rows of one pipeline by canonical key.
+type Rows = BTreeMap<Vec<u8>, Vec<Final>>;
+
+/// The board of an instance.
+#[derive(Default)]
+pub struct Board {
+    open: RwLock<Vec<Rows>>,
+    standing: RwLock<Arc<Standing>>,
+    listeners: Mutex<Vec<Listener>>,
+}
+
+impl Board {
+    /// An empty board for so many pipelines.
+    pub fn new(pipelines: usize) -> Self {
+        Board { open: RwLock::new(vec![Rows::new(); pipelines]), ..Board::default() }
+    }
+
+    /// The rows of a pipeline that still move, in no order that means anything, where `wanted` says so.
+    pub fn rows(&self, pipeline: u16, wanted: impl Fn(&Final) -> bool) -> Vec<Final> {
+        let open = self.open.read().expect("nothing panics while it holds the board");
+        open[usize::from(pipeline)].values().flatten().filter(|row| wanted(row)).cloned().collect()
+    }
+
+    /// How far the instance has come.
+    pub fn standing(&self) -> Arc<Standing> {
+        self.standing.read().expect("nothing panics while it holds the board").clone()
+    }
+
+    /// From here on, news go to this listener too.
+    pub fn listen(&self, listener: Listener) {
+        self.listeners.lock().expect("no listener panics").push(listener);
+    }
+
+    /// Shows what moved.
+    pub(super) fn post_rows(&self, moved: Vec<Open>) {
+        if moved.is_empty() {
+            return;
+        }
+        let mut open = self.open.write().expect("nothing panics while it holds the board");
+        for Open { pipeline, key, rows } in &moved {
+            let known = &mut open[usize::from(*pipeline)];
+            match rows.is_empty() {
+                true => drop(known.remove(key)),
+                false => drop(known.insert(key.clone(), rows.clone())),
+            }
+        }
+        drop(open);
+        self.tell(News::Moved(moved));
+    }
+
+    /// How many rows still move, by pipeline.
+    pub(super) fn open(&self) -> Vec<usize> {
+        let open = self.open.read().expect("nothing panics while it holds the board");
+        open.iter().map(|rows| rows.values().map(Vec::len).sum()).collect()
+    }
+
+    pub(super) fn post_standing(&self, standing: Standing) {
+        *self.standing.write().expect("nothing panics while it holds the board") = Arc::new(standing);
+    }
+
+    /// Tells all listeners.
+    pub(super) fn tell(&self, news: News) {
+        let news = Arc::new(news);
+        self.listeners.lock().expect("no listener panics").iter().for_each(|listener| listener(&news));
+    }
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Board").field("standing", &self.standing()).finish_non_exhaustive()
+    }
+}
