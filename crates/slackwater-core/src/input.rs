@@ -6,6 +6,7 @@
 use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
 use crate::judge::vet;
+use crate::plan::Knobs;
 use crate::poison::Refusal;
 use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::schema::Schema;
@@ -47,6 +48,12 @@ impl Tick {
 pub enum Decision {
     /// No input will follow: the next tick seals every existing row, whatever its rule.
     EndOfInput,
+    /// From the next tick on, the watermark of this source follows these knobs.
+    Knobs(u16, Knobs),
+    /// This source takes nothing more in, for one of its events was refused.
+    Halt(u16),
+    /// This source takes events in again.
+    Resume(u16),
 }
 
 /// Where an event stood: byte offset and line in its file or partition. Lines count from 1; 0 where there are none.
@@ -262,7 +269,10 @@ impl Input {
                 put_varint(out, caught_up.len() as u64);
                 caught_up.iter().for_each(|source| put_varint(out, (*source).into()));
             }
-            Input::Decision(Decision::EndOfInput) => out.extend_from_slice(&[3, 1]),
+            Input::Decision(decision) => {
+                out.push(3);
+                decision.encode(out);
+            }
         }
     }
 
@@ -272,14 +282,44 @@ impl Input {
         let input = match reader.byte()? {
             1 => Input::Events(Batch::decode(&mut reader, schemas)?),
             2 => Input::Tick(Tick::decode(&mut reader, schemas.len())?),
-            3 => match reader.byte()? {
-                1 => Input::Decision(Decision::EndOfInput),
-                _ => return reader.fail("a known decision"),
-            },
+            3 => Input::Decision(Decision::decode(&mut reader, schemas.len())?),
             _ => return reader.fail("a known input"),
         };
         reader.finish()?;
         Ok(input)
+    }
+}
+
+impl Decision {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (kind, source) = match self {
+            Decision::EndOfInput => return out.push(1),
+            Decision::Knobs(source, _) => (2, source),
+            Decision::Halt(source) => (3, source),
+            Decision::Resume(source) => (4, source),
+        };
+        out.push(kind);
+        put_varint(out, (*source).into());
+        if let Decision::Knobs(_, knobs) = self {
+            knobs.encode(out);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>, sources: usize) -> Result<Decision, CodecError> {
+        let kind = reader.byte()?;
+        if kind == 1 {
+            return Ok(Decision::EndOfInput);
+        }
+        let source: u16 = reader.number()?;
+        if usize::from(source) >= sources {
+            return reader.fail("a source of the plan");
+        }
+        match kind {
+            2 => Ok(Decision::Knobs(source, Knobs::decode(reader)?)),
+            3 => Ok(Decision::Halt(source)),
+            4 => Ok(Decision::Resume(source)),
+            _ => reader.fail("a known decision"),
+        }
     }
 }
 

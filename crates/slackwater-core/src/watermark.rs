@@ -4,7 +4,7 @@ use crate::codec::{CodecError, Reader, put_option};
 use crate::fold::Settled;
 use crate::input::{Decision, Tick};
 use crate::judge::{Judge, Origin};
-use crate::plan::{Plan, Source};
+use crate::plan::{Knobs, Plan, Source};
 use crate::planted::{self, Bug};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -16,6 +16,10 @@ pub struct Watermarks {
     reached: Vec<Option<i64>>,
     /// By source, the first of the ticks at which its readers had caught up ever since.
     caught_up: Vec<Option<i64>>,
+    /// By source, what its watermark follows, as it was decided last.
+    knobs: Vec<Knobs>,
+    /// By source, whether it takes nothing in.
+    halted: Vec<bool>,
     ended: bool,
 }
 
@@ -23,13 +27,38 @@ impl Watermarks {
     /// Nothing is settled.
     pub fn new(plan: &Plan) -> Self {
         let (pipelines, sources) = (plan.pipelines.len(), plan.sources.len());
-        Watermarks { reached: vec![None; pipelines], caught_up: vec![None; sources], ended: false }
+        let knobs = plan.sources.iter().map(|source| source.knobs.clone()).collect();
+        let (reached, caught_up) = (vec![None; pipelines], vec![None; sources]);
+        Watermarks { reached, caught_up, knobs, halted: vec![false; sources], ended: false }
+    }
+
+    /// What the watermark of a source follows.
+    pub fn knobs(&self, source: usize) -> &Knobs {
+        &self.knobs[source]
+    }
+
+    /// Whether a source takes nothing in.
+    pub fn is_halted(&self, source: usize) -> bool {
+        self.halted[source]
+    }
+
+    /// Whether no input was to follow.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether an origin is proven idle at a time.
+    pub fn is_idle(&self, source: usize, origin: &Origin, at: i64) -> bool {
+        idle_from(&self.knobs[source], self.caught_up[source], origin).is_some_and(|from| from <= at)
     }
 
     /// Takes in a decision.
     pub fn decide(&mut self, decision: &Decision) {
         match decision {
             Decision::EndOfInput => self.ended = true,
+            Decision::Knobs(source, knobs) => self.knobs[usize::from(*source)] = knobs.clone(),
+            Decision::Halt(source) => self.halted[usize::from(*source)] = true,
+            Decision::Resume(source) => self.halted[usize::from(*source)] = false,
         }
     }
 
@@ -42,7 +71,8 @@ impl Watermarks {
         for (pipeline, reached) in plan.pipelines.iter().zip(&mut self.reached) {
             let index = usize::from(pipeline.source);
             let since = self.caught_up[index];
-            let now = reach(&plan.sources[index], tick.at, since, seen.origins(index).iter());
+            let source = (&plan.sources[index], &self.knobs[index]);
+            let now = reach(source, tick.at, since, seen.origins(index).iter());
             *reached = now.max(*reached);
         }
         let settle = |reached: &Option<i64>| match reached {
@@ -63,13 +93,14 @@ impl Watermarks {
             let by_time = |lag: i64| {
                 i64::try_from(due.saturating_add(lag.into())).ok().map(|time| time.max(at.saturating_add(1)))
             };
-            if source.knobs.wall_clock {
-                return by_time(source.knobs.lag);
+            let knobs = &self.knobs[index];
+            if knobs.wall_clock {
+                return by_time(knobs.lag);
             }
             let known = || seen.origins(index).iter().filter(|origin| origin.frontier.is_some());
-            let idle = |origin: &Origin| idle_from(source, self.caught_up[index], origin);
+            let idle = |origin: &Origin| idle_from(knobs, self.caught_up[index], origin);
             if known().all(|origin| idle(origin).is_some_and(|from| from <= at)) {
-                return by_time(known().map(|origin| lag(source, &origin.name)).max()?);
+                return by_time(known().map(|origin| knobs.lag_of(source, &origin.name)).max()?);
             }
             known().filter_map(idle).filter(|from| *from > at).min()
         });
@@ -80,6 +111,8 @@ impl Watermarks {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.ended));
         self.reached.iter().chain(&self.caught_up).for_each(|time| put_option(out, *time));
+        self.knobs.iter().for_each(|knobs| knobs.encode(out));
+        out.extend(self.halted.iter().map(|halted| u8::from(*halted)));
     }
 
     /// Reads back what [`Watermarks::encode`] wrote under the same plan.
@@ -89,25 +122,31 @@ impl Watermarks {
         for time in marks.reached.iter_mut().chain(&mut marks.caught_up) {
             *time = reader.option()?;
         }
+        for knobs in &mut marks.knobs {
+            *knobs = Knobs::decode(reader)?;
+        }
+        for halted in &mut marks.halted {
+            *halted = reader.flag()?;
+        }
         Ok(marks)
     }
 }
 
 /// The least of the origins' watermarks, those that are proven idle left out; none while no origin has been accepted.
 fn reach<'a>(
-    source: &Source,
+    (source, knobs): (&Source, &Knobs),
     at: i64,
     caught_up: Option<i64>,
     origins: impl Iterator<Item = &'a Origin>,
 ) -> Option<i64> {
-    if source.knobs.wall_clock || planted::is(Bug::SealByTickTime) {
-        return Some(at.saturating_sub(source.knobs.lag));
+    if knobs.wall_clock || planted::is(Bug::SealByTickTime) {
+        return Some(at.saturating_sub(knobs.lag));
     }
     let (mut busy, mut idle) = (None::<i64>, None::<i64>);
     for origin in origins {
         let Some(frontier) = origin.frontier else { continue };
-        let lag = lag(source, &origin.name);
-        let (least, watermark) = match idle_from(source, caught_up, origin) {
+        let lag = knobs.lag_of(source, &origin.name);
+        let (least, watermark) = match idle_from(knobs, caught_up, origin) {
             Some(from) if from <= at => (&mut idle, at.saturating_sub(lag)),
             _ => (&mut busy, frontier.saturating_sub(lag)),
         };
@@ -120,12 +159,7 @@ fn reach<'a>(
 
 /// When an origin is proven idle if nothing more of it comes: its readers have caught up, and it was silent all the while.
 /// None while they have not, and where that time is beyond all times.
-fn idle_from(source: &Source, caught_up: Option<i64>, origin: &Origin) -> Option<i64> {
+fn idle_from(knobs: &Knobs, caught_up: Option<i64>, origin: &Origin) -> Option<i64> {
     let since = origin.heard.max(caught_up);
-    caught_up.and(source.knobs.idle_after).zip(since).and_then(|(after, since)| since.checked_add(after))
-}
-
-fn lag(source: &Source, origin: &[u8]) -> i64 {
-    let special = source.knobs.lag_by_origin.iter().find(|(name, _)| source.origin_bytes(name) == origin);
-    special.map_or(source.knobs.lag, |(_, lag)| *lag)
+    caught_up.and(knobs.idle_after).zip(since).and_then(|(after, since)| since.checked_add(after))
 }

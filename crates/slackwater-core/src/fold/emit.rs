@@ -97,7 +97,7 @@ impl Final {
     }
 
     /// The order of rows by what they are, whatever their generation: pipeline, key, and bar or window start.
-    fn row_order(&self, other: &Final) -> core::cmp::Ordering {
+    pub fn row_order(&self, other: &Final) -> core::cmp::Ordering {
         let keys = self.key.iter().zip(&other.key).map(|(a, b)| a.value().order(&b.value()));
         let number = |row: &Final| row.bar.map(|bar| (bar.anchor, bar.ordinal));
         // A bar's window moves with its first fact; its number stays.

@@ -2,6 +2,7 @@
 //!
 //! A plan is data. The SQL face makes one, its fingerprint names it, and the judge and the fold run it.
 
+use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
 use crate::schema::Schema;
 use crate::value::Type;
 use alloc::string::{String, ToString};
@@ -72,6 +73,37 @@ pub struct Knobs {
     pub idle_after: Option<i64>,
     /// Whether the watermark follows the tick's time instead of the events'.
     pub wall_clock: bool,
+}
+
+impl Knobs {
+    /// How far the watermark of an origin stays behind its frontier.
+    pub fn lag_of(&self, source: &Source, origin: &[u8]) -> i64 {
+        let special = self.lag_by_origin.iter().find(|(name, _)| source.origin_bytes(name) == origin);
+        special.map_or(self.lag, |(_, lag)| *lag)
+    }
+
+    /// Appends the canonical encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let Knobs { lag, lag_by_origin, idle_after, wall_clock } = self;
+        put_signed(out, *lag);
+        put_varint(out, lag_by_origin.len() as u64);
+        for (origin, lag) in lag_by_origin {
+            put_bytes(out, origin.as_bytes());
+            put_signed(out, *lag);
+        }
+        put_option(out, *idle_after);
+        out.push(u8::from(*wall_clock));
+    }
+
+    /// Reads back what [`Knobs::encode`] wrote.
+    pub fn decode(reader: &mut Reader<'_>) -> core::result::Result<Self, CodecError> {
+        let mut knobs = Knobs { lag: reader.signed()?, ..Knobs::default() };
+        for _ in 0..reader.varint()? {
+            knobs.lag_by_origin.push((reader.text()?.to_string(), reader.signed()?));
+        }
+        (knobs.idle_after, knobs.wall_clock) = (reader.option()?, reader.flag()?);
+        Ok(knobs)
+    }
 }
 
 /// What a late fact does to a sealed window.

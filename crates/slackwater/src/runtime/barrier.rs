@@ -60,6 +60,7 @@ impl Instance<'_> {
         }
         crash::point(CrashPoint::CommitKnown)?;
         self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
+        self.bytes_since = 0;
         self.forget()
     }
 

@@ -7,6 +7,7 @@ use super::desk::Load;
 use slackwater_core::fold::{Final, Open, Settled};
 use slackwater_core::judge::Counts;
 use slackwater_core::lateness::Lateness;
+use slackwater_store::store::Kept;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -131,10 +132,53 @@ pub type Listener = Box<dyn Fn(&Arc<News>) + Send>;
 /// The open rows of one pipeline by canonical key.
 type Rows = BTreeMap<Vec<u8>, Vec<Final>>;
 
+/// Open rows by pipeline, and how many ticks there had been when they were so.
+#[derive(Default)]
+struct Cut {
+    ticks: u64,
+    rows: Vec<Rows>,
+}
+
+/// Rows that still move, as of a tick.
+#[derive(Clone, Debug, Default)]
+pub struct Moving {
+    /// How many ticks there had been.
+    pub ticks: u64,
+    /// The rows, in no order that means anything; their generation is 0.
+    pub rows: Vec<Final>,
+}
+
+impl Moving {
+    /// These with the final rows of the same pipeline, in output order. A row that is in both is final, unless it was
+    /// withdrawn before, and moves again since.
+    pub fn with(self, finals: Vec<Kept>) -> Vec<Final> {
+        let ticks = self.ticks;
+        let rank = |row: &Final, tick: u64| match row.generation {
+            0 => 1,
+            _ if row.removed && tick <= ticks => 0,
+            _ => 2,
+        };
+        let moving = self.rows.into_iter().map(|row| (1, row));
+        let mut all: Vec<(u8, Final)> =
+            finals.into_iter().map(|kept| (rank(&kept.row, kept.tick), kept.row)).chain(moving).collect();
+        all.sort_by(|(a, first), (b, second)| first.row_order(second).then(a.cmp(b)));
+        let mut rows: Vec<Final> = Vec::with_capacity(all.len());
+        for (_, row) in all {
+            match rows.last_mut().filter(|last| last.row_order(&row).is_eq()) {
+                Some(last) => *last = row,
+                None => rows.push(row),
+            }
+        }
+        rows.retain(|row| !row.removed);
+        rows.sort_by(Final::order);
+        rows
+    }
+}
+
 /// The board of an instance.
 #[derive(Default)]
 pub struct Board {
-    open: RwLock<Vec<Rows>>,
+    open: RwLock<Cut>,
     standing: RwLock<Arc<Standing>>,
     listeners: Mutex<Vec<Listener>>,
 }
@@ -142,13 +186,15 @@ pub struct Board {
 impl Board {
     /// An empty board for so many pipelines.
     pub fn new(pipelines: usize) -> Self {
-        Board { open: RwLock::new(vec![Rows::new(); pipelines]), ..Board::default() }
+        let cut = Cut { ticks: 0, rows: vec![Rows::new(); pipelines] };
+        Board { open: RwLock::new(cut), ..Board::default() }
     }
 
-    /// The rows of a pipeline that still move, in no order that means anything, where `wanted` says so.
-    pub fn rows(&self, pipeline: u16, wanted: impl Fn(&Final) -> bool) -> Vec<Final> {
+    /// The rows of a pipeline that still move, where `wanted` says so.
+    pub fn rows(&self, pipeline: u16, wanted: impl Fn(&Final) -> bool) -> Moving {
         let open = self.open.read().expect("nothing panics while it holds the board");
-        open[usize::from(pipeline)].values().flatten().filter(|row| wanted(row)).cloned().collect()
+        let rows = open.rows[usize::from(pipeline)].values().flatten();
+        Moving { ticks: open.ticks, rows: rows.filter(|row| wanted(row)).cloned().collect() }
     }
 
     /// The rows of a pipeline that still move, by key.
@@ -168,27 +214,32 @@ impl Board {
         self.listeners.lock().expect("no listener panics").push(listener);
     }
 
+    /// Shows no rows, until they are posted again.
+    pub(super) fn clear(&self) {
+        self.open.write().expect("nothing panics while it holds the board").rows.iter_mut().for_each(Rows::clear);
+    }
+
     /// Shows what moved.
-    pub(super) fn post_rows(&self, moved: Vec<Open>) {
-        if moved.is_empty() {
-            return;
-        }
+    pub(super) fn post_rows(&self, ticks: u64, moved: Vec<Open>) {
         let mut open = self.open.write().expect("nothing panics while it holds the board");
+        open.ticks = ticks;
         for Open { pipeline, key, rows } in &moved {
-            let known = &mut open[usize::from(*pipeline)];
+            let known = &mut open.rows[usize::from(*pipeline)];
             match rows.is_empty() {
                 true => drop(known.remove(key)),
                 false => drop(known.insert(key.clone(), rows.clone())),
             }
         }
         drop(open);
-        self.tell(News::Moved(moved));
+        if !moved.is_empty() {
+            self.tell(News::Moved(moved));
+        }
     }
 
     /// How many rows still move, by pipeline.
     pub(super) fn open(&self) -> Vec<usize> {
         let open = self.open.read().expect("nothing panics while it holds the board");
-        open.iter().map(|rows| rows.values().map(Vec::len).sum()).collect()
+        open.rows.iter().map(|rows| rows.values().map(Vec::len).sum()).collect()
     }
 
     pub(super) fn post_standing(&self, standing: Standing) {

@@ -97,6 +97,12 @@ pub struct Instance<'p> {
     /// Sequence of the last one that is a tick.
     pub(super) ticked: u64,
     pub(super) refolded: usize,
+    /// The latest recorded time: of a tick, or of an arrival.
+    pub(super) recorded: Option<i64>,
+    /// Bytes of events that were taken in since the last checkpoint.
+    pub(super) bytes_since: u64,
+    /// The sources that had caught up at the last tick.
+    pub(super) caught_up: Vec<u16>,
 }
 
 impl<'p> Instance<'p> {
@@ -220,7 +226,7 @@ impl<'p> Instance<'p> {
     }
 
     /// Journals an input and takes it.
-    fn step(&mut self, input: Input) -> Result<(), Fault> {
+    pub(super) fn step(&mut self, input: Input) -> Result<(), Fault> {
         let outcome = self.apply(&input)?;
         crash::point(CrashPoint::RowsFolded)?;
         if is(Bug::DecisionLeftOut) && matches!(input, Input::Decision(_)) {
@@ -361,6 +367,16 @@ pub(super) enum Stop<E> {
     Feed(E),
     Kept(Fault),
     Damaged(Damaged),
+}
+
+impl Stop<std::convert::Infallible> {
+    pub fn into_fault(self) -> Fault {
+        match self {
+            Stop::Feed(never) => match never {},
+            Stop::Kept(fault) => fault,
+            Stop::Damaged(damaged) => Fault::damaged("journal", 0, damaged.to_string()),
+        }
+    }
 }
 
 impl<E> Stop<E> {

@@ -140,7 +140,7 @@ impl<'p> Instance<'p> {
         let (mut instance, from) = made.from(from)?;
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
-        instance.clock.not_before(instance.head.ticked)?;
+        instance.clock.not_before(instance.recorded)?;
         if reopened.replayed > 0 && instance.may_be_cut() {
             crash::point(CrashPoint::Replayed)?;
             // So that what was taken in again need not be a second time.
@@ -174,12 +174,22 @@ impl<'p> Instance<'p> {
         }
         let mut entries = self.journal.read(self.at + 1)?.peekable();
         while self.at < until {
-            let Instance { plan, formats, settings, taken, shards, index, archive, aside, .. } = self;
+            let Instance { plan, formats, settings, taken, shards, index, archive, aside, recorded, .. } = self;
             let bytes_left = settings.bytes;
             let (mut named, begun, mut tallies) = (Vec::new(), false, Tallies::default());
             let entries_now = &mut entries;
-            let replaying =
-                Replaying { plan, formats, entries: entries_now, taken, until, bytes_left, begun, named: &mut named };
+            let named_now = &mut named;
+            let replaying = Replaying {
+                plan,
+                formats,
+                entries: entries_now,
+                taken,
+                until,
+                bytes_left,
+                begun,
+                recorded,
+                named: named_now,
+            };
             let shelves = Shelves { index, archive };
             let tell = |told: Told| -> Result<(), Stop<Infallible>> {
                 tallies.add(&told);
@@ -187,7 +197,7 @@ impl<'p> Instance<'p> {
                 Ok(())
             };
             let (threads, recall) = (settings.threads, Some(&shelves as _));
-            shards.take((plan, formats), vec![replaying], threads, gauge, recall, tell).map_err(plain)?;
+            shards.take((plan, formats), vec![replaying], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
             for (named, counts) in named.into_iter().zip(tallies.chunks) {
                 named.into_iter().for_each(|named| self.receipts.put(&mut self.head, named, counts.clone()));
             }
@@ -224,8 +234,8 @@ impl<'p> Instance<'p> {
             return Err(Fault::damaged(&place(), 0, what));
         }
         self.at = sequence;
-        if matches!(input, Input::Tick(_)) {
-            self.ticked = sequence;
+        if let Input::Tick(tick) = input {
+            (self.ticked, self.recorded) = (sequence, Some(tick.at).max(self.recorded));
         }
         Ok(())
     }
@@ -249,7 +259,7 @@ impl<'p> Instance<'p> {
 
     /// Makes this process the owner: what an earlier one still tries to commit is refused from here on.
     fn take_over(&mut self, committed: Option<&Head>) -> Result<(), Fault> {
-        self.clock.not_before(self.head.ticked)?;
+        self.clock.not_before(self.recorded)?;
         self.head.epoch += 1;
         // What came after the last commit waits for the next one.
         if let Some(committed) = committed {
@@ -286,14 +296,6 @@ fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<Bad>), Fault> 
         }
     }
     Ok((manifests, damaged))
-}
-
-fn plain(stop: Stop<Infallible>) -> Fault {
-    match stop {
-        Stop::Feed(never) => match never {},
-        Stop::Kept(fault) => fault,
-        Stop::Damaged(damaged) => Fault::damaged("journal", 0, damaged.to_string()),
-    }
 }
 
 /// What an instance is made of, but for its state.
@@ -351,6 +353,9 @@ impl<'p> Made<'p> {
             changes: Changes::default(),
             ticked: 0,
             refolded: 0,
+            recorded: manifest.head.ticked,
+            bytes_since: 0,
+            caught_up: Vec::new(),
         };
         if from.is_some() {
             instance.load(&manifest)?;

@@ -171,6 +171,8 @@ pub(super) struct Replaying<'a> {
     pub bytes_left: u64,
     /// Whether an entry was taken: it does not pause before.
     pub begun: bool,
+    /// The latest arrival.
+    pub recorded: &'a mut Option<i64>,
     /// Of each chunk that was given, the name of the delivery that it was, if it was one.
     pub named: &'a mut Vec<Option<Named>>,
 }
@@ -240,6 +242,7 @@ impl Replaying<'_> {
             None => self.taken.add(source, &chunk.part, (offset, line), chunk.end(), &chunk.bytes),
         }
         self.named.push(named);
+        *self.recorded = arrival.max(*self.recorded);
         Ok(chunk)
     }
 }

@@ -4,23 +4,18 @@ use super::fold::Stop;
 use crate::connect::files::render;
 use crate::decode::spelling::nearest;
 use crate::face::config::{self, Config};
+use crate::face::home::{self, CONFIG};
 use crate::runtime::reopen::shelves;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::Checkpoints;
-use slackwater_store::disk::{Disk, Folder, read_whole, write_whole};
+use slackwater_store::disk::{Disk, Folder};
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Head, Store};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Name of the configuration in the directory.
-const CONFIG: &str = "config.toml";
-/// Most bytes of it.
-const MOST_BYTES: u64 = 16 << 20;
 
 /// Locks a directory, and makes it if that is asked for.
 pub(super) fn lock(data: &Path, make: bool) -> Result<Folder, Stop> {
@@ -30,23 +25,7 @@ pub(super) fn lock(data: &Path, make: bool) -> Result<Folder, Stop> {
             "--data {name}: this is no data directory of slackwater, or nothing was begun in it"
         )));
     }
-    Folder::open(data).map_err(|cause| {
-        let text = match cause.kind() {
-            io::ErrorKind::WouldBlock => {
-                format!("--data {name}: another process uses this directory; wait for its end, or name another one")
-            }
-            _ => format!("--data {name}: the directory cannot be used: {cause}"),
-        };
-        Stop::Kept(Fault::Refused(text))
-    })
-}
-
-/// Keeps the configuration that a directory is used with, for commands that only look at it.
-pub(super) fn keep_config(disk: &dyn Disk, text: &str) -> Result<(), Fault> {
-    match read_whole(disk, CONFIG, MOST_BYTES) {
-        Ok(known) if known == text.as_bytes() => Ok(()),
-        _ => write_whole(disk, CONFIG, text.as_bytes()),
-    }
+    home::lock(data).map_err(Stop::Kept)
 }
 
 /// The configuration that a directory is used with. It takes no lock: the file is replaced as a whole.

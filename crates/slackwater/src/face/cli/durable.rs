@@ -6,22 +6,21 @@ use super::{FoldArgs, directory, tell, threads};
 use crate::connect::files::input::FileChunks;
 use crate::connect::files::output::OutputFile;
 use crate::connect::files::render;
-use crate::face::config::{self, Config};
+use crate::face::config::Config;
+use crate::face::home;
 use crate::runtime::clock::{self, Clock, Stopwatch};
 use crate::runtime::engine::Folded;
 use crate::runtime::gauge::Gauge;
 use crate::runtime::instance::{Instance, Settings};
-use crate::runtime::reopen::{Keep, Opening};
+use crate::runtime::reopen::Opening;
 use crate::runtime::replay::Resumed;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::{LatePolicy, Plan};
 use slackwater_core::schema::IdentityRule;
+use slackwater_store::Fault;
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
-use slackwater_store::sqlite::{self, Sqlite};
-use slackwater_store::store::{Ask, Store};
-use slackwater_store::{Fault, KeepRaw};
-use std::io;
+use slackwater_store::store::Ask;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     apart(&args.out, args.quarantine.as_deref())?;
     let asked = inputs(args, &config)?;
     can_be_kept(&asked, &config.plan)?;
-    let keep_raw = keep_raw(&config)?;
+    let keep_raw = home::keep_raw(&config).map_err(|text| Stop::Usage(format!("--data: {text}")))?;
     // Every file is looked at, and both outputs are made, before anything is kept.
     let feeds = asked.iter().map(|asked| open(asked, &config)).collect::<Result<Vec<_>, Stop>>()?;
     let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
@@ -43,7 +42,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let disk = directory::lock(data, true)?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
     let kept = Arc::new(config.plan.clone());
-    let mut open_store = |keep| open_store(data, &kept, keep);
+    let mut open_store = |keep| home::open_store(data, &kept, keep);
     let mut settings = Settings::of_threads(threads(args.threads));
     settings.every = Duration::from_nanos(args.checkpoint as u64);
     settings.keep_raw = keep_raw;
@@ -57,7 +56,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
         name: clock::lot(),
     };
     let (mut instance, opened) = Instance::open(opening, &gauge)?;
-    directory::keep_config(&*disk, &config.text)?;
+    home::keep_config(&*disk, &config.text)?;
     opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
     watched(args, &gauge, total, || {
         asked.iter().zip(feeds).try_for_each(|(asked, feed)| take(&mut instance, asked, feed, &config, &gauge))?;
@@ -105,20 +104,6 @@ fn can_be_kept(asked: &[Asked], plan: &Plan) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Whether the bytes of events stay for good.
-fn keep_raw(config: &Config) -> Result<KeepRaw, Stop> {
-    let kept = |wanted| config.sources.iter().all(|source| source.keep_raw == wanted);
-    if kept(config::KeepRaw::Forever) {
-        return Ok(KeepRaw::Forever);
-    }
-    if kept(config::KeepRaw::No) {
-        return Ok(KeepRaw::None);
-    }
-    let text = "--data: a directory keeps the bytes of all events or of none; write keep_raw = \"forever\", or \"none\", \
-                in every source";
-    Err(Stop::Usage(text.to_string()))
-}
-
 /// Takes in what is new of a file.
 fn take(
     instance: &mut Instance<'_>,
@@ -160,20 +145,4 @@ fn rows(instance: &mut Instance<'_>, plan: &Plan, chosen: &[String]) -> Result<V
     }
     finals.sort_by(Final::order);
     Ok(finals)
-}
-
-/// Opens the store of a directory; where it is to be made anew, the one that is there is put aside first.
-fn open_store(data: &Path, plan: &Arc<Plan>, keep: Keep) -> Result<Box<dyn Store>, Fault> {
-    if keep == Keep::Nothing {
-        for ending in ["", "-wal", "-shm"] {
-            let name = format!("{}{ending}", sqlite::FILE);
-            match std::fs::rename(data.join(&name), data.join(format!("{name}.damaged"))) {
-                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-                    return Err(Fault::disk(&name, "put aside", cause));
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(Box::new(Sqlite::open(data, plan.clone())?))
 }

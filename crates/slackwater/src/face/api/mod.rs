@@ -1,0 +1,3 @@
+//! What other programs see: the embedded interface of a running instance.
+
+pub mod live;

@@ -1,0 +1,81 @@
+//! A data directory as the place of an instance: its lock, the configuration that it is used with, and its store.
+
+use crate::face::config::{self, Config};
+use slackwater_core::plan::Plan;
+use slackwater_store::disk::{Disk, Folder, read_whole, write_whole};
+use slackwater_store::sqlite::{self, Sqlite};
+use slackwater_store::store::Store;
+use slackwater_store::{Fault, KeepRaw};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::runtime::reopen::Keep;
+
+/// Name of the configuration in the directory.
+pub const CONFIG: &str = "config.toml";
+/// Most bytes of it.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Locks a directory, and makes it if it is not there.
+///
+/// # Errors
+/// When another process uses it, or it cannot be used.
+pub fn lock(data: &Path) -> Result<Folder, Fault> {
+    let name = data.display();
+    Folder::open(data).map_err(|cause| {
+        Fault::Refused(match cause.kind() {
+            io::ErrorKind::WouldBlock => {
+                format!("--data {name}: another process uses this directory; wait for its end, or name another one")
+            }
+            _ => format!("--data {name}: the directory cannot be used: {cause}"),
+        })
+    })
+}
+
+/// Keeps the configuration that a directory is used with, for commands that only look at it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_config(disk: &dyn Disk, text: &str) -> Result<(), Fault> {
+    match read_whole(disk, CONFIG, MOST_BYTES) {
+        Ok(known) if known == text.as_bytes() => Ok(()),
+        _ => write_whole(disk, CONFIG, text.as_bytes()),
+    }
+}
+
+/// Opens the store of a directory; where it is to be made anew, the one that is there is put aside first.
+///
+/// # Errors
+/// When it cannot be opened or put aside.
+pub fn open_store(data: &Path, plan: &Arc<Plan>, keep: Keep) -> Result<Box<dyn Store>, Fault> {
+    if keep == Keep::Nothing {
+        for ending in ["", "-wal", "-shm"] {
+            let name = format!("{}{ending}", sqlite::FILE);
+            match std::fs::rename(data.join(&name), data.join(format!("{name}.damaged"))) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(Fault::disk(&name, "put aside", cause));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(Box::new(Sqlite::open(data, plan.clone())?))
+}
+
+/// Whether the bytes of events stay for good.
+///
+/// # Errors
+/// Where the sources of a configuration do not agree.
+pub fn keep_raw(config: &Config) -> Result<KeepRaw, String> {
+    let kept = |wanted| config.sources.iter().all(|source| source.keep_raw == wanted);
+    if kept(config::KeepRaw::Forever) {
+        return Ok(KeepRaw::Forever);
+    }
+    if kept(config::KeepRaw::No) {
+        return Ok(KeepRaw::None);
+    }
+    Err(String::from(
+        "a directory keeps the bytes of all events or of none; write keep_raw = \"forever\", or \"none\", in every source",
+    ))
+}

@@ -1,0 +1,158 @@
+//! The pulse of a running instance: ticks when there is something to tick for, commits at them, and what it shows.
+
+use super::board::{OriginStanding, SourceStanding, Standing};
+use super::clock::Stopwatch;
+use super::desk::Load;
+use super::instance::Instance;
+use slackwater_core::fold::{Final, Open, Settled};
+use slackwater_core::input::{Decision, Input, Tick};
+use slackwater_store::Fault;
+use std::time::Duration;
+
+/// What a tick brought.
+#[derive(Debug)]
+pub struct Pulse {
+    /// Rows that became or changed as final, in output order. They are committed.
+    pub finals: Vec<Final>,
+    /// How long the commit took, with its checkpoint if it had one.
+    pub commit: Duration,
+}
+
+impl Instance<'_> {
+    /// Records the decisions that follow from the configuration: what each source's watermark follows, where that is not
+    /// what was recorded.
+    ///
+    /// # Errors
+    /// When the directory is one of finite inputs, or the journal cannot take them.
+    pub fn settle_in(&mut self) -> Result<(), Fault> {
+        if self.watermarks.has_ended() || self.head.settled.contains(&Settled::All) {
+            return Err(Fault::Refused(
+                "this directory was filled by `fold`, which sealed every window of it at the end of its files; a service \
+                 needs one of its own: name another directory, and give it the files as a source"
+                    .to_string(),
+            ));
+        }
+        let plan = self.plan;
+        for (number, source) in plan.sources.iter().enumerate() {
+            // What is recorded first does not depend on the configuration of the day on which it is read back.
+            if self.at == 0 || self.head.ticks == 0 || *self.watermarks.knobs(number) != source.knobs {
+                self.step(Input::Decision(Decision::Knobs(number as u16, source.knobs.clone())))?;
+            }
+        }
+        self.journal.sync()?;
+        Ok(())
+    }
+
+    /// Stops or resumes the taking in of a source's events.
+    ///
+    /// # Errors
+    /// When the journal cannot take the decision.
+    pub fn decide(&mut self, decision: Decision) -> Result<(), Fault> {
+        self.step(Input::Decision(decision))?;
+        self.journal.sync()?;
+        Ok(())
+    }
+
+    /// Whether a source takes nothing in.
+    pub fn is_halted(&self, source: u16) -> bool {
+        self.watermarks.is_halted(source.into())
+    }
+
+    /// Ticks and commits, with a checkpoint if that is asked for. `caught_up` are the sources whose readers had taken in
+    /// all that was there.
+    ///
+    /// # Errors
+    /// When something cannot be kept: then what is in memory is ahead of what is committed, and the instance must be
+    /// opened again.
+    pub fn pulse(&mut self, caught_up: Vec<u16>, checkpoint: bool) -> Result<Pulse, Fault> {
+        let at = self.clock.now();
+        self.recorded = Some(at).max(self.recorded);
+        self.caught_up.clone_from(&caught_up);
+        self.step(Input::Tick(Tick { at, caught_up }))?;
+        let (finals, watch) = (self.rows.clone(), Stopwatch::start());
+        if checkpoint {
+            self.checkpoint()?;
+        } else {
+            self.journal.sync()?;
+            self.head.take(&[], &self.aside);
+            self.advance();
+            self.commit()?;
+        }
+        Ok(Pulse { finals, commit: watch.elapsed() })
+    }
+
+    /// Whether a tick now could bring anything: something came since the last one, other readers have caught up, or time
+    /// alone moves a watermark past something.
+    pub fn is_due(&self, caught_up: &[u16]) -> bool {
+        if !self.is_at_tick() || self.caught_up != caught_up {
+            return true;
+        }
+        let mut dues: Vec<Option<i128>> = vec![None; self.plan.pipelines.len()];
+        for fold in &self.shards.folds {
+            for (known, due) in dues.iter_mut().zip(fold.dues()) {
+                *known = known.iter().copied().chain(due).min();
+            }
+        }
+        let Some(ticked) = self.head.ticked else { return true };
+        let next = self.watermarks.next_move(self.plan, ticked, &self.seen(), &dues);
+        next.is_some_and(|next| next <= self.clock.now())
+    }
+
+    /// Bytes of events that were taken in since the last checkpoint.
+    pub fn bytes_since_checkpoint(&self) -> u64 {
+        self.bytes_since
+    }
+
+    /// The rows that still move of every key that changed since this was last asked.
+    ///
+    /// # Errors
+    /// When facts that are needed again cannot be read.
+    pub fn open_rows(&mut self) -> Result<Vec<Open>, Fault> {
+        let mut open = Vec::new();
+        for number in 0..self.shards.folds.len() {
+            self.refold(number)?;
+            open.append(&mut self.shards.folds[number].open_rows(self.plan));
+        }
+        Ok(open)
+    }
+
+    /// How far it has come.
+    pub fn standing(&self, load: Load) -> Standing {
+        let (seen, at) = (self.seen(), self.head.ticked.unwrap_or(i64::MIN));
+        let source = |(number, source): (usize, &slackwater_core::plan::Source)| {
+            let knobs = self.watermarks.knobs(number);
+            let mut origins: Vec<OriginStanding> = seen
+                .origins(number)
+                .iter()
+                .map(|origin| OriginStanding {
+                    name: origin.name.clone(),
+                    frontier: origin.frontier,
+                    heard: origin.heard,
+                    watermark: origin
+                        .frontier
+                        .map(|frontier| frontier.saturating_sub(knobs.lag_of(source, &origin.name))),
+                    idle: self.watermarks.is_idle(number, origin, at),
+                    lateness: origin.lateness.clone(),
+                })
+                .collect();
+            origins.sort_by(|a, b| a.name.cmp(&b.name));
+            let counts = seen.counts()[number].clone();
+            let caught_up = self.caught_up.contains(&(number as u16));
+            SourceStanding { counts, origins, caught_up, halted: self.watermarks.is_halted(number) }
+        };
+        Standing {
+            instance: self.head.instance,
+            epoch: self.head.epoch,
+            commit: self.head.commit,
+            checkpoint: self.head.checkpoint,
+            ticks: self.head.ticks,
+            ticked: self.head.ticked,
+            journal: self.at,
+            journal_bytes: self.journal.bytes(),
+            sources: self.plan.sources.iter().enumerate().map(source).collect(),
+            settled: self.head.settled.clone(),
+            load,
+            ..Standing::default()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Time: what seals, what holds a watermark, and what moves none.
+
+use super::{config, open, push, quick, stopped};
+use crate::durable::CONFIG;
+use crate::program::Place;
+use slackwater::face::api::live::Live;
+use slackwater::runtime::board::News;
+use slackwater::runtime::clock::Clock;
+use slackwater_core::delta::Cause;
+use slackwater_core::fold::{Final, Settled};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+/// A source with two origins, one-second windows.
+const ORIGINS: &str = r#"
+[source.trades]
+kind = "http"
+format = "json"
+identity = "id"
+event_time = "ts"
+origin = "venue"
+lag = "0s"
+idle_after = "IDLE"
+max_future = "5m"
+[source.trades.fields]
+id = "u64"
+venue = "string"
+ts = "timestamp_ms"
+[pipeline.seconds]
+sql = "SELECT count(*) AS trades FROM trades GROUP BY tumble(ts, INTERVAL '1 second')"
+"#;
+
+fn event(id: u64, venue: &str, ms: i64) -> String {
+    format!("{{\"id\":{id},\"venue\":\"{venue}\",\"ts\":{ms}}}\n")
+}
+
+fn now_ms() -> i64 {
+    Clock::start().now() / 1_000_000
+}
+
+/// Waits for the next commit that brings finals.
+fn next_finals(told: &Receiver<Arc<News>>) -> Vec<Final> {
+    loop {
+        if let News::Committed { finals, .. } = &*told.recv().expect("news")
+            && !finals.is_empty()
+        {
+            return finals.clone();
+        }
+    }
+}
+
+#[test]
+fn a_quiet_service_closes_its_last_window_with_no_further_event() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, told) = open(&ORIGINS.replace("IDLE", "50ms"), folder.path());
+    let start = now_ms();
+    push(&live, &[event(1, "X", start), event(2, "Y", start + 1)].concat(), 2);
+    let finals = next_finals(&told);
+    assert_eq!((finals[0].generation, finals[0].cause), (1, Cause::Seal));
+    let ticked = live.board().standing().ticked.expect("a tick");
+    assert!(i128::from(ticked) >= finals[0].window.end, "no window is sealed before it is over");
+    stopped(&live);
+}
+
+#[test]
+fn an_origin_that_lags_holds_the_watermark_until_it_is_heard() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, told) = open(&ORIGINS.replace("IDLE", "1h"), folder.path());
+    let old = now_ms() - 100_000;
+    push(&live, &[event(1, "X", old), event(2, "Y", old)].concat(), 2);
+    push(&live, &event(3, "X", old + 50_000), 1);
+    // Ticks come and go, and Y holds them all.
+    let mut ticks = 0;
+    while ticks < 5 {
+        if let News::Committed { finals, settled, .. } = &*told.recv().expect("news") {
+            assert!(finals.is_empty() && settled[0] <= Settled::Until(old * 1_000_000));
+            ticks += 1;
+        }
+        push(&live, &event(3, "X", old + 50_000), 1);
+    }
+    push(&live, &event(4, "Y", old + 2_000), 1);
+    let finals = next_finals(&told);
+    assert_eq!(finals.len(), 1);
+    assert_eq!(finals[0].values[0], slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::I64(2)));
+    stopped(&live);
+}
+
+#[test]
+fn a_clock_that_runs_ahead_moves_no_watermark_past_the_present() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, told) = open(&ORIGINS.replace("IDLE", "1h"), folder.path());
+    let ahead = now_ms() + 299_000;
+    let receipts = push(&live, &[event(1, "X", ahead), event(2, "X", ahead + 60_000)].concat(), 2);
+    assert_eq!((receipts[0].counts.facts, receipts[0].counts.refused()), (1, 1), "one is too far ahead of its arrival");
+    loop {
+        if let News::Committed { settled, at, .. } = &*told.recv().expect("news") {
+            assert!(settled[0] <= Settled::Until(*at));
+            break;
+        }
+    }
+    stopped(&live);
+}
+
+#[test]
+fn a_late_fact_makes_a_generation_and_touches_nothing_sealed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, told) = open(&ORIGINS.replace("IDLE", "1h"), folder.path());
+    let old = (now_ms() - 100_000) / 1_000 * 1_000;
+    push(&live, &event(1, "X", old), 1);
+    push(&live, &event(2, "X", old + 5_000), 1);
+    let first = next_finals(&told);
+    push(&live, &event(3, "X", old + 1), 1);
+    let second = next_finals(&told);
+    assert_eq!((first[0].generation, second[0].generation, second[0].cause), (1, 2, Cause::Late));
+    assert_eq!(first[0].window, second[0].window);
+    stopped(&live);
+}
+
+#[test]
+fn a_directory_of_finite_inputs_is_refused() {
+    let place = Place::with(CONFIG);
+    place.write("in.ndjson", crate::durable::trades(0, 10));
+    let args = ["fold", "-c", "c.toml", "--input", "trades=in.ndjson", "--out", "out.ndjson", "--data", "data"];
+    let ran = place.run(&args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let live = Live::open(config(CONFIG), &place.path("data"), quick());
+    assert!(live.expect_err("refused").to_string().contains("filled by `fold`"));
+}
