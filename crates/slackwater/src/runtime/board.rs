@@ -200,7 +200,7 @@ impl Board {
     /// The rows of a pipeline that still move, by key.
     pub fn keys(&self, pipeline: u16) -> Vec<Open> {
         let open = self.open.read().expect("nothing panics while it holds the board");
-        let all = open[usize::from(pipeline)].iter();
+        let all = open.rows[usize::from(pipeline)].iter();
         all.map(|(key, rows)| Open { pipeline, key: key.clone(), rows: rows.clone() }).collect()
     }
 

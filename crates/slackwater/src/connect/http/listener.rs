@@ -100,13 +100,14 @@ impl Drop for Inside {
     }
 }
 
-/// Takes connections until `stop` turns true; then those that are open finish what they are at, but for `grace` at most.
+/// Takes connections until `stop` turns true; then those that are open finish what they are at, for what `grace` says then
+/// at most.
 pub async fn serve<F, R>(
     listener: TcpListener,
     terms: Terms,
     doors: Doors,
     mut stop: watch::Receiver<bool>,
-    grace: Duration,
+    grace: watch::Receiver<Duration>,
     answer: F,
 ) where
     F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
@@ -131,6 +132,7 @@ pub async fn serve<F, R>(
         });
     }
     drop(listener);
+    let grace = *grace.borrow();
     let all = u32::try_from(doors.most).unwrap_or(u32::MAX);
     // Whoever is not done by then is cut off with the runtime.
     let _ = timeout(grace, doors.all.acquire_many(all)).await;

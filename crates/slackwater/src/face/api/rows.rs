@@ -10,6 +10,7 @@ use super::report;
 use crate::connect::files::render;
 use crate::connect::http::tokens::Caller;
 use crate::decode::spelling::nearest;
+use crate::runtime::board::Moving;
 use axum::body::Body;
 use axum::response::Response;
 use hyper::Request;
@@ -69,11 +70,11 @@ pub(super) async fn rows(
     let wanted = wanted(&app.plan, pipeline, &asked)?;
     let standing = app.board.standing();
     let mut moving = match wanted.tier {
-        Tier::Final => Vec::new(),
+        Tier::Final => Moving::default(),
         _ => app.board.rows(pipeline, |row| wanted.takes(&app.plan, row)),
     };
-    moving.sort_by_cached_key(Place::of);
-    moving.retain(|row| wanted.after.as_ref().is_none_or(|after| Place::of(row) > *after));
+    moving.rows.sort_by_cached_key(Place::of);
+    moving.rows.retain(|row| wanted.after.as_ref().is_none_or(|after| Place::of(row) > *after));
     let plan = app.plan.clone();
     let read = move |store: &mut Sqlite| store.at_one_commit(|store| page(store, &plan, &wanted, moving));
     let (rows, next) = app.readers.read(read).await?;
@@ -151,16 +152,17 @@ fn page(
     store: &mut Sqlite,
     plan: &Plan,
     wanted: &Wanted,
-    moving: Vec<Final>,
+    moving: Moving,
 ) -> Result<(Vec<Final>, Option<Place>), Fault> {
     let mut found: BTreeMap<Place, Final> = BTreeMap::new();
-    for row in moving {
+    for row in moving.rows {
         let place = Place::of(&row);
         if found.len() > wanted.limit {
             break;
         }
-        // A row that was withdrawn moves again; one that has sealed since the board was read does not.
-        if store.newest(wanted.pipeline, &place.row)?.is_none_or(|kept| kept.row.removed) {
+        // A row that was withdrawn moves again; one that the store has had since the board was read does not.
+        let newest = store.newest(wanted.pipeline, &place.row)?;
+        if newest.is_none_or(|kept| kept.row.removed && kept.tick <= moving.ticks) {
             found.insert(place, row);
         }
     }

@@ -7,7 +7,7 @@ mod serving;
 mod source;
 mod type_text;
 
-pub use describe::{schema_json, schema_text};
+pub use describe::{pipeline_columns, schema_json, schema_text};
 pub use problem::ConfigErrors;
 pub use serving::{SecretSource, ServerConfig, ServiceConfig, TlsFiles, TokenConfig};
 
