@@ -114,9 +114,9 @@ fn hash_of(text: &str) -> Result<[u8; 32], String> {
     let sound = token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic());
     match sound {
         true => Ok(*blake3::hash(token.as_bytes()).as_bytes()),
-        false => Err(format!(
-            "has no token of at least {SHORTEST} printable characters; `openssl rand -hex 32` makes one"
-        )),
+        false => {
+            Err(format!("has no token of at least {SHORTEST} printable characters; `openssl rand -hex 32` makes one"))
+        }
     }
 }
 

@@ -212,9 +212,11 @@ fn foreign(foreign: Foreign) -> Refusal {
             "the Host of this request is not one of this service",
             "reach it as localhost, or list its name in [server] hosts",
         ),
-        Foreign::Origin => {
-            ("foreign_origin", "pages of other sites are not answered", "ask from a program, or from this service's own page")
-        }
+        Foreign::Origin => (
+            "foreign_origin",
+            "pages of other sites are not answered",
+            "ask from a program, or from this service's own page",
+        ),
     };
     Refusal { close: true, ..Refusal::new(StatusCode::FORBIDDEN, code, text, help) }
 }

@@ -48,7 +48,7 @@ pub(super) async fn show(app: Arc<App>, caller: Caller, number: &str) -> Result<
 }
 
 /// An event as the file of refused events has it, with its number.
-pub(super) fn shown(plan: &Plan, number: u64, event: &Quarantined) -> Value {
+pub fn shown(plan: &Plan, number: u64, event: &Quarantined) -> Value {
     let mut text = String::new();
     render::quarantined(plan, event, &mut text);
     let mut shown: Value = serde_json::from_str(&text).unwrap_or_default();

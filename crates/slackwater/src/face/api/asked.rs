@@ -13,8 +13,9 @@ pub(super) struct Asked(Vec<(String, String)>);
 impl Asked {
     /// The parameters of a request. Those in `known` may be there; those that begin with `prefix` too, if there is one.
     pub fn of(uri: &Uri, known: &[&'static str], prefix: Option<&str>) -> Result<Asked, Refusal> {
-        let Query(all) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|_| Refusal::bad("query", "the query is not written as name=value&name=value", "see /openapi.json"))?;
+        let Query(all) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
+            Refusal::bad("query", "the query is not written as name=value&name=value", "see /openapi.json")
+        })?;
         for (number, (name, _)) in all.iter().enumerate() {
             let fits = prefix.is_some_and(|prefix| name.starts_with(prefix));
             if !fits && !known.contains(&name.as_str()) {

@@ -182,7 +182,8 @@ impl Hub {
 
     /// A subscriber more, unless there are so many already; it gives the last tick.
     pub fn join(self: &Arc<Self>, pipeline: u16, most: usize) -> Option<(Member, Seen)> {
-        let joined = self.subscribers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        let joined =
+            self.subscribers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
         joined.ok()?;
         let mut feed = self.feed(pipeline);
         feed.subscribers += 1;

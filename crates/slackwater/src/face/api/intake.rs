@@ -4,10 +4,10 @@
 use super::app::{App, json};
 use super::refusal::Refusal;
 use super::report;
+use crate::connect::http::Limits;
 use crate::connect::http::body::{self, Unread};
 use crate::connect::http::tokens::Caller;
 use crate::connect::http::unpack::{Encoding, Unpackable};
-use crate::connect::http::Limits;
 use crate::decode::{Format, frame};
 use crate::face::config::Kind;
 use crate::runtime::desk::{Answer, Declined, Delivery, Receipt};
@@ -104,7 +104,8 @@ fn head(app: &App, caller: &Caller, source: &str, headers: &HeaderMap) -> Result
     let name = name(headers)?;
     let identity = &app.plan.sources[usize::from(number)].schema.roles().identity;
     if name.is_none() && *identity == IdentityRule::Position {
-        let text = format!("`{source}` has identity = \"position\", and over HTTP that is the Idempotency-Key and the row");
+        let text =
+            format!("`{source}` has identity = \"position\", and over HTTP that is the Idempotency-Key and the row");
         return Err(Refusal::bad("idempotency_key_required", text, "send an Idempotency-Key, a new one for each body"));
     }
     room(app, headers)?;
@@ -131,7 +132,8 @@ fn content_type(format: Format, headers: &HeaderMap) -> Result<(), Refusal> {
     let kind = kind.trim().to_ascii_lowercase();
     let (known, wanted): (&[&str], _) = match format {
         Format::Json => {
-            let known = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"].as_slice();
+            let known =
+                ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"].as_slice();
             (known, "application/x-ndjson: one JSON object a line")
         }
         Format::Csv => (&["text/csv"], "text/csv, with a header line"),
@@ -193,7 +195,12 @@ fn refused(unread: Unread, limits: &Limits) -> Refusal {
         Unread::NoRoom => close(Refusal::later("full", "the bodies that are read now leave no room", LATER)),
         Unread::Packed(Unpackable::TooLarge) => {
             let text = format!("the body unpacks to more than {} bytes", limits.decoded_bytes);
-            close(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "unpacked_too_large", text, "send fewer events at a time"))
+            close(Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "unpacked_too_large",
+                text,
+                "send fewer events at a time",
+            ))
         }
         Unread::Packed(Unpackable::Bomb) => {
             let text = format!("the body unpacks to more than {} times its size", Limits::RATIO);

@@ -16,3 +16,4 @@ pub mod serve;
 mod stream;
 
 pub use app::{ROUTES, Route};
+pub use aside::shown;

@@ -60,7 +60,12 @@ fn parameter(name: &str, place: &str, kind: &str, about: &str) -> Value {
 fn queries(path: &str) -> Vec<Value> {
     let all: &[(&str, &str, &str, &str)] = match path {
         "/v1/ingest/{source}" => &[
-            ("Idempotency-Key", "header", "string", "1 to 128 printable ASCII characters; the same key with the same body is answered as before"),
+            (
+                "Idempotency-Key",
+                "header",
+                "string",
+                "1 to 128 printable ASCII characters; the same key with the same body is answered as before",
+            ),
             ("Content-Encoding", "header", "string", "gzip or zstd"),
         ],
         "/v1/pipelines/{pipeline}/rows" => &[

@@ -21,9 +21,10 @@ pub(super) const SHARES: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99",
 
 /// Events by what became of them.
 pub fn counts(counts: &Counts) -> Value {
-    let reasons = counts.quarantined.iter().filter_map(|(code, count)| {
-        Some((Reason::from_u8(*code)?.code().to_string(), Value::from(*count)))
-    });
+    let reasons = counts
+        .quarantined
+        .iter()
+        .filter_map(|(code, count)| Some((Reason::from_u8(*code)?.code().to_string(), Value::from(*count))));
     json!({
         "received": counts.received,
         "facts": counts.facts,
@@ -45,7 +46,7 @@ pub fn conservation(counts: &Counts) -> String {
 }
 
 /// Up to when a pipeline is final; null where nothing is yet, and "end" where no input will follow.
-pub(super) fn finalized(settled: Option<&Settled>) -> Value {
+pub fn finalized(settled: Option<&Settled>) -> Value {
     match settled {
         None | Some(Settled::Nothing) => Value::Null,
         Some(Settled::Until(watermark)) => time((*watermark).into()).into(),
@@ -130,7 +131,8 @@ pub(super) fn lag(app: &App, caller: &Caller) -> Value {
     let standing = app.board.standing();
     let sources = app.plan.sources.iter().zip(&standing.sources).enumerate();
     let sources = sources.filter(|(number, _)| caller.sees(*number as u16));
-    let sources = sources.map(|(_, (source, of))| json!({ "name": source.name, "origins": origins(source, of, &standing) }));
+    let sources =
+        sources.map(|(_, (source, of))| json!({ "name": source.name, "origins": origins(source, of, &standing) }));
     json!({ "sources": sources.collect::<Vec<_>>() })
 }
 

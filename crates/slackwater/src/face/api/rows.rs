@@ -96,7 +96,8 @@ fn wanted(plan: &Plan, pipeline: u16, asked: &Asked) -> Result<Wanted, Refusal> 
         as_of,
         generations: asked.flag("generations")?,
     };
-    let after = asked.parsed("cursor", |text| uncursor(text).ok_or("it is none of ours".into()), "take it from `next`")?;
+    let after =
+        asked.parsed("cursor", |text| uncursor(text).ok_or("it is none of ours".into()), "take it from `next`")?;
     let limit = asked.number("limit", 1, MOST)?.unwrap_or(USUAL) as usize;
     Ok(Wanted { pipeline, ask, tier, keys: keys(plan, pipeline, asked)?, after, limit })
 }

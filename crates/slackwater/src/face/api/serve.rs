@@ -191,7 +191,8 @@ type Shown = Option<Arc<rustls::ServerConfig>>;
 /// Who may come in, and the certificate, as the configuration has them now.
 fn read(plan: &Plan, config: &ServerConfig, base: &Path) -> Result<(Access, Shown), String> {
     let tokens = config.tokens.iter().map(|token| live_token(plan, token, base)).collect::<Result<Vec<_>, _>>()?;
-    let certificate = config.tls.as_ref().map(|files| tls::server(&base.join(&files.certificate), &base.join(&files.key)));
+    let certificate =
+        config.tls.as_ref().map(|files| tls::server(&base.join(&files.certificate), &base.join(&files.key)));
     let access = Access { tokens: Tokens::new(tokens), hosts: config.hosts.clone(), metrics: config.metrics };
     Ok((access, certificate.transpose()?))
 }

@@ -158,7 +158,8 @@ pub(super) fn server(mut section: Section<'_>, sources: &[&str], problems: &mut 
         match text.value.parse() {
             Ok(address) => server.listen = address,
             Err(_) => {
-                let help = "write an address and a port, such as \"127.0.0.1:8741\", \"[::1]:8741\" or \"0.0.0.0:8741\"";
+                let help =
+                    "write an address and a port, such as \"127.0.0.1:8741\", \"[::1]:8741\" or \"0.0.0.0:8741\"";
                 problems.add(text.span.clone(), format!("`{}` is no address to listen on", text.value)).help(help);
             }
         }
