@@ -37,7 +37,7 @@ impl Feed for Ready {
 /// What is to become of a delivery.
 enum Plan {
     /// Its answer is known already.
-    Known(Result<Receipt, Declined>),
+    Known(Box<Result<Receipt, Declined>>),
     /// It is taken in as the chunk of this number.
     Taken(usize),
     /// It is the same as the one that is taken in as the chunk of this number.
@@ -59,7 +59,7 @@ impl Instance<'_> {
         let mut ends: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
         for Delivery { source, name, bytes, header, digest } in deliveries {
             if self.watermarks.is_halted(source.into()) {
-                plans.push(Plan::Known(Err(Declined::Halted)));
+                plans.push(Plan::Known(Box::new(Err(Declined::Halted))));
                 continue;
             }
             let named = name.map(|name| Named { source, name, digest });
@@ -86,7 +86,7 @@ impl Instance<'_> {
             Err(fault) if fault.is_full() => {
                 let full = || Err(Declined::NoRoom(fault.to_string()));
                 let answer = |plan| match plan {
-                    Plan::Known(answer) => answer,
+                    Plan::Known(answer) => *answer,
                     _ => full(),
                 };
                 return Ok(plans.into_iter().map(answer).collect());
@@ -94,7 +94,7 @@ impl Instance<'_> {
             Err(fault) => return Err(fault),
         };
         let answer = |plan| match plan {
-            Plan::Known(answer) => answer,
+            Plan::Known(answer) => *answer,
             Plan::Taken(chunk) => Ok(Receipt { counts: counts[chunk].clone(), repeated: false }),
             Plan::Again(chunk) => Ok(Receipt { counts: counts[chunk].clone(), repeated: true }),
         };
@@ -107,12 +107,12 @@ impl Instance<'_> {
         if let Some(known) = self.receipts.of(named.source, &named.name) {
             let same = || Ok(Receipt { counts: known.counts.clone(), repeated: true });
             let answer = if known.digest == named.digest { same() } else { Err(Declined::NameTaken) };
-            return Some(Plan::Known(answer));
+            return Some(Plan::Known(Box::new(answer)));
         }
         let key = (named.source, named.name.clone());
         if let Some((digest, chunk)) = names.get(&key) {
             let same = *digest == named.digest;
-            return Some(if same { Plan::Again(*chunk) } else { Plan::Known(Err(Declined::NameTaken)) });
+            return Some(if same { Plan::Again(*chunk) } else { Plan::Known(Box::new(Err(Declined::NameTaken))) });
         }
         names.insert(key, (named.digest, chunk));
         None

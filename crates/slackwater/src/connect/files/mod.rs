@@ -5,6 +5,7 @@
 use std::path::Path;
 
 pub mod columnar;
+pub mod follow;
 pub mod input;
 pub mod output;
 mod records;

@@ -2,6 +2,8 @@
 //!
 //! The service behind the command line and its network face stand on nothing else.
 
+use crate::connect::files::follow::Follower;
+use crate::decode::Format;
 use crate::decode::csv::HeaderError;
 use crate::face::config::Config;
 use crate::face::home;
@@ -14,6 +16,7 @@ use crate::runtime::reopen::Opening;
 use crate::runtime::service::{Front, Order, Orders, Pace, Service, Tail};
 use slackwater_core::fold::Final;
 use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
 use slackwater_store::sqlite::Sqlite;
@@ -96,6 +99,8 @@ impl Live {
             )));
         }
         let plan = Arc::new(config.plan.clone());
+        let mut options = options;
+        options.tails.append(&mut followers(&config, &plan)?);
         let front = Front {
             desk: Arc::new(Desk::new(plan.sources.len())),
             board: Arc::new(Board::new(plan.pipelines.len())),
@@ -228,6 +233,29 @@ impl std::fmt::Debug for Live {
     }
 }
 
+/// What follows the files that a configuration names.
+fn followers(config: &Config, plan: &Arc<Plan>) -> Result<Vec<Box<dyn Tail>>, Fault> {
+    let mut tails: Vec<Box<dyn Tail>> = Vec::new();
+    for (number, source) in config.sources.iter().enumerate() {
+        let Some(path) = source.path.as_ref().map(Path::new) else { continue };
+        let refused = |why: String| Fault::Refused(format!("source `{}`: {}: {why}", source.name, path.display()));
+        if source.format == Format::Parquet {
+            return Err(refused("a Parquet file cannot be followed while it grows; give it to `fold`".to_string()));
+        }
+        let by_position = plan.sources[number].schema.roles().identity == IdentityRule::Position;
+        if by_position && path.is_dir() {
+            return Err(refused(
+                "where files of a folder are renamed, a position in one of them means nothing that lasts; name one file, \
+                 or give the source an `identity` of its fields"
+                    .to_string(),
+            ));
+        }
+        let follower = Follower::new(plan.clone(), number as u16, source.format, path);
+        tails.push(Box::new(follower.map_err(|cause| refused(cause.to_string()))?));
+    }
+    Ok(tails)
+}
+
 fn join(thread: JoinHandle<Result<(), Fault>>) -> Result<(), Fault> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -266,7 +294,7 @@ impl Made {
             home::keep_config(&*disk, &config.text)?;
             Ok(instance)
         };
-        let halts = vec![false; config.sources.len()];
+        let halts = config.sources.iter().map(|source| source.halts).collect();
         let service = Service::start(open, front, pace, (tails, halts), gauge)?;
         let _ = started.send(());
         service.run()

@@ -46,6 +46,10 @@ pub struct SourceConfig {
     pub format: Format,
     /// How long the bytes of events are kept.
     pub keep_raw: KeepRaw,
+    /// The file or folder that a service follows, for a source of files.
+    pub path: Option<String>,
+    /// Whether a refused event halts it, until it is resumed.
+    pub halts: bool,
 }
 
 /// Where events come from.

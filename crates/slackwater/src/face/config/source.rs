@@ -104,7 +104,16 @@ fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) 
             _ => keys::duration_of("keep_raw", value, problems).map(KeepRaw::For),
         },
     };
-    Some(SourceConfig { name: name.to_string(), kind: kind?, format: format?, keep_raw: keep_raw? })
+    let path = section.text("path", problems);
+    if let (Some(path), Some(kind)) = (&path, kind)
+        && kind != Kind::Files
+    {
+        let message = format!("`path` belongs to kind = \"files\", and this source is `{}`", kind.name());
+        problems.add(path.span.clone(), message).help("remove it, or write kind = \"files\"");
+    }
+    let path = path.map(|path| path.value.to_string());
+    let halts = section.choice("poison", &[("quarantine", false), ("halt", true)], problems).unwrap_or_default();
+    Some(SourceConfig { name: name.to_string(), kind: kind?, format: format?, keep_raw: keep_raw?, path, halts })
 }
 
 fn role_keys<'c>(section: &mut Section<'c>, problems: &mut Problems<'_>) -> RoleKeys<'c> {

@@ -1,6 +1,8 @@
 //! A running instance through its embedded interface: what it shows is what a fold of the same events gives.
 
 mod answers;
+mod followed;
+mod halted;
 mod killed;
 mod time;
 

@@ -1,0 +1,130 @@
+//! Files that a running instance follows: grown, rotated, cut off, and what is no plain file.
+
+use super::{assert_alike, config, folded, quick, stopped};
+use crate::durable::{CONFIG, trades};
+use slackwater::face::api::live::Live;
+use slackwater::runtime::service::Pace;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// The configuration with a path for its source, as a service of files.
+fn following(path: &Path) -> slackwater::face::config::Config {
+    let text =
+        CONFIG.replace("kind = \"files\"", &format!("kind = \"files\"\npath = {:?}", path.display().to_string()));
+    slackwater::face::config::load(&text, "test.toml").expect("a sound configuration")
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("a file");
+    file.write_all(text.as_bytes()).expect("room");
+}
+
+/// Waits until so many events were received.
+fn received(live: &Live, count: usize) {
+    while live.board().standing().sources[0].counts.received < count as u64 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn start(path: &Path, data: &Path) -> Live {
+    Live::open(following(path), data, quick()).expect("opened")
+}
+
+#[test]
+fn a_file_that_grows_is_read_on_also_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    let events = trades(0, 600);
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let (first, second) = (lines[..200].concat(), lines[200..].concat());
+    // The last line is not whole yet.
+    let (half, rest) = second.split_at(second.len() / 2 + 3);
+    append(&file, &first);
+    let live = start(&file, &data);
+    received(&live, 200);
+    append(&file, half);
+    let whole = half.matches('\n').count();
+    received(&live, 200 + whole);
+    stopped(&live);
+    append(&file, rest);
+    let live = start(&file, &data);
+    received(&live, lines.len());
+    let rows = stopped(&live);
+    assert_alike(&rows, &folded(CONFIG, &events), "grown");
+    assert_eq!(live.board().standing().sources[0].counts.received, lines.len() as u64, "nothing is read twice");
+}
+
+#[test]
+fn a_file_that_is_rotated_is_read_to_its_end_also_while_nobody_looked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    let old = |number: u32| folder.path().join(format!("in.ndjson.{number}"));
+    let events = trades(0, 800);
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let part = |from: usize, to: usize| lines[from..to].concat();
+    append(&file, &part(0, 200));
+    let live = start(&file, &data);
+    received(&live, 200);
+    // Rotated while it runs; the last record of the old file has no line end.
+    fs::rename(&file, old(1)).expect("renamed");
+    append(&old(1), part(200, 300).trim_end());
+    append(&file, &part(300, 400));
+    received(&live, 400);
+    stopped(&live);
+    // And while nobody looks.
+    append(&file, &part(400, 500));
+    fs::rename(&file, old(2)).expect("renamed");
+    append(&file, &part(500, lines.len()));
+    let live = start(&file, &data);
+    received(&live, lines.len());
+    assert_alike(&stopped(&live), &folded(CONFIG, &events), "rotated");
+    assert_eq!(live.board().standing().sources[0].counts.received, lines.len() as u64, "nothing is read twice");
+}
+
+#[test]
+fn a_file_that_is_emptied_begins_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    append(&file, &trades(0, 300));
+    let first = trades(0, 300).lines().count();
+    let live = start(&file, &data);
+    received(&live, first);
+    fs::write(&file, trades(300, 20)).expect("emptied, and written anew");
+    received(&live, first + trades(300, 20).lines().count());
+    assert_alike(&stopped(&live), &folded(CONFIG, &(trades(0, 300) + &trades(300, 20))), "emptied");
+}
+
+#[test]
+fn all_plain_files_of_a_folder_are_followed_and_nothing_else_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, data) = (folder.path().join("in"), folder.path().join("data"));
+    fs::create_dir(&files).expect("a folder");
+    let secret = folder.path().join("secret.ndjson");
+    append(&secret, &trades(900, 10));
+    append(&files.join("a.ndjson"), &trades(0, 100));
+    append(&files.join("b.ndjson"), &trades(100, 100));
+    std::os::unix::fs::symlink(&secret, files.join("c.ndjson")).expect("a link");
+    fs::hard_link(&secret, files.join("d.ndjson")).expect("a hard link");
+    rustix::fs::mkfifoat(rustix::fs::CWD, files.join("e.ndjson"), 0o600.into()).expect("a pipe");
+    fs::create_dir(files.join("f.ndjson")).expect("a folder within");
+    let live = start(&files, &data);
+    let expected = trades(0, 100) + &trades(100, 100);
+    received(&live, expected.lines().count());
+    append(&files.join("g.ndjson"), &trades(200, 50));
+    let expected = expected + &trades(200, 50);
+    received(&live, expected.lines().count());
+    assert_alike(&stopped(&live), &folded(CONFIG, &expected), "a folder");
+    assert_eq!(live.board().standing().sources[0].counts.received, expected.lines().count() as u64);
+}
+
+#[test]
+fn a_path_that_cannot_be_followed_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = quick();
+    let nowhere = folder.path().join("nowhere/in.ndjson");
+    let error = Live::open(following(&nowhere), &folder.path().join("data"), options).expect_err("refused");
+    assert!(error.to_string().contains("source `trades`") && error.to_string().contains("nowhere"), "{error}");
+    let _ = (config(CONFIG), Pace::default());
+}
