@@ -1,6 +1,6 @@
 //! The server: started over a running instance, told to read its tokens and certificate again, and stopped.
 
-use super::app::{Access, App, answer, router};
+use super::app::{Access, App, Resume, answer, router};
 use super::hub::Hub;
 use super::live::Live;
 use super::meters::Meters;
@@ -68,18 +68,21 @@ pub struct Served {
     pub board: Arc<Board>,
     /// Opens what is kept.
     pub store: OpenStore,
+    /// Takes events of a halted source in again.
+    pub resume: Resume,
 }
 
 impl Served {
     /// A running instance.
     pub fn of(live: &Live) -> Served {
-        let opened = live.clone();
+        let (opened, resumed) = (live.clone(), live.clone());
         Served {
             plan: live.plan().clone(),
             sources: live.config().sources.clone(),
             desk: live.desk().clone(),
             board: live.board().clone(),
             store: Arc::new(move || -> Result<Sqlite, Fault> { opened.store() }),
+            resume: Arc::new(move |source| resumed.resume(source)),
         }
     }
 }
@@ -134,6 +137,7 @@ impl Server {
             attempts: Attempts::default(),
             hub,
             meters: Meters::default(),
+            resume: served.resume,
             stop: stopping.clone(),
         });
         let terms = Terms {
