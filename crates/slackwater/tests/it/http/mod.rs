@@ -211,12 +211,13 @@ pub fn minute(first: u64, minute: u64, symbol: &str) -> String {
     (0..10).map(line).collect()
 }
 
-/// Waits until something is so. What never becomes so fails by the harness's own time.
+/// Waits until something is so; what is not so after a very long time never will be.
 pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
+    for _ in 0..12_000 {
         if let Some(found) = look() {
             return found;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    panic!("it never became so");
 }
