@@ -150,11 +150,7 @@ impl Follower {
     }
 
     /// Finds the files that were read before, by name or, where they were renamed in the meantime, by what is in them.
-    fn find(
-        &mut self,
-        entries: &[(String, File, Id)],
-        known: &dyn Fn(&str) -> Option<Offset>,
-    ) -> Result<(), String> {
+    fn find(&mut self, entries: &[(String, File, Id)], known: &dyn Fn(&str) -> Option<Offset>) -> Result<(), String> {
         let names = entries.iter().map(|(name, ..)| name.clone());
         let names: Vec<String> = names.filter(|name| self.is_wanted(name)).collect();
         for name in &names {
