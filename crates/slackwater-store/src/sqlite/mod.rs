@@ -4,6 +4,9 @@
 //! theirs. The write-ahead log is synced with every commit.
 
 mod columns;
+mod pages;
+
+pub use pages::{Changed, Page, Place};
 
 use crate::Fault;
 use crate::crash::{self, CrashPoint};
@@ -86,7 +89,8 @@ impl Sqlite {
     /// Makes the tables where there are none, all at once.
     fn prepare(&mut self) -> Result<(), Fault> {
         if self.known()? {
-            return Ok(());
+            let indexes: Vec<String> = self.plan.pipelines.iter().map(columns::by_tick).collect();
+            return self.connection.execute_batch(&indexes.join(";")).map_err(fault);
         }
         let mut text = format!(
             "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, number INTEGER NOT NULL,

@@ -1,3 +1,4 @@
 //! Somebody else's protocols: where bytes come from and where rows go.
 
 pub mod files;
+pub mod http;

@@ -197,6 +197,13 @@ impl Board {
         Moving { ticks: open.ticks, rows: rows.filter(|row| wanted(row)).cloned().collect() }
     }
 
+    /// The rows of a pipeline that still move, by key.
+    pub fn keys(&self, pipeline: u16) -> Vec<Open> {
+        let open = self.open.read().expect("nothing panics while it holds the board");
+        let all = open.rows[usize::from(pipeline)].iter();
+        all.map(|(key, rows)| Open { pipeline, key: key.clone(), rows: rows.clone() }).collect()
+    }
+
     /// How far the instance has come.
     pub fn standing(&self) -> Arc<Standing> {
         self.standing.read().expect("nothing panics while it holds the board").clone()

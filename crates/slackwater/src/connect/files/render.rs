@@ -10,7 +10,7 @@ use slackwater_core::number::decimal;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::Row;
 use slackwater_core::time::format_rfc3339;
-use slackwater_core::value::{Type, Value, elements};
+use slackwater_core::value::{Scalar, Type, Value, elements};
 use std::fmt::Write as _;
 
 /// What rows are written as.
@@ -38,7 +38,7 @@ impl Shape {
     }
 }
 
-/// Appends a final row as a JSON object and a line end.
+/// Appends a row as a JSON object and a line end.
 pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
     let pipeline = &plan.pipelines[usize::from(row.pipeline)];
     let mut object = Object::start(out);
@@ -56,9 +56,12 @@ pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
         object.raw("bar", &ordinal.to_string());
         object.raw("complete", if complete { "true" } else { "false" });
     }
-    object.text("tier", "final");
+    object.text("tier", tier(row));
     object.raw("generation", &row.generation.to_string());
-    object.text("cause", row.cause.code());
+    match cause(row) {
+        "" => object.raw("cause", "null"),
+        cause => object.text("cause", cause),
+    }
     if row.removed {
         object.raw("removed", "true");
     }
@@ -67,6 +70,48 @@ pub fn ndjson(plan: &Plan, row: &Final, out: &mut String) {
     }
     object.text("digest", &hex(&row.digest));
     object.end();
+}
+
+/// What a row is: one that still moves has no generation yet.
+fn tier(row: &Final) -> &'static str {
+    if row.generation == 0 { "provisional" } else { "final" }
+}
+
+/// Why a row's generation exists; nothing for a row that has none.
+fn cause(row: &Final) -> &'static str {
+    if row.generation == 0 { "" } else { row.cause.code() }
+}
+
+/// Appends the open rows of one key as a JSON object on one line, without a line end: the key, and all rows that it has
+/// now.
+pub fn open_rows(plan: &Plan, pipeline: u16, key: &[Scalar], rows: &[Final], out: &mut String) {
+    let named = &plan.pipelines[usize::from(pipeline)];
+    let mut object = Object::start(out);
+    object.text("pipeline", &named.name);
+    object.key("key");
+    let mut columns = Object::start(object.out);
+    for (column, value) in named.key.iter().zip(key) {
+        columns.value(&column.name, value.value(), column.expr.ty);
+    }
+    columns.close();
+    object.key("rows");
+    object.out.push('[');
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            object.out.push(',');
+        }
+        ndjson(plan, row, object.out);
+        object.out.pop();
+    }
+    object.out.push(']');
+    object.close();
+}
+
+/// A time as outputs have it.
+pub fn time(nanos: i128) -> String {
+    let mut text = String::new();
+    put_time(nanos, &mut text);
+    text
 }
 
 /// Appends the CSV header of a pipeline's rows.
@@ -80,7 +125,7 @@ pub fn csv_header(pipeline: &Pipeline, out: &mut String) {
     out.push('\n');
 }
 
-/// Appends a final row as a CSV record.
+/// Appends a row as a CSV record.
 pub fn csv(plan: &Plan, row: &Final, out: &mut String) {
     let start = out.len();
     each_cell(plan, row, &mut |cell| {
@@ -146,9 +191,9 @@ fn each_cell(plan: &Plan, row: &Final, put: &mut dyn FnMut(&str)) {
         cell(&mut |out| out.push_str(&ordinal.to_string()));
         cell(&mut |out| out.push_str(&complete.to_string()));
     }
-    cell(&mut |out| out.push_str("final"));
+    cell(&mut |out| out.push_str(tier(row)));
     cell(&mut |out| out.push_str(&row.generation.to_string()));
-    cell(&mut |out| out.push_str(row.cause.code()));
+    cell(&mut |out| out.push_str(cause(row)));
     cell(&mut |out| out.push_str(if row.removed { "true" } else { "" }));
     for (column, value) in pipeline.columns.iter().zip(&row.values) {
         cell(&mut |out| plain(value.value(), column.expr.ty, out));

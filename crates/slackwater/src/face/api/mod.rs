@@ -1,3 +1,19 @@
-//! What other programs see: the embedded interface of a running instance.
+//! What other programs see: the embedded interface of a running instance, and the same over HTTP.
 
+mod app;
+mod aside;
+mod asked;
+mod hub;
+mod intake;
 pub mod live;
+mod meters;
+pub mod openapi;
+mod readers;
+mod refusal;
+pub mod report;
+mod rows;
+pub mod serve;
+mod stream;
+
+pub use app::{ROUTES, Route};
+pub use aside::shown;

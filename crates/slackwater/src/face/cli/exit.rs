@@ -20,6 +20,10 @@ pub enum Exit {
     Output = 5,
     /// The data directory cannot be used: in use, full, damaged, or made under another plan.
     Data = 6,
+    /// Nothing can be listened to there, or the service that was asked does not answer, or refuses.
+    Network = 7,
+    /// A service was told twice to stop, and left out its last checkpoint.
+    Cut = 8,
 }
 
 /// For `--help`.
@@ -32,7 +36,10 @@ Exit codes:
   4  an input could not be read to its end; nothing was written
   5  an output could not be written
   6  the data directory cannot be used: another process has it, it is full or damaged, or it was
-     made under another plan";
+     made under another plan
+  7  nothing can be listened to there, or the service that was asked does not answer, or refuses
+  8  `run` was told twice to stop, or could not within a minute: what was answered is kept, and the
+     next start takes it in again";
 
 impl Termination for Exit {
     fn report(self) -> ExitCode {

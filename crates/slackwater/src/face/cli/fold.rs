@@ -30,6 +30,7 @@ pub(super) enum Stop {
     Input(InputError),
     Output(OutputError),
     Kept(Fault),
+    Network(String),
 }
 
 impl From<Fault> for Stop {
@@ -65,6 +66,7 @@ impl Stop {
             Stop::Output(OutputError::Closed { .. }) => return Exit::Output,
             Stop::Output(error) => (Exit::Output, error.to_string()),
             Stop::Kept(fault) => (Exit::Data, fault.to_string()),
+            Stop::Network(text) => (Exit::Network, text),
         };
         tell(&format!("error: {text}\n"));
         exit

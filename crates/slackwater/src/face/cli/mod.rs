@@ -7,16 +7,24 @@ mod durable;
 mod exit;
 mod explain;
 mod fold;
+pub mod logs;
+mod quarantine;
 mod query;
+mod remote;
+mod run;
+mod status;
 mod summary;
 mod verify;
 
 pub use exit::Exit;
 pub use summary::Summary;
 
+use crate::face::config::ServerConfig;
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use tracing::level_filters::LevelFilter;
 
 /// Exact windowed aggregates of event streams: the same bits whatever the order of arrival.
 #[derive(Debug, Parser)]
@@ -28,10 +36,18 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the service: take events in by HTTP, and show provisional and final rows
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+    /// Show how far a service has come, and what became of every event
+    Status(StatusArgs),
+    /// Look at events that were set aside
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Fold finite event files to the end and write their final rows
     #[command(after_help = FOLD_HELP)]
     Fold(FoldArgs),
-    /// Show the rows that a data directory has, also while another process writes it
+    /// Show the rows of a service, or of a data directory, also while another process writes it
     Query(QueryArgs),
     /// Recompute sealed rows from the archived facts and compare their digests
     Verify(VerifyArgs),
@@ -46,6 +62,104 @@ enum Command {
     /// Make a million hostile trades, fold them, and compare every final with the exchange's own truth
     Demo(DemoArgs),
 }
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration: sources, pipelines, and how the service is reached
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Where all that is taken in and all that comes of it is kept
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where to listen, instead of where the configuration says
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Worker threads; the result is the same for any number [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// How much it says of itself on standard error: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "SLACKWATER_LOG", value_parser = logs::level)]
+    log: LevelFilter,
+}
+
+/// Where a command looks: at a service that runs, or into its directory.
+#[derive(Debug, Args)]
+struct At {
+    /// A service that runs [default: http://127.0.0.1:8741]; its token is in SLACKWATER_TOKEN
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data: Option<PathBuf>,
+}
+
+impl At {
+    fn url(&self) -> String {
+        self.url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", ServerConfig::PORT))
+    }
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    at: At,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// List events that were set aside, one JSON object each, with their numbers
+    List(QuarantineListArgs),
+    /// Show one of them
+    Show(QuarantineShowArgs),
+}
+
+#[derive(Debug, Args)]
+struct QuarantineListArgs {
+    #[command(flatten)]
+    at: At,
+    /// Only of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// From this number on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    from: u64,
+    /// So many at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u32,
+    /// JSON is what it writes anyway
+    #[arg(long, hide = true)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct QuarantineShowArgs {
+    #[command(flatten)]
+    at: At,
+    /// Its number
+    number: u64,
+    /// JSON is what it writes anyway
+    #[arg(long, hide = true)]
+    json: bool,
+}
+
+const RUN_HELP: &str = "\
+Example:
+  slackwater run -c slackwater.toml --data data
+  curl -H 'content-type: application/x-ndjson' --data-binary @trades.ndjson \\
+       http://127.0.0.1:8741/v1/ingest/trades
+  curl 'http://127.0.0.1:8741/v1/pipelines/bars/rows?tier=all'
+
+SIGTERM and SIGINT: what was handed in is taken in, a last tick and a checkpoint are made, and it
+ends with 0; a second signal ends it at once, with 8, and loses nothing that was answered. SIGHUP:
+tokens, hosts and the certificate are read again; nothing changes if one of them is wrong.
+
+It listens on loopback only. To listen elsewhere it needs [server.tokens.NAME] and [server.tls] (or
+behind_proxy = true where a proxy ends TLS in front of it). See docs/HTTP.md.
+
+Exit codes: see `slackwater --help`.";
 
 #[derive(Debug, Args)]
 struct FoldArgs {
@@ -103,9 +217,8 @@ fn time(text: &str) -> Result<i64, String> {
 
 #[derive(Debug, Args)]
 struct QueryArgs {
-    /// The data directory
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    at: At,
     /// The pipeline; may be left out where there is one
     #[arg(value_name = "PIPELINE")]
     pipeline: Option<String>,
@@ -269,6 +382,9 @@ pub struct DemoOptions {
 /// Runs the command line. The demo stands behind the faces, so it is handed in.
 pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
     match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Quarantine(command) => quarantine::run(&command),
         Command::Fold(args) => fold::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -1,35 +1,93 @@
-//! `slackwater query`: the rows of a data directory, read beside whoever writes them.
+//! `slackwater query`: the rows of a service, or of a data directory, read beside whoever writes them.
 
 use super::check::print;
 use super::fold::Stop;
-use super::{Exit, QueryArgs, directory, tell};
+use super::{Exit, QueryArgs, directory, remote, tell};
 use crate::connect::files::render;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Ask, Store};
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn run(args: &QueryArgs) -> Exit {
-    match query(args) {
+    let found = match &args.at.data {
+        Some(data) => query(args, data),
+        None => asked(args),
+    };
+    match found {
         Ok(text) => print(&text),
         Err(stop) => stop.report(),
     }
 }
 
-fn query(args: &QueryArgs) -> Result<String, Stop> {
-    let plan = Arc::new(directory::config(&args.data)?.plan);
+/// The rows of a service, page by page.
+fn asked(args: &QueryArgs) -> Result<String, Stop> {
+    let server = remote::server(&args.at.url());
+    let named = match &args.pipeline {
+        Some(name) => name.clone(),
+        None => only_pipeline(&remote::json(&server, "/v1/pipelines")?)?,
+    };
+    let csv = match args.format.as_deref() {
+        Some("csv") => true,
+        Some("table") => {
+            let text = "--format table: a service answers in NDJSON and CSV; write --format csv, or leave it out";
+            return Err(Stop::Usage(text.to_string()));
+        }
+        _ => false,
+    };
+    let mut parameters = vec![("tier".to_string(), args.tier.clone()), ("limit".to_string(), "10000".to_string())];
+    parameters.push(("format".to_string(), if csv { "csv" } else { "ndjson" }.to_string()));
+    for (name, time) in [("from", args.from), ("to", args.to), ("as_of", args.as_of)] {
+        parameters.extend(time.map(|time| (name.to_string(), render::time(time.into()))));
+    }
+    if args.generations {
+        parameters.push(("generations".to_string(), "true".to_string()));
+    }
+    for key in &args.keys {
+        let Some((name, value)) = key.split_once('=') else {
+            return Err(Stop::Usage(format!("--key {key}: write COLUMN=VALUE, as in --key symbol=BTC")));
+        };
+        parameters.push((format!("key.{name}"), value.to_string()));
+    }
+    let (mut text, mut cursor) = (String::new(), None);
+    loop {
+        let mut page = parameters.clone();
+        page.extend(cursor.take().map(|cursor| ("cursor".to_string(), cursor)));
+        let answered = remote::ask(&server, &format!("/v1/pipelines/{named}/rows{}", remote::query(&page)))?;
+        let header = if csv && !text.is_empty() { answered.text.find('\n').map_or(0, |end| end + 1) } else { 0 };
+        text.push_str(&answered.text[header..]);
+        match answered.headers.get("slackwater-next").and_then(|next| next.to_str().ok()) {
+            Some(next) => cursor = Some(next.to_string()),
+            None => return Ok(text),
+        }
+    }
+}
+
+fn only_pipeline(pipelines: &serde_json::Value) -> Result<String, Stop> {
+    let named =
+        pipelines["pipelines"].as_array().into_iter().flatten().filter_map(|pipeline| pipeline["name"].as_str());
+    match &named.collect::<Vec<_>>()[..] {
+        [only] => Ok(only.to_string()),
+        names => Err(Stop::Usage(format!("name a pipeline: there are {}", names.join(", ")))),
+    }
+}
+
+fn query(args: &QueryArgs, data: &Path) -> Result<String, Stop> {
+    let plan = Arc::new(directory::config(data)?.plan);
     let pipeline = directory::pipeline(&plan, args.pipeline.as_deref())?;
     let keys = directory::keys(&plan, pipeline, &args.keys)?;
     if args.tier != "final" {
         tell(
-            "note: a directory has final rows; what still moves is in the memory of the process that takes events in\n",
+            "note: a directory has final rows; what still moves is in the memory of the process that takes events in: ask it \
+             with --url\n",
         );
     }
     let mut finals = Vec::new();
     if args.tier != "provisional" {
-        let mut store = Sqlite::read(&args.data, plan.clone())?;
+        let mut store = Sqlite::read(data, plan.clone())?;
         // A read that misses a row must not pass for an answer.
         store.check()?;
         let (from, to) = (args.from.map(i128::from), args.to.map(i128::from));

@@ -70,7 +70,7 @@ pub fn schema_json(config: &Config) -> Value {
 }
 
 /// Name, type and role of what a pipeline's rows hold, beside what every row has.
-fn pipeline_columns(pipeline: &Pipeline) -> Vec<(String, String, &'static str)> {
+pub fn pipeline_columns(pipeline: &Pipeline) -> Vec<(String, String, &'static str)> {
     let key = pipeline.key.iter().map(|column| (column.name.clone(), column.expr.ty.to_string(), "key"));
     let selected = pipeline.columns.iter().map(|column| (column.name.clone(), column.expr.ty.to_string(), "selected"));
     key.chain(selected).collect()

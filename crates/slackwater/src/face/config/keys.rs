@@ -93,6 +93,67 @@ impl<'c> Section<'c> {
         duration_of(key, value, problems)
     }
 
+    /// A whole number within bounds.
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        (least, most): (u64, u64),
+        problems: &mut Problems<'_>,
+    ) -> Option<u64> {
+        let value = self.get(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            wrong(key, "a whole number", value, problems);
+            return None;
+        };
+        let found = u64::from_str_radix(number.as_str(), number.radix()).ok();
+        let sound = found.filter(|number| (least..=most).contains(number));
+        if sound.is_none() {
+            let message = format!("`{key}` must be from {least} to {most}, and is {number}");
+            problems.add(value.span(), message);
+        }
+        sound
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &'static str, problems: &mut Problems<'_>) -> Option<bool> {
+        let value = self.get(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            wrong(key, "true or false", value, problems);
+        }
+        flag
+    }
+
+    /// A section below this one.
+    pub(super) fn section(&mut self, key: &'static str, problems: &mut Problems<'_>) -> Option<Section<'c>> {
+        let value = self.get(key)?;
+        let below = if self.name.contains(' ') { key.to_string() } else { format!("{}.{key}", self.name) };
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Section::new(table, value.span(), below)),
+            other => {
+                let message = format!("`{below}` must be a section, and is {}", article(other.type_str()));
+                problems.add(value.span(), message).help(format!("write [{below}]"));
+                None
+            }
+        }
+    }
+
+    /// Every section below this one, with its name, in the order of the file.
+    pub(super) fn sections(&mut self, problems: &mut Problems<'_>) -> Vec<(&'c str, Section<'c>)> {
+        let mut below = Vec::new();
+        for (name, place, value) in entries(self.table) {
+            let called = format!("{}.{name}", self.name);
+            match value.get_ref() {
+                DeValue::Table(table) => below.push((name, Section::new(table, place, called))),
+                other => {
+                    let message = format!("`{called}` must be a section, and is {}", article(other.type_str()));
+                    problems.add(place, message).help(format!("write [{called}]"));
+                }
+            }
+        }
+        below
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(
         &mut self,
@@ -142,7 +203,7 @@ impl<'c> Section<'c> {
     }
 
     fn called(&self) -> String {
-        if self.name.contains('.') { format!("[{}]", self.name) } else { self.name.clone() }
+        if self.name.contains(' ') { self.name.clone() } else { format!("[{}]", self.name) }
     }
 }
 

@@ -3,11 +3,13 @@
 mod describe;
 mod keys;
 mod problem;
+mod serving;
 mod source;
 mod type_text;
 
-pub use describe::{schema_json, schema_text};
+pub use describe::{pipeline_columns, schema_json, schema_text};
 pub use problem::ConfigErrors;
+pub use serving::{SecretSource, ServerConfig, ServiceConfig, TlsFiles, TokenConfig};
 
 use crate::decode::Format;
 use crate::sql::{self, SqlError};
@@ -25,6 +27,10 @@ pub struct Config {
     pub plan: Plan,
     /// How the events of each source come, in the plan's order.
     pub sources: Vec<SourceConfig>,
+    /// How the service is reached, and by whom.
+    pub server: ServerConfig,
+    /// How often the service does what it does.
+    pub service: ServiceConfig,
     /// The text that it was read from.
     pub text: String,
 }
@@ -112,6 +118,8 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
     let mut root = Section::new(document.get_ref(), 0..0, String::from("the file"));
     let sources = tables(&mut root, "source", "sources", limits::SOURCES, &mut problems);
     let pipelines = tables(&mut root, "pipeline", "pipelines", limits::PIPELINES, &mut problems);
+    let server = root.section("server", &mut problems);
+    let service = root.section("service", &mut problems);
     root.finish(&mut problems);
     if sources.is_empty() && problems.is_empty() {
         let help = "add a section [source.NAME] with kind, format, identity, event_time and fields";
@@ -121,7 +129,11 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
         let help = "add a section [pipeline.NAME] with sql = \"\"\"SELECT ... FROM a source GROUP BY ...\"\"\"";
         problems.add(0..0, "there is no pipeline").help(help);
     }
-    let mut config = Config { plan: Plan::default(), sources: Vec::new(), text: text.to_string() };
+    let known: Vec<&str> = sources.iter().map(|(name, _)| *name).collect();
+    let server = server.map_or_else(ServerConfig::default, |section| serving::server(section, &known, &mut problems));
+    let service = service.map_or_else(ServiceConfig::default, |section| serving::service(section, &mut problems));
+    let (plan, text) = (Plan::default(), text.to_string());
+    let mut config = Config { plan, sources: Vec::new(), server, service, text };
     let count = sources.len();
     for (name, section) in sources {
         let (settings, source) = source::read(name, section, &mut problems);

@@ -1,0 +1,196 @@
+//! `slackwater run`: the service, until it is told to stop.
+
+use super::fold::Stop;
+use super::{Exit, RunArgs, check, logs, tell, threads};
+use crate::face::api::live::{Live, Options};
+use crate::face::api::serve::{Served, Server, StartError};
+use crate::face::config::{self, Config, Kind};
+use crate::runtime::service::Pace;
+use slackwater_store::Fault;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long a stop may take before the process ends without its last checkpoint. Nothing that was answered is lost by that.
+const STOP: Duration = Duration::from_secs(60);
+/// How long requests that are being answered may go on after the instance has stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) fn run(args: &RunArgs) -> Exit {
+    logs::begin(args.log);
+    let mut config = match check::load(&args.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    match start(args, &config) {
+        Ok((live, server)) => {
+            tell(&where_to_look(&config, &server, &args.data));
+            until_told(args, live, server)
+        }
+        Err(exit) => exit,
+    }
+}
+
+fn start(args: &RunArgs, config: &Config) -> Result<(Live, Server), Exit> {
+    // What is wrong with the network is said before a directory is begun.
+    if let Err((message, help)) = config.server.may_listen(config.server.listen) {
+        tell(&format!("error: {message}; {help}\n"));
+        return Err(Exit::Config);
+    }
+    let service = config.service;
+    let pace = Pace { tick: service.tick, publish: service.publish, checkpoint: service.checkpoint, ..Pace::default() };
+    let options = Options { threads: threads(args.threads), pace, tails: Vec::new() };
+    let kept = |fault: Fault| Stop::Kept(fault).report();
+    let live = Live::open(config.clone(), &args.data, options).map_err(kept)?;
+    match Server::start(Served::of(&live), &config.server, base(&args.config)) {
+        Ok(server) => Ok((live, server)),
+        Err(error) => {
+            live.stop();
+            // Why it does not serve is worth more than how it stopped.
+            let _ = live.wait();
+            tell(&format!("error: {error}\n"));
+            Err(match error {
+                StartError::Config(_) => Exit::Config,
+                StartError::Kept(_) => Exit::Data,
+                StartError::Listen { .. } | StartError::System(_) => Exit::Network,
+            })
+        }
+    }
+}
+
+/// What paths in a configuration are relative to.
+fn base(config: &Path) -> &Path {
+    config.parent().unwrap_or(Path::new(""))
+}
+
+/// Signals that a service knows.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+enum Said {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Said {
+        tokio::select! {
+            _ = self.terminate.recv() => Said::Stop,
+            _ = self.interrupt.recv() => Said::Stop,
+            _ = self.hang_up.recv() => Said::Reload,
+        }
+    }
+}
+
+/// Serves until a signal, or until the instance has ended by itself.
+fn until_told(args: &RunArgs, live: Live, server: Server) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let signals = runtime.and_then(|runtime| runtime.block_on(async { Signals::listen() }).map(|on| (runtime, on)));
+    let (runtime, mut signals) = match signals {
+        Ok(both) => both,
+        Err(cause) => {
+            tell(&format!("error: no signals can be heard: {cause}\n"));
+            live.stop();
+            return ended(live.wait(), server);
+        }
+    };
+    let (ending, mut end) = oneshot::channel();
+    let waiting = live.clone();
+    std::thread::spawn(move || drop(ending.send(waiting.wait())));
+    let outcome = runtime.block_on(async {
+        loop {
+            tokio::select! {
+                outcome = &mut end => return Some(outcome),
+                said = signals.next() => match said {
+                    Said::Reload => reload(args, &live, &server),
+                    Said::Stop => break,
+                },
+            }
+        }
+        tell("stopping: what was handed in is taken in and kept; another signal stops at once\n");
+        live.stop();
+        let again = async { while !matches!(signals.next().await, Said::Stop) {} };
+        tokio::select! {
+            outcome = timeout(STOP, &mut end) => outcome.ok(),
+            () = again => None,
+        }
+    });
+    match outcome {
+        Some(Ok(outcome)) => ended(outcome, server),
+        Some(Err(_)) => Exit::Wrong,
+        None => {
+            tell("stopped at once: the next start takes in again what came since the last checkpoint\n");
+            // Threads that still work must not keep the process; the journal has what was answered.
+            std::process::exit(Exit::Cut as i32)
+        }
+    }
+}
+
+fn ended(outcome: Result<(), Fault>, server: Server) -> Exit {
+    server.stop(GRACE);
+    match outcome {
+        Ok(()) => {
+            tell("stopped\n");
+            Exit::Done
+        }
+        Err(fault) => Stop::Kept(fault).report(),
+    }
+}
+
+/// Reads the configuration again: tokens, names and certificate. All else needs a start.
+fn reload(args: &RunArgs, live: &Live, server: &Server) {
+    let name = args.config.display().to_string();
+    let read = std::fs::read_to_string(&args.config).map_err(|cause| format!("{name}: {cause}"));
+    let read = read.and_then(|text| config::load(&text, &name).map_err(|errors| errors.render(false)));
+    let done = read.and_then(|config| {
+        if config.plan.fingerprint() != live.plan().fingerprint() {
+            return Err("sources or pipelines are others; that needs a start".to_string());
+        }
+        server.reload(&config.server, base(&args.config))
+    });
+    match done {
+        Ok(()) => tracing::info!("tokens and certificate were read again"),
+        Err(error) => tracing::error!(%error, "nothing was changed: the configuration cannot be read again"),
+    }
+}
+
+fn where_to_look(config: &Config, server: &Server, data: &Path) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", server.address());
+    let token = match config.server.tokens.is_empty() {
+        true => "",
+        false => " -H \"authorization: Bearer $SLACKWATER_TOKEN\"",
+    };
+    let mut text = format!("slackwater is running: {url}, data in {}\n", data.display());
+    let posted = config.sources.iter().find(|source| source.kind == Kind::Http);
+    if let Some(source) = posted {
+        let (kind, file) = match source.format {
+            crate::decode::Format::Csv => ("text/csv", "events.csv"),
+            _ => ("application/x-ndjson", "events.ndjson"),
+        };
+        let name = &source.name;
+        text += &format!("  curl{token} -H 'content-type: {kind}' --data-binary @{file} {url}/v1/ingest/{name}\n");
+    }
+    if let Some(pipeline) = config.plan.pipelines.first() {
+        let name = &pipeline.name;
+        text += &format!("  curl{token} '{url}/v1/pipelines/{name}/rows?tier=all'\n");
+        text += &format!("  curl{token} -N {url}/v1/pipelines/{name}/stream\n");
+    }
+    text + &format!("  slackwater status --url {url}\n")
+}

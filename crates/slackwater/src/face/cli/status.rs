@@ -1,0 +1,117 @@
+//! `slackwater status`: how far a service has come, asked of itself or read from its directory.
+
+use super::check::print;
+use super::fold::Stop;
+use super::{Exit, StatusArgs, directory, remote};
+use crate::connect::files::render::{hex, time};
+use crate::face::api::report;
+use serde_json::{Value, json};
+use slackwater_core::judge::Counts;
+use slackwater_store::sqlite::Sqlite;
+use slackwater_store::store::Store;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) fn run(args: &StatusArgs) -> Exit {
+    let status = match &args.at.data {
+        Some(data) => kept(data),
+        None => remote::json(&remote::server(&args.at.url()), "/v1/status"),
+    };
+    match status {
+        Ok(status) if args.json => print(&format!("{status}\n")),
+        Ok(status) => print(&shown(&status)),
+        Err(stop) => stop.report(),
+    }
+}
+
+/// What a directory says of it.
+fn kept(data: &Path) -> Result<Value, Stop> {
+    let plan = Arc::new(directory::config(data)?.plan);
+    let mut store = Sqlite::read(data, plan.clone())?;
+    let Some(head) = store.head()? else {
+        return Err(Stop::Usage(format!("--data {}: nothing was committed in this directory yet", data.display())));
+    };
+    let mut all = Counts::default();
+    head.counts.iter().for_each(|counts| all.merge(counts));
+    let sources = plan.sources.iter().zip(&head.counts);
+    let sources = sources.map(|(source, counts)| json!({ "name": source.name, "counts": report::counts(counts) }));
+    let pipelines = plan.pipelines.iter().zip(&head.settled);
+    let pipelines = pipelines.map(
+        |(pipeline, settled)| json!({ "name": pipeline.name, "finalized_through": report::finalized(Some(settled)) }),
+    );
+    Ok(json!({
+        "instance": hex(&head.instance),
+        "epoch": head.epoch,
+        "commit": head.commit,
+        "checkpoint": head.checkpoint,
+        "ticks": head.ticks,
+        "ticked": head.ticked.map(|at| time(at.into())),
+        "conservation": report::conservation(&all),
+        "sources": sources.collect::<Vec<_>>(),
+        "pipelines": pipelines.collect::<Vec<_>>(),
+    }))
+}
+
+fn shown(status: &Value) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{}", status["conservation"].as_str().unwrap_or_default());
+    let _ = writeln!(
+        out,
+        "tick {} at {}, commit {}, checkpoint {}, start {}",
+        status["ticks"],
+        status["ticked"].as_str().unwrap_or("-"),
+        status["commit"],
+        status["checkpoint"],
+        status["epoch"]
+    );
+    if let Some(queue) = status["queue"].as_object() {
+        let _ = writeln!(
+            out,
+            "queue: {} deliveries, {} of {} bytes, {} at most",
+            queue["deliveries"], queue["bytes"], queue["bound"], queue["most"]
+        );
+    }
+    if status["takes_events"] == json!(false) {
+        out.push_str("takes no events now; see its log\n");
+    }
+    for source in status["sources"].as_array().into_iter().flatten() {
+        let halted = if source["halted"] == json!(true) { ", halted" } else { "" };
+        let name = source["name"].as_str().unwrap_or_default();
+        let _ = writeln!(out, "source {name}: received {}{halted}", source["counts"]["received"]);
+        for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
+            let _ = writeln!(out, "  quarantined {reason}: {count}");
+        }
+        for origin in source["origins"].as_array().into_iter().flatten() {
+            out.push_str(&origin_line(origin));
+        }
+    }
+    for pipeline in status["pipelines"].as_array().into_iter().flatten() {
+        let name = pipeline["name"].as_str().unwrap_or_default();
+        let through = pipeline["finalized_through"].as_str().unwrap_or("nothing yet");
+        let _ = write!(out, "pipeline {name}: final through {through}");
+        match pipeline["open_rows"].as_u64() {
+            Some(open) => drop(writeln!(out, ", {open} rows still move")),
+            None => out.push('\n'),
+        }
+    }
+    out
+}
+
+fn origin_line(origin: &Value) -> String {
+    let (late, text) = (&origin["lateness"], |value: &Value| value.as_str().unwrap_or("-").to_string());
+    let seconds = |name: &str| late[name].as_f64().map_or("-".to_string(), |seconds| format!("{seconds:.3}"));
+    format!(
+        "  origin {}: frontier {}, watermark {}{}, late p50 {} p90 {} p99 {} p99.9 {} max {} s\n",
+        text(&origin["origin"]),
+        text(&origin["frontier"]),
+        text(&origin["watermark"]),
+        if origin["idle"] == json!(true) { ", idle" } else { "" },
+        seconds("p50"),
+        seconds("p90"),
+        seconds("p99"),
+        seconds("p99_9"),
+        seconds("max"),
+    )
+}
