@@ -11,5 +11,6 @@ mod live;
 mod parquet;
 mod program;
 mod real;
+mod served;
 mod sql;
 mod syscalls;
