@@ -7,7 +7,7 @@
 use crate::adversary::Size;
 use crate::platter::{Platter, Trouble};
 use crate::rng::Rng;
-use crate::voyage::leg::{Harbour, Seen, Stop, open, take};
+use crate::voyage::leg::{Harbour, Seen, Stop, calm, open, take};
 use crate::voyage::logbook::{Logbook, told};
 use crate::voyage::script::{Given, Part, Script, plain};
 use slackwater::runtime::instance::{Instance, Settings};
@@ -178,7 +178,7 @@ impl<'a> Wreck<'a> {
         let numbers: Vec<usize> = (0..until).collect();
         for process in numbers.split(|number| self.acts[*number] == Act::Reopen) {
             let begun = process.first().copied().unwrap_or(0);
-            open(&self.script, harbour, &self.settings, 0, |instance, _| {
+            open(&self.script, harbour, &self.settings, calm(0), |instance, _| {
                 let mut again = (self.ended(begun)..begun).filter(|number| self.files[*number].is_some());
                 again.try_for_each(|number| self.act(instance, number))?;
                 process.iter().try_for_each(|number| self.act(instance, *number))
@@ -203,7 +203,7 @@ impl<'a> Wreck<'a> {
 
     /// Performs some of the acts and the end of all input behind them.
     fn finish(&self, harbour: &Harbour, acts: std::ops::Range<usize>) -> Result<Seen, Stop> {
-        open(&self.script, harbour, &self.settings, 0, |instance, _| {
+        open(&self.script, harbour, &self.settings, calm(0), |instance, _| {
             acts.into_iter().try_for_each(|number| self.act(instance, number))?;
             instance.end()?;
             Ok(Seen { counts: instance.seen().counts().to_vec(), faults: instance.faults() })

@@ -22,6 +22,11 @@ const NAME: [u8; 16] = *b"one that travels";
 const BEGUN: i64 = 1_700_000_000_000_000_000;
 const STEP: i64 = 1_000_000_000;
 
+/// What time it is during a run: always the same.
+pub fn calm(run: usize) -> Clock {
+    Clock::still(BEGUN + run as i64 * STEP)
+}
+
 /// Why a leg ended early.
 #[derive(Debug)]
 pub enum Stop {
@@ -85,7 +90,7 @@ impl Default for Harbour {
     }
 }
 
-/// Opens the instance and lets `work` use it. `run` says what time it is.
+/// Opens the instance and lets `work` use it.
 ///
 /// # Errors
 /// Why it could not be opened, or what `work` says.
@@ -93,7 +98,7 @@ pub fn open<T>(
     script: &Script,
     harbour: &Harbour,
     settings: &Settings,
-    run: usize,
+    clock: Clock,
     work: impl FnOnce(&mut Instance<'_>, &Reopened) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
     let config = &script.trial.compiled.config;
@@ -113,7 +118,7 @@ pub fn open<T>(
         settings: settings.clone(),
         disk: Arc::new(disk.clone()),
         store: &mut store,
-        clock: Clock::still(BEGUN + run as i64 * STEP),
+        clock,
         name: NAME,
     };
     let (mut instance, reopened) = Instance::open(opening, &Gauge::default())?;
@@ -143,7 +148,7 @@ pub fn take(script: &Script, instance: &mut Instance<'_>, given: Given) -> Resul
 /// # Errors
 /// Why it failed.
 pub fn sail(script: &Script, harbour: &Harbour, settings: &Settings, run: usize) -> Result<Seen, Stop> {
-    open(script, harbour, settings, run, |instance, _| {
+    open(script, harbour, settings, calm(run), |instance, _| {
         script.runs[run].iter().try_for_each(|given| take(script, instance, *given))?;
         instance.end()?;
         Ok(Seen { counts: instance.seen().counts().to_vec(), faults: instance.faults() })

@@ -6,6 +6,7 @@
 pub mod leg;
 pub mod logbook;
 pub mod mishap;
+pub mod passage;
 pub mod script;
 
 use crate::adversary::Size;

@@ -72,6 +72,46 @@ fn every_voyage_commits_what_a_calm_one_commits() {
     }
 }
 
+/// Full figure of passages.
+const PASSAGES: usize = 4_000;
+
+#[test]
+fn every_passage_of_a_running_instance_ends_as_a_calm_voyage() {
+    let seeds = effort::seeds("passage", PASSAGES);
+    let (next, figures, wrong) = (AtomicUsize::new(0), Mutex::new(Figures::default()), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let check = || voyage::passage::passage(*seed, SIZE);
+            match trial::guarded(*seed, "it", "every_passage_of_a_running_instance_ends_as_a_calm_voyage", check) {
+                Ok(Some(found)) => {
+                    let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
+                    figures.note("made", 1);
+                    figures.merge(&found);
+                }
+                Ok(None) => {}
+                Err(text) => {
+                    let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    wrong.push(text);
+                    if wrong.len() > 3 {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(work))));
+    let (figures, wrong) = (figures.into_inner().expect("no panic"), wrong.into_inner().expect("no panic"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let floors = [("made", 1_500), ("crashes", 1_000), ("power_cut", 200), ("enospc", 150), ("unknown_commit", 100)];
+    let told = figures.0.iter().map(|(what, times)| format!("{what}={times}")).collect::<Vec<_>>().join(" ");
+    effort::print(&format!("passages seeds={} {told} lost=0 dup=0 mismatch=0", seeds.len()));
+    if effort::asked_seed().is_none() {
+        for (what, floor) in floors {
+            assert!(figures.count(what) >= effort::share(floor), "{what}: {} are too few", figures.count(what));
+        }
+    }
+}
+
 #[test]
 fn a_seed_is_one_voyage_in_every_process() {
     let test = "voyage::a_seed_is_one_voyage_in_every_process";

@@ -90,6 +90,19 @@ impl Journal {
         Ok(last + 1)
     }
 
+    /// Takes back everything that was appended since the last sync, as if it had never been.
+    ///
+    /// # Errors
+    /// When what was written already cannot be cut away: the journal can not be used any more.
+    pub fn withdraw(&mut self) -> Result<(), Fault> {
+        self.alive()?;
+        if self.written > self.active().bytes {
+            self.cut_back()?;
+        }
+        self.forget_unsynced();
+        Ok(())
+    }
+
     /// Makes all that was appended durable, and gives the last sequence number.
     ///
     /// # Errors
@@ -203,17 +216,26 @@ impl Journal {
         if !fault.is_full() {
             return self.stop(fault);
         }
-        let bytes = self.active().bytes;
-        if let Err(cause) = self.file.truncate(bytes).and_then(|()| self.file.sync()) {
-            let fault = Fault::disk(&self.active().name(), "restore", cause);
-            return self.stop(fault);
+        match self.cut_back() {
+            Ok(()) => {
+                self.forget_unsynced();
+                fault
+            }
+            Err(fault) => fault,
         }
-        self.withdraw();
-        fault
     }
 
-    /// Forgets what was appended since the last sync.
-    fn withdraw(&mut self) {
+    /// Cuts the last segment to what is durable.
+    fn cut_back(&mut self) -> Result<(), Fault> {
+        let bytes = self.active().bytes;
+        self.file.truncate(bytes).and_then(|()| self.file.sync()).map_err(|cause| {
+            let fault = Fault::disk(&self.active().name(), "restore", cause);
+            self.stop(fault)
+        })
+    }
+
+    /// Forgets what was appended since the last sync, and is in the file no more.
+    fn forget_unsynced(&mut self) {
         self.buffer.clear();
         self.last = self.synced;
         self.written = self.active().bytes;
@@ -230,7 +252,7 @@ impl Journal {
                 Ok(())
             }
             Err(begin::Failure { fault, undone: true }) => {
-                self.withdraw();
+                self.forget_unsynced();
                 Err(fault)
             }
             Err(begin::Failure { fault, undone: false }) => Err(self.stop(fault)),

@@ -2,6 +2,7 @@
 
 use slackwater_store::Fault;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A start that is so much before the last record is waited out; one that is more is refused.
@@ -12,8 +13,18 @@ const WAIT: Duration = Duration::from_secs(10);
 pub struct Clock {
     /// Nanoseconds since the epoch at the start.
     start: i64,
-    /// None: it stands still.
-    since: Option<Stopwatch>,
+    passes: Passes,
+}
+
+/// How a clock's time passes.
+#[derive(Clone, Copy, Debug)]
+enum Passes {
+    /// As it does.
+    On(Stopwatch),
+    /// Not at all.
+    Still,
+    /// As somebody else says: nanoseconds since the start.
+    As(&'static AtomicI64),
 }
 
 impl Clock {
@@ -26,18 +37,27 @@ impl Clock {
 
     /// A clock that begins at a time, in nanoseconds since the epoch.
     pub fn at(start: i64) -> Self {
-        Clock { start, since: Some(Stopwatch::start()) }
+        Clock { start, passes: Passes::On(Stopwatch::start()) }
     }
 
     /// A clock that stands still, for a run that must be the same every time.
     pub fn still(at: i64) -> Self {
-        Clock { start: at, since: None }
+        Clock { start: at, passes: Passes::Still }
+    }
+
+    /// A clock whose time passes as `since` says, in nanoseconds since its start: for a world that is made up.
+    pub fn driven(start: i64, since: &'static AtomicI64) -> Self {
+        Clock { start, passes: Passes::As(since) }
     }
 
     /// Nanoseconds since the epoch.
     pub fn now(&self) -> i64 {
-        let since = self.since.map_or(0, |since| since.elapsed().as_nanos());
-        self.start.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))
+        let since = match self.passes {
+            Passes::On(watch) => i64::try_from(watch.elapsed().as_nanos()).unwrap_or(i64::MAX),
+            Passes::Still => 0,
+            Passes::As(since) => since.load(Ordering::Acquire),
+        };
+        self.start.saturating_add(since)
     }
 
     /// Waits until the time of the last record is over.

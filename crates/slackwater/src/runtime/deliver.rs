@@ -141,7 +141,16 @@ impl Instance<'_> {
                 Some(named) => taken.deliver(named),
                 None => taken.add(chunk.source, &chunk.part, (chunk.offset, chunk.line), chunk.end(), &chunk.bytes),
             }
-            ready.push_back(self.journal_chunk(chunk, named.as_ref())?);
+            match self.journal_chunk(chunk, named.as_ref()) {
+                Ok(chunk) => ready.push_back(chunk),
+                Err(fault) => {
+                    // Those before it were to be taken in with it.
+                    if fault.is_full() {
+                        self.journal.withdraw()?;
+                    }
+                    return Err(fault);
+                }
+            }
             names.push(named);
         }
         self.journal.sync()?;

@@ -219,8 +219,8 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// One round of what waits.
     fn take_in(&mut self) -> Result<bool, Fault> {
-        let waiting = self.front.desk.take(ROUND);
         let Some(instance) = &mut self.instance else { return Ok(false) };
+        let waiting = self.front.desk.take(ROUND);
         let watch = Stopwatch::start();
         let any = !waiting.is_empty();
         let (deliveries, answers): (Vec<Delivery>, Vec<_>) =

@@ -12,5 +12,6 @@ mod live;
 mod parquet;
 mod program;
 mod real;
+mod served;
 mod sql;
 mod syscalls;

@@ -70,6 +70,11 @@ pub fn stopped(live: &Live) -> Vec<Final> {
     pipelines.flat_map(|pipeline| live.query(pipeline, &Ask::default()).expect("rows")).collect()
 }
 
+/// Bytes as outputs write them.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Rows say the same, whatever their tiers are.
 pub fn assert_alike(rows: &[Final], expected: &[Final], when: &str) {
     let said =

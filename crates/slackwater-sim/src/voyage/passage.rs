@@ -1,0 +1,215 @@
+//! A passage: an instance that runs, is handed deliveries, ticks when it likes, and is stopped by whatever befalls it.
+//!
+//! Who sends keeps on sending what was not answered, and now and then what was. What is committed in the end must be what a
+//! calm voyage with the same events commits, whatever was sealed too early on the way.
+
+use super::leg::{Harbour, Stop, open, sail};
+use super::logbook::told;
+use super::mishap::{AtSea, Figures};
+use super::script::{Script, plain};
+use crate::adversary::Size;
+use crate::ledger::{Committed, Ledger};
+use crate::rng::Rng;
+use slackwater::runtime::clock::Clock;
+use slackwater::runtime::desk::{Declined, Delivery};
+use slackwater::runtime::gauge::Gauge;
+use slackwater::runtime::instance::{Instance, Settings};
+use slackwater_core::fold::Final;
+use slackwater_core::input::Decision;
+use slackwater_core::judge::Counts;
+use slackwater_core::plan::Source;
+use slackwater_core::schema::IdentityRule;
+use slackwater_store::journal::Limits;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Later than any event, so that its arrival is its own where it has one.
+const BEGUN: i64 = 8_000_000_000_000_000_000;
+/// Mishaps at most; the attempt behind them must succeed.
+const MISHAPS: usize = 5;
+
+/// A delivery, and what it was answered.
+struct Sent {
+    delivery: Delivery,
+    answer: Option<Counts>,
+}
+
+/// Makes the passage of a seed; none where its world has events that are known by their places, for deliveries have other
+/// places than files, or that are held against their arrival, which files do not have.
+///
+/// # Errors
+/// What is not as it must be.
+pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
+    let script = Script::draw(seed, size);
+    let sources = &script.trial.compiled.config.plan.sources;
+    let other =
+        |source: &Source| source.schema.roles().identity == IdentityRule::Position || source.max_future.is_some();
+    if sources.iter().any(other) {
+        return Ok(None);
+    }
+    let calm = Harbour::new();
+    let mut seen = None;
+    for run in 0..script.runs.len() {
+        seen = Some(sail(&script, &calm, &plain(), run).map_err(|stop| told(&stop))?);
+    }
+    let mut rng = Rng::new(seed ^ 0x9a55);
+    let (mut sent, time) = (pack(&script, &mut rng), &*Box::leak(Box::new(AtomicI64::new(0))));
+    let (mut harbour, mut figures, mut left) = (Harbour::new(), Figures::default(), rng.below(MISHAPS + 1));
+    figures.note("events", script.events());
+    let mut before = Committed::default();
+    loop {
+        let kind = rng.below(AtSea::KINDS);
+        let mishap = (left > 0).then(|| AtSea::draw(kind, 40, &mut rng));
+        mishap.into_iter().for_each(|mishap| mishap.prepare(&harbour.disk, &harbour.ledger));
+        let most_bytes = *rng.pick(&[60_000, 1 << 50]);
+        let journal = Limits { most_bytes, reserve_bytes: 4_000, ..script.settings.journal };
+        let settings = Settings { shards: 1 + rng.below(3), journal, ..script.settings.clone() };
+        let clock = Clock::driven(BEGUN, time);
+        let outcome = open(&script, &harbour, &settings, clock, |instance, _| {
+            let mut crossing = Crossing { sent: &mut sent, time, rng: &mut rng, figures: &mut figures };
+            crossing.make(instance, sources.len())
+        });
+        let came = mishap.and_then(|mishap| mishap.came(&harbour.disk, &harbour.ledger, outcome.is_err()));
+        harbour.ledger.trouble(None);
+        came.into_iter().for_each(|name| figures.note(name, 1));
+        nothing_moved(&before, &harbour.ledger)?;
+        before = harbour.ledger.committed();
+        match outcome {
+            Ok(()) => break,
+            Err(Stop::Fault(_)) if came.is_some() => {}
+            Err(stop) => return Err(format!("{}\n  after {mishap:?}, {left} left, {settings:?}", told(&stop))),
+        }
+        harbour.disk = match harbour.disk.is_dark() || rng.chance(40) {
+            true => {
+                figures.note("crashes", 1);
+                harbour.disk.image(rng.bits())
+            }
+            false => harbour.disk.restarted(),
+        };
+        left = left.saturating_sub(1);
+    }
+    let counts = &before.head.as_ref().ok_or("nothing was committed")?.counts;
+    let calm_counts = &seen.ok_or("there was no run")?.counts;
+    for (mine, theirs) in counts.iter().zip(calm_counts) {
+        if (mine.received, mine.facts, mine.refused()) != (theirs.received, theirs.facts, theirs.refused()) {
+            return Err(format!("counted as {mine:?}, on a calm voyage as {theirs:?}"));
+        }
+    }
+    let (mine, theirs) = (newest(&before), newest(&calm.ledger.committed()));
+    if mine != theirs {
+        return Err(format!("{} rows are not the {} of a calm voyage", mine.len(), theirs.len()));
+    }
+    Ok(Some(figures))
+}
+
+/// The events of all files as deliveries with names, in some other order.
+fn pack(script: &Script, rng: &mut Rng) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    for (number, part) in script.parts.iter().enumerate() {
+        let given = super::script::Given { part: number, len: part.events.len() };
+        for (piece, chunk) in script.chunks(given).into_iter().enumerate() {
+            let name = Some(Arc::from(format!("{}-{piece}", part.name)));
+            let digest = xxhash_rust::xxh3::xxh3_128(&chunk.bytes);
+            let (source, bytes, header) = (chunk.source, chunk.bytes, chunk.header);
+            sent.push(Sent { delivery: Delivery { source, name, bytes, header, digest }, answer: None });
+        }
+    }
+    for at in 1..sent.len() {
+        let near = at.saturating_sub(rng.below(4));
+        sent.swap(at, near);
+    }
+    sent
+}
+
+/// What an attempt needs.
+struct Crossing<'a> {
+    sent: &'a mut [Sent],
+    time: &'static AtomicI64,
+    rng: &'a mut Rng,
+    figures: &'a mut Figures,
+}
+
+impl Crossing<'_> {
+    /// Sends until everything is answered, then ends the input.
+    fn make(&mut self, instance: &mut Instance<'_>, sources: usize) -> Result<(), Stop> {
+        // With the end of all input the passage is over.
+        if self.sent.iter().any(|sent| sent.answer.is_none()) {
+            instance.settle_in()?;
+        }
+        while self.sent.iter().any(|sent| sent.answer.is_none()) {
+            self.pass_time();
+            self.send(instance)?;
+            if self.rng.chance(40) {
+                self.pass_time();
+                let caught_up = (0..sources as u16).filter(|_| self.rng.chance(50)).collect();
+                let checkpoint = self.rng.chance(30);
+                instance.pulse(caught_up, checkpoint)?;
+                self.figures.note("ticks", 1);
+            }
+            if self.rng.chance(30) {
+                self.figures.note("open_rows", instance.open_rows()?.len());
+            }
+        }
+        self.pass_time();
+        instance.decide(Decision::EndOfInput)?;
+        instance.pulse(Vec::new(), true)?;
+        Ok(())
+    }
+
+    fn pass_time(&mut self) {
+        let step = *self.rng.pick(&[1, 1_000_000, 1_000_000_000, 60_000_000_000]);
+        self.time.fetch_add(step, Ordering::AcqRel);
+    }
+
+    /// One round of deliveries that were not answered, and at times of one that was.
+    fn send(&mut self, instance: &mut Instance<'_>) -> Result<(), Stop> {
+        let most = 1 + self.rng.below(4);
+        let again = self.rng.chance(20);
+        let open = |sent: &Sent| sent.answer.is_none();
+        let mut chosen: Vec<usize> = (0..self.sent.len()).filter(|at| open(&self.sent[*at])).take(most).collect();
+        if again {
+            chosen.push(self.rng.below(self.sent.len()));
+        }
+        let deliveries = chosen.iter().map(|at| self.sent[*at].delivery.clone()).collect();
+        let mut declined = false;
+        for (at, told) in chosen.into_iter().zip(instance.deliver(deliveries, &Gauge::default())?) {
+            match (told, &self.sent[at].answer) {
+                (Ok(receipt), Some(before)) if !receipt.repeated || receipt.counts != *before => {
+                    return Err(Stop::Wrong(format!("answered {before:?} first, and then {receipt:?}")));
+                }
+                (Ok(receipt), _) => {
+                    self.figures.note("repeated", usize::from(receipt.repeated));
+                    self.sent[at].answer = Some(receipt.counts);
+                }
+                (Err(Declined::NoRoom(_)), _) => declined = true,
+                (Err(declined), _) => return Err(Stop::Wrong(format!("declined: {declined:?}"))),
+            }
+        }
+        // Behind a checkpoint the journal has room again.
+        if declined {
+            self.figures.note("declined", 1);
+            instance.pulse(Vec::new(), true)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was committed once is there as it was, and every commit accounts for every event.
+fn nothing_moved(before: &Committed, ledger: &Ledger) -> Result<(), String> {
+    let now = ledger.committed();
+    if let Some((place, _)) = before.rows.iter().find(|(place, kept)| now.rows.get(*place) != Some(*kept)) {
+        return Err(format!("a row that was committed is not what it was: {place:?}"));
+    }
+    let unbalanced = |head: &&slackwater_store::store::Head| head.counts.iter().any(|counts| !counts.balances());
+    match ledger.heads().iter().find(unbalanced) {
+        Some(head) => Err(format!("commit {} does not account for every event: {:?}", head.commit, head.counts)),
+        None => Ok(()),
+    }
+}
+
+/// What the newest rows say.
+fn newest(committed: &Committed) -> BTreeSet<(u16, [u8; 32])> {
+    let rows = committed.rows.values().map(|kept| kept.row.clone()).collect();
+    Final::newest(rows).into_iter().map(|row| (row.pipeline, row.digest)).collect()
+}
