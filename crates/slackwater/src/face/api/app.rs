@@ -14,7 +14,7 @@ use crate::connect::http::tokens::{Caller, Policy, Tokens};
 use crate::decode::spelling::nearest;
 use crate::face::config::SourceConfig;
 use crate::runtime::board::Board;
-use crate::runtime::clock::Stopwatch;
+use crate::runtime::clock::{Clock, Stopwatch};
 use crate::runtime::desk::Desk;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
@@ -106,6 +106,9 @@ pub(super) struct Access {
 /// Takes events of a halted source in again; it may wait.
 pub type Resume = Arc<dyn Fn(u16) -> Result<(), String> + Send + Sync>;
 
+/// Bytes that are free on a disk, if the system says so.
+pub type Free = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// What all requests share.
 pub(super) struct App {
     pub plan: Arc<Plan>,
@@ -122,6 +125,8 @@ pub(super) struct App {
     pub hub: Arc<Hub>,
     pub meters: Meters,
     pub resume: Resume,
+    pub free: Free,
+    pub clock: Clock,
     pub stop: watch::Receiver<bool>,
 }
 

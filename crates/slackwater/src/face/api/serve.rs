@@ -1,6 +1,6 @@
 //! The server: started over a running instance, told to read its tokens and certificate again, and stopped.
 
-use super::app::{Access, App, Resume, answer, router};
+use super::app::{Access, App, Free, Resume, answer, router};
 use super::hub::Hub;
 use super::live::Live;
 use super::meters::Meters;
@@ -12,6 +12,7 @@ use crate::connect::http::tls;
 use crate::connect::http::tokens::{Token, Tokens, from_env, from_file};
 use crate::face::config::{SecretSource, ServerConfig, SourceConfig, TokenConfig};
 use crate::runtime::board::Board;
+use crate::runtime::clock::Clock;
 use crate::runtime::desk::Desk;
 use axum::body::Body;
 use hyper::Request;
@@ -70,12 +71,14 @@ pub struct Served {
     pub store: OpenStore,
     /// Takes events of a halted source in again.
     pub resume: Resume,
+    /// Bytes that are free on its disk.
+    pub free: Free,
 }
 
 impl Served {
     /// A running instance.
     pub fn of(live: &Live) -> Served {
-        let (opened, resumed) = (live.clone(), live.clone());
+        let (opened, resumed, looked) = (live.clone(), live.clone(), live.clone());
         Served {
             plan: live.plan().clone(),
             sources: live.config().sources.clone(),
@@ -83,6 +86,7 @@ impl Served {
             board: live.board().clone(),
             store: Arc::new(move || -> Result<Sqlite, Fault> { opened.store() }),
             resume: Arc::new(move |source| resumed.resume(source)),
+            free: Arc::new(move || looked.free()),
         }
     }
 }
@@ -138,6 +142,8 @@ impl Server {
             hub,
             meters: Meters::default(),
             resume: served.resume,
+            free: served.free,
+            clock: Clock::start(),
             stop: stopping.clone(),
         });
         let terms = Terms {

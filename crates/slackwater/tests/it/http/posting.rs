@@ -9,7 +9,7 @@ use std::io::Write;
 fn posted_events_are_answered_with_what_became_of_them() {
     let site = Site::start("");
     let mut lines = minute(1, 0, "ABC");
-    lines += &minute(1, 0, "ABC").lines().next().expect("a line").to_string();
+    lines += minute(1, 0, "ABC").lines().next().expect("a line");
     lines += "\n{\"id\":1,\"symbol\":\"ABC\",\"ts\":1767225600,\"price\":9}\n{\"id\":\"x\"}\nno json\n\n";
     let answer = site.trades(&lines).expect(200).json();
     assert_eq!(answer["received"], 14);
