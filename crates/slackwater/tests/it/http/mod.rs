@@ -1,5 +1,6 @@
 //! The network face over real sockets on loopback: what it takes in, shows and refuses.
 
+mod encrypted;
 mod limits;
 mod posting;
 mod process;

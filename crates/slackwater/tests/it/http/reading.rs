@@ -186,3 +186,22 @@ fn status_and_lag_and_quarantine_say_what_there_is() {
         assert!(!site.get(path).body.contains(&folder), "{path}");
     }
 }
+
+#[test]
+fn the_rules_ask_for_metrics_that_there_are() {
+    let site = filled(2);
+    site.trades("broken\n").expect(200);
+    until(|| (site.get("/v1/status").json()["sources"][0]["counts"]["received"] == 61).then_some(()));
+    let metrics = site.get("/metrics").expect(200).body;
+    let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/alerts.yml");
+    let rules = std::fs::read_to_string(rules).expect("docs/alerts.yml");
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let asked: std::collections::BTreeSet<&str> =
+        rules.split(word).filter(|name| name.starts_with("slackwater_")).collect();
+    assert!(asked.len() > 10, "{asked:?}");
+    for name in asked {
+        let there =
+            metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        assert!(there, "{name} in\n{metrics}");
+    }
+}
