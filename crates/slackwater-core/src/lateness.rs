@@ -58,6 +58,24 @@ impl Lateness {
         self.max
     }
 
+    /// How many come later than this, in nanoseconds, but for 0.8 %.
+    pub fn beyond(&self, late: u64) -> u64 {
+        self.buckets.range(bucket(late) + 1..).map(|(_, count)| count).sum()
+    }
+
+    /// The least lateness in nanoseconds that all but so many of a million do not exceed: the end of its bucket.
+    pub fn least_within(&self, per_million: u64) -> u64 {
+        let allowed = (u128::from(self.count()) * u128::from(per_million) / 1_000_000) as u64;
+        let mut beyond = 0;
+        for (bucket, count) in self.buckets.iter().rev() {
+            if beyond + count > allowed {
+                return last(*bucket).min(self.max);
+            }
+            beyond += count;
+        }
+        0
+    }
+
     /// Adds what another one counted.
     pub fn merge(&mut self, other: &Lateness) {
         for (bucket, count) in &other.buckets {
@@ -99,6 +117,16 @@ fn bucket(late: u64) -> u16 {
     }
     let shift = late.ilog2() - 6;
     (u64::from(shift) * 64 + (late >> shift)) as u16
+}
+
+/// The largest value of a bucket.
+fn last(bucket: u16) -> u64 {
+    let bucket = u64::from(bucket);
+    if bucket < LINEAR {
+        return bucket;
+    }
+    let shift = bucket / 64 - 1;
+    ((bucket - shift * 64) << shift) + ((1u64 << shift) - 1)
 }
 
 fn midpoint(bucket: u16) -> u64 {

@@ -24,6 +24,7 @@ pub mod planted;
 pub mod poison;
 pub mod row;
 pub mod schema;
+pub mod staleness;
 pub mod table;
 pub mod time;
 pub mod value;

@@ -8,6 +8,7 @@ mod durable;
 mod files;
 mod fold;
 mod http;
+mod lag;
 mod live;
 mod parquet;
 mod program;

@@ -7,6 +7,7 @@ mod durable;
 mod exit;
 mod explain;
 mod fold;
+mod lag;
 pub mod logs;
 mod quarantine;
 mod query;
@@ -53,6 +54,9 @@ enum Command {
     Verify(VerifyArgs),
     /// Show the facts behind one row, and fold them again to the same bits
     Explain(ExplainArgs),
+    /// Show how late events came, and advise a lag: what it costs, and what it leaves
+    #[command(after_help = LAG_HELP)]
+    Lag(LagArgs),
     /// Look at the checkpoints of a data directory
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
@@ -307,6 +311,44 @@ struct CheckpointArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct LagArgs {
+    /// The data directory; no process may be using it
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Only this source
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Events in a million that may be late
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    target: u64,
+    /// Percent by which the advised lag is longer than the least that meets the target
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    margin: u32,
+    /// Days of arrival to look back at
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+    /// Time from one tick to the next
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tick)]
+    tick: i64,
+    /// A pause after which what is older than its end is a burst, and no part of the steady regime
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = tick)]
+    silence: i64,
+    /// Let bursts count for the advice too
+    #[arg(long)]
+    bursts: bool,
+    /// Write one JSON object an origin
+    #[arg(long)]
+    json: bool,
+}
+
+const LAG_HELP: &str = "\
+An event is late where its time lies before its origin's frontier at the last tick, less the lag. The
+advice is learnt from the first two thirds of the days and tried on the last third. A lag is set in the
+configuration (`lag`, `lag_by_origin`); a service records the change and follows it from its next tick.
+Bursts are events that happened before their origin was heard again after a silence: a lag that covers
+them would make every final row wait as long as an outage, so they are told apart.";
+
 const FOLD_HELP: &str = "\
 Example:
   slackwater fold -c bars.toml --input trades=trades.csv.gz --out bars.ndjson --quarantine refused.ndjson
@@ -389,6 +431,7 @@ pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
         Command::Query(args) => query::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Lag(args) => lag::run(&args),
         Command::Checkpoint(CheckpointCommand::List(args)) => checkpoint::run(&args, false),
         Command::Checkpoint(CheckpointCommand::Verify(args)) => checkpoint::run(&args, true),
         Command::Config(ConfigCommand::Check(args)) => check::check(&args),
