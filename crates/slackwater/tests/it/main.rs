@@ -7,6 +7,7 @@ mod demo;
 mod durable;
 mod files;
 mod fold;
+mod http;
 mod lag;
 mod live;
 mod parquet;

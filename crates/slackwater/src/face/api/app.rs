@@ -14,7 +14,7 @@ use crate::connect::http::tokens::{Caller, Policy, Tokens};
 use crate::decode::spelling::nearest;
 use crate::face::config::SourceConfig;
 use crate::runtime::board::Board;
-use crate::runtime::clock::Stopwatch;
+use crate::runtime::clock::{Clock, Stopwatch};
 use crate::runtime::desk::Desk;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
@@ -45,6 +45,7 @@ enum Act {
     Ready,
     Metrics,
     OpenApi,
+    Resume,
 }
 
 /// A route: what it asks of whoever calls it stands beside it.
@@ -66,13 +67,20 @@ const fn get(path: &'static str, policy: Policy, act: Act, about: &'static str) 
 }
 
 /// Every route.
-pub const ROUTES: [Route; 12] = [
+pub const ROUTES: [Route; 13] = [
     Route {
         method: "POST",
         path: "/v1/ingest/{source}",
         policy: Policy::Ingest,
         about: "Takes events in; answered when they are synced and judged",
         act: Act::Ingest,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sources/{source}/resume",
+        policy: Policy::Admin,
+        about: "Takes events of a halted source in again",
+        act: Act::Resume,
     },
     get("/v1/pipelines", Policy::Read, Act::Pipelines, "The pipelines, their columns, and how far each is settled"),
     get("/v1/pipelines/{pipeline}/rows", Policy::Read, Act::Rows, "Rows of a pipeline, sealed or moving, page by page"),
@@ -95,6 +103,12 @@ pub(super) struct Access {
     pub metrics: bool,
 }
 
+/// Takes events of a halted source in again; it may wait.
+pub type Resume = Arc<dyn Fn(u16) -> Result<(), String> + Send + Sync>;
+
+/// Bytes that are free on a disk, if the system says so.
+pub type Free = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
 /// What all requests share.
 pub(super) struct App {
     pub plan: Arc<Plan>,
@@ -110,6 +124,9 @@ pub(super) struct App {
     pub attempts: Attempts,
     pub hub: Arc<Hub>,
     pub meters: Meters,
+    pub resume: Resume,
+    pub free: Free,
+    pub clock: Clock,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -256,10 +273,25 @@ async fn run(app: Arc<App>, route: Route, mut request: Request) -> Result<Respon
         Act::Lag => Ok(json(&report::lag(&app, &caller))),
         Act::Quarantine => aside::list(app, caller, request).await,
         Act::QuarantineShow => aside::show(app, caller, &named).await,
+        Act::Resume => resume(&app, &caller, &named).await,
         Act::Live => Ok(json(&serde_json::json!({ "live": true }))),
         Act::Ready => report::ready(&app),
         Act::Metrics => meters::metrics(&app, &caller),
         Act::OpenApi => Ok(json(&openapi::document())),
+    }
+}
+
+/// `POST /v1/sources/{source}/resume`.
+async fn resume(app: &App, caller: &Caller, name: &str) -> Result<Response, Refusal> {
+    let source = app.source(caller, name)?;
+    let resume = app.resume.clone();
+    match tokio::task::spawn_blocking(move || resume(source)).await {
+        Ok(Ok(())) => Ok(json(&serde_json::json!({ "source": name, "halted": false }))),
+        Ok(Err(why)) => {
+            tracing::warn!(%why, source = name, "the source was not resumed");
+            Err(Refusal::later("not_resumed", "the source was not resumed", Duration::from_secs(1)))
+        }
+        Err(_) => Err(Refusal::broken("not_resumed", "the source was not resumed")),
     }
 }
 

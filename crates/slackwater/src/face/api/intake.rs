@@ -127,7 +127,8 @@ fn room(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn content_type(format: Format, headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let only = headers.get(CONTENT_TYPE).filter(|_| headers.get_all(CONTENT_TYPE).iter().count() == 1);
+    let given = only.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (kind, parameters) = given.split_once(';').unwrap_or((given, ""));
     let kind = kind.trim().to_ascii_lowercase();
     let (known, wanted): (&[&str], _) = match format {

@@ -142,6 +142,12 @@ impl Live {
         &self.0.front.board
     }
 
+    /// Bytes that are free where it keeps what it keeps, if the system says so.
+    pub fn free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.0.data).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The store of its results, to read, on a connection of its own.
     ///
     /// # Errors

@@ -139,14 +139,15 @@ fn progress(registry: &mut Registry, app: &App, standing: &Standing, caller: &Ca
     }
     registry.register_with_unit("watermark_lag", "Last tick less watermark", Unit::Seconds, behind);
     registry.register("open_rows", "Rows that still move", open);
-    let (late, idle, heard) = (family(), family(), family());
+    // A service in which nothing is due does not tick, and silence grows all the same.
+    let (now, late, idle, heard) = (app.clock.now(), family(), family(), family());
     for (source, of) in report::seen(&app.plan, standing, caller) {
         for origin in of.origins.iter().take(ORIGINS) {
             let name = report::origin_name(source, &origin.name);
             let named = || vec![("source", source.name.clone()), ("origin", name.clone())];
             idle.get_or_create(&named()).set(f64::from(u8::from(origin.idle)));
-            if let (Some(at), Some(tick)) = (origin.heard, standing.ticked) {
-                heard.get_or_create(&named()).set(seconds(tick.saturating_sub(at)).max(0.0));
+            if let Some(at) = origin.heard {
+                heard.get_or_create(&named()).set(seconds(now.saturating_sub(at)).max(0.0));
             }
             for (_, share) in report::SHARES {
                 let mut labels = named();
@@ -157,7 +158,7 @@ fn progress(registry: &mut Registry, app: &App, standing: &Standing, caller: &Ca
     }
     registry.register_with_unit("lateness", "Arrival less event time, by share", Unit::Seconds, late);
     registry.register("origin_idle", "Whether an origin was proven quiet", idle);
-    registry.register_with_unit("origin_silence", "Last tick less last arrival", Unit::Seconds, heard);
+    registry.register_with_unit("origin_silence", "Time since the last arrival", Unit::Seconds, heard);
 }
 
 fn spend(registry: &mut Registry, name: &str, about: &str, spent: &Spent) {
@@ -176,7 +177,9 @@ fn spend(registry: &mut Registry, name: &str, about: &str, spent: &Spent) {
 
 fn queues(registry: &mut Registry, app: &App, standing: &Standing) {
     let load = app.desk.load();
-    let all: [(&str, &str, f64); 11] = [
+    let free = (app.free)().map_or(f64::NAN, |bytes| bytes as f64);
+    let all: [(&str, &str, f64); 12] = [
+        ("disk_free_bytes", "Bytes that are free where it keeps what it keeps", free),
         ("queue_deliveries", "Deliveries that wait", load.deliveries as f64),
         ("queue_bytes", "Bytes of deliveries that wait", load.bytes as f64),
         ("queue_most_bytes", "The most bytes that ever waited", load.most as f64),

@@ -249,7 +249,7 @@ fn cursor(place: &Place) -> String {
 
 fn uncursor(text: &str) -> Option<Place> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |digit: u8| char::from(digit).to_digit(16);

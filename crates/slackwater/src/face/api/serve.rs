@@ -1,6 +1,6 @@
 //! The server: started over a running instance, told to read its tokens and certificate again, and stopped.
 
-use super::app::{Access, App, answer, router};
+use super::app::{Access, App, Free, Resume, answer, router};
 use super::hub::Hub;
 use super::live::Live;
 use super::meters::Meters;
@@ -12,6 +12,7 @@ use crate::connect::http::tls;
 use crate::connect::http::tokens::{Token, Tokens, from_env, from_file};
 use crate::face::config::{SecretSource, ServerConfig, SourceConfig, TokenConfig};
 use crate::runtime::board::Board;
+use crate::runtime::clock::Clock;
 use crate::runtime::desk::Desk;
 use axum::body::Body;
 use hyper::Request;
@@ -68,18 +69,24 @@ pub struct Served {
     pub board: Arc<Board>,
     /// Opens what is kept.
     pub store: OpenStore,
+    /// Takes events of a halted source in again.
+    pub resume: Resume,
+    /// Bytes that are free on its disk.
+    pub free: Free,
 }
 
 impl Served {
     /// A running instance.
     pub fn of(live: &Live) -> Served {
-        let opened = live.clone();
+        let (opened, resumed, looked) = (live.clone(), live.clone(), live.clone());
         Served {
             plan: live.plan().clone(),
             sources: live.config().sources.clone(),
             desk: live.desk().clone(),
             board: live.board().clone(),
             store: Arc::new(move || -> Result<Sqlite, Fault> { opened.store() }),
+            resume: Arc::new(move |source| resumed.resume(source)),
+            free: Arc::new(move || looked.free()),
         }
     }
 }
@@ -134,6 +141,9 @@ impl Server {
             attempts: Attempts::default(),
             hub,
             meters: Meters::default(),
+            resume: served.resume,
+            free: served.free,
+            clock: Clock::start(),
             stop: stopping.clone(),
         });
         let terms = Terms {

@@ -163,13 +163,13 @@ impl Subscriber {
                     }
                     self.seen = seen;
                 }
-                Next::Store(known) => self.from_store(app, known).await?,
+                Next::Store(known) => self.catch_up(app, known).await?,
             }
         }
     }
 
     /// Gives the rows of one tick from the store, which had everything up to a tick when this was asked.
-    async fn from_store(&mut self, app: &App, known: u64) -> Result<(), Over> {
+    async fn catch_up(&mut self, app: &App, known: u64) -> Result<(), Over> {
         let (pipeline, seen) = (self.pipeline, self.seen);
         let after = if seen.next == usize::MAX { seen.tick } else { seen.tick.saturating_sub(1) };
         let read = move |store: &mut slackwater_store::sqlite::Sqlite| store.changed_after(pipeline, after);

@@ -28,10 +28,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         config.server.listen = listen;
     }
     match start(args, &config) {
-        Ok((live, server)) => {
-            tell(&where_to_look(&config, &server, &args.data));
-            until_told(args, live, server)
-        }
+        Ok((live, server)) => until_told(args, &config, live, server),
         Err(exit) => exit,
     }
 }
@@ -99,7 +96,7 @@ impl Signals {
 }
 
 /// Serves until a signal, or until the instance has ended by itself.
-fn until_told(args: &RunArgs, live: Live, server: Server) -> Exit {
+fn until_told(args: &RunArgs, config: &Config, live: Live, server: Server) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = runtime.and_then(|runtime| runtime.block_on(async { Signals::listen() }).map(|on| (runtime, on)));
     let (runtime, mut signals) = match signals {
@@ -110,6 +107,8 @@ fn until_told(args: &RunArgs, live: Live, server: Server) -> Exit {
             return ended(live.wait(), server);
         }
     };
+    // Who reads where it is may send a signal at once.
+    tell(&where_to_look(config, &server, &args.data));
     let (ending, mut end) = oneshot::channel();
     let waiting = live.clone();
     std::thread::spawn(move || drop(ending.send(waiting.wait())));

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod mistakes;
+mod serving;
 
 use slackwater::face::config::{Config, ConfigErrors, load};
 

@@ -23,7 +23,7 @@ fn send(link: &Link, host: u16, batches: &[String], next: &AtomicUsize) -> u64 {
     loop {
         let number = next.fetch_add(1, Ordering::AcqRel);
         let Some(batch) = batches.get(number) else { return acknowledged };
-        let again = usize::from(number % 10 == 0);
+        let again = usize::from(number.is_multiple_of(10));
         for time in 0..=again {
             loop {
                 match poster::post((link.port, host), &format!("batch-{number}"), batch) {
