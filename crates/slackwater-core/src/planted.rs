@@ -32,6 +32,10 @@ pub enum Bug {
     ShareRoundedEarly,
     /// What `break_when` is asked need not be settled.
     BreakNotCertain,
+    /// An idle origin moves the watermark on though others are not idle.
+    IdleByMax,
+    /// A fast clock moves its origin's frontier past the present.
+    SkewedOrigin,
     /// Bytes of the journal are believed, whatever their checksum.
     CrcUnchecked,
     /// A sync that failed is tried again, and believed.
@@ -50,11 +54,13 @@ pub enum Bug {
     TrimBeforeCheckpoint,
     /// Decisions are not journaled.
     DecisionLeftOut,
+    /// A delivery is answered before it is synced.
+    ReplyBeforeSync,
 }
 
 impl Bug {
     /// Every defect of what is true.
-    pub const ALL: [Bug; 12] = [
+    pub const ALL: [Bug; 14] = [
         Bug::FloatSumInArrivalOrder,
         Bug::MapOrderInOutput,
         Bug::WindowEdge,
@@ -67,10 +73,12 @@ impl Bug {
         Bug::SessionByArrival,
         Bug::ShareRoundedEarly,
         Bug::BreakNotCertain,
+        Bug::IdleByMax,
+        Bug::SkewedOrigin,
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.
-    pub const KEPT: [Bug; 9] = [
+    pub const KEPT: [Bug; 10] = [
         Bug::CrcUnchecked,
         Bug::SyncRetried,
         Bug::RenameWithoutFolderSync,
@@ -80,6 +88,7 @@ impl Bug {
         Bug::DedupEvictedEarly,
         Bug::TrimBeforeCheckpoint,
         Bug::DecisionLeftOut,
+        Bug::ReplyBeforeSync,
     ];
 
     /// Whether a defect lies in the journal alone.

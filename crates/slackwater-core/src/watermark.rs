@@ -154,7 +154,7 @@ fn reach<'a>(
         *least = Some(least.map_or(watermark, |known| of(known, watermark)));
     }
     // When all are idle, time itself is what is left to go by.
-    busy.or(idle)
+    if planted::is(Bug::IdleByMax) { busy.max(idle) } else { busy.or(idle) }
 }
 
 /// When an origin is proven idle if nothing more of it comes: its readers have caught up, and it was silent all the while.

@@ -222,7 +222,8 @@ impl Judge {
     fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
         let origin = origin(plan, batch, entry);
         let origins = &mut self.origins[usize::from(batch.source)];
-        origins.advance(origin, entry.arrival.map_or(time, |arrival| arrival.min(time)));
+        let present = entry.arrival.filter(|_| !planted::is(Bug::SkewedOrigin));
+        origins.advance(origin, present.map_or(time, |arrival| arrival.min(time)));
         if let Some(arrival) = entry.arrival {
             origins.measure(origin, time, arrival);
         }

@@ -1,6 +1,7 @@
 //! The demo: an exchange that delivers as badly as it can, and the proof that no final is off by a bit.
 
 mod exchange;
+mod story;
 mod truth;
 
 use crate::connect::files::input::{FileChunks, InputError};
@@ -12,6 +13,7 @@ use crate::runtime::engine::{self, Arrangement, Folded};
 use crate::runtime::gauge::Gauge;
 use exchange::Session;
 use slackwater_core::fold::Final;
+use slackwater_core::judge::Judge;
 use slackwater_core::value::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -60,7 +62,8 @@ pub fn run(options: DemoOptions) -> Exit {
 }
 
 fn play(options: &DemoOptions) -> Result<Exit, String> {
-    let config = config::load(CONFIG, "demo.toml").map_err(|errors| errors.render(false))?;
+    let (text, port) = if options.fold { (CONFIG.to_string(), 0) } else { story::config(CONFIG)? };
+    let config = config::load(&text, "demo.toml").map_err(|errors| errors.render(false))?;
     let temporary = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
     let folder = options.keep.as_deref().unwrap_or(temporary.path());
     say(
@@ -72,6 +75,11 @@ fn play(options: &DemoOptions) -> Result<Exit, String> {
     );
     let session = exchange::session(options.trades, options.seed);
     let events = place(folder, "trades.ndjson", &session.bytes)?;
+    if !options.fold {
+        say(options, &format!("{} lines to send, {} of them poisonous.\n", session.sent, session.poisonous));
+        let told = story::live(options, &session, (&config, &text, port), folder)?;
+        return Ok(judge_live(options, &session, &config, told));
+    }
     place(folder, "demo.toml", CONFIG.as_bytes())?;
     say(options, &format!("{} lines sent, {} of them poisonous. Folding.\n", session.sent, session.poisonous));
     let watch = Stopwatch::start();
@@ -98,6 +106,16 @@ fn fold(config: &Config, events: &Path, threads: usize) -> Result<(Folded, Strin
         },
     )?;
     Ok((folded, refused))
+}
+
+/// The same of what a service came to.
+fn judge_live(options: &DemoOptions, session: &Session, config: &Config, told: story::Told) -> Exit {
+    let story::Told { finals, counts, kills, took, lateness } = told;
+    say(options, &lateness);
+    say(options, &format!("{kills} kills, {} lines acknowledged\n", session.sent));
+    let folded = Folded { finals, seen: Judge::new(&config.plan), faults: 0, refolded: 0 };
+    let summary = Summary::new(&config.plan, &folded, None, took).with_counts(counts);
+    judge(options, session, &folded, &summary)
 }
 
 /// Compares every final with the exchange's own truth, and the counts with what was sent.

@@ -10,6 +10,7 @@ use super::replay::Taken;
 use super::shard::{Tallies, Told};
 use crate::decode::Chunk;
 use slackwater_core::judge::Counts;
+use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
 use slackwater_store::entry::{Entry, Packed, Raw, Received};
 use std::collections::{BTreeMap, VecDeque};
@@ -153,7 +154,9 @@ impl Instance<'_> {
             }
             names.push(named);
         }
-        self.journal.sync()?;
+        if !is(Bug::ReplyBeforeSync) {
+            self.journal.sync()?;
+        }
         (self.taken, self.recorded) = (taken, Some(arrival).max(self.recorded));
         self.bytes_since += bytes_taken;
         let Instance { plan, formats, settings, shards, index, archive, aside, .. } = self;

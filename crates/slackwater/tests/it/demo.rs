@@ -4,7 +4,7 @@ use crate::program::{Place, conserved};
 use serde_json::Value;
 
 fn demo(place: &Place, seed: &str, threads: &str, more: &[&str]) -> Value {
-    let args = ["demo", "--trades", "20000", "--seed", seed, "--threads", threads, "--json"];
+    let args = ["demo", "--fold", "--trades", "20000", "--seed", seed, "--threads", threads, "--json"];
     let ran = place.run(&[&args[..], more].concat());
     assert_eq!(ran.code, 0, "seed {seed}: {}{}", ran.out, ran.err);
     serde_json::from_str(&ran.out).expect("one JSON object")
@@ -35,7 +35,7 @@ fn every_final_is_bit_identical_to_the_exchanges_own_truth_for_any_seed_and_thre
 
 #[test]
 fn a_person_is_told_how_many_are_identical_and_how_fast_it_went() {
-    let ran = Place::new().run(&["demo", "--trades", "1000", "--seed", "5"]);
+    let ran = Place::new().run(&["demo", "--fold", "--trades", "1000", "--seed", "5"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     let last: Vec<&str> = ran.out.lines().rev().take(3).collect();
     assert!(last[0].ends_with(" events/s"), "{}", ran.out);
@@ -86,7 +86,7 @@ fn its_truth_is_of_the_events_and_would_notice_one_that_is_missing() {
 fn a_place_that_cannot_be_written_to_is_said_to_be_so() {
     let place = Place::new();
     place.write("file", "");
-    let ran = place.run(&["demo", "--trades", "1000", "--keep", "file/x"]);
+    let ran = place.run(&["demo", "--fold", "--trades", "1000", "--keep", "file/x"]);
     assert_eq!(ran.code, 5);
     assert!(ran.err.starts_with("error: file/x/trades.ndjson: ") && ran.err.contains("--keep"), "{}", ran.err);
 }
@@ -94,6 +94,21 @@ fn a_place_that_cannot_be_written_to_is_said_to_be_so() {
 #[test]
 fn a_reader_that_goes_away_does_not_change_how_it_ends() {
     let place = Place::new();
-    assert_eq!(place.run_unheard(&["demo", "--trades", "1000"]), 0);
-    assert_eq!(place.run_unheard(&["demo", "--trades", "1000", "--json"]), 0);
+    assert_eq!(place.run_unheard(&["demo", "--fold", "--trades", "1000"]), 0);
+    assert_eq!(place.run_unheard(&["demo", "--fold", "--trades", "1000", "--json"]), 0);
+}
+
+#[test]
+fn a_service_that_is_killed_meanwhile_gives_what_a_fold_of_the_same_trades_gives() {
+    let place = Place::new();
+    let args = ["demo", "--trades", "20000", "--seed", "4", "--threads", "2"];
+    let ran = place.run(&[&args[..], &["--json", "--keep", "kept"]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let said: Value = serde_json::from_str(&ran.out).expect("one JSON object");
+    let finals = said["finals"].as_u64().expect("a count");
+    assert!(finals > 3_000 && said["accounted"] == true, "{said}");
+    assert_eq!((said["truth"].as_u64(), said["bit_identical"].as_u64()), (Some(finals), Some(finals)));
+    assert_eq!(said["root"], demo(&Place::new(), "4", "1", &[])["root"]);
+    let query = place.run(&["query", "bars", "--data", "kept/data", "--json"]);
+    assert_eq!(query.out.lines().count() as u64, finals, "{}", query.err);
 }

@@ -4,7 +4,8 @@ use super::tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, HOST};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::path::PathBuf;
@@ -46,16 +47,29 @@ impl Server {
     /// # Errors
     /// When there is no answer, with what to do.
     pub fn get(&self, path: &str) -> Result<Answered, String> {
+        self.ask(Request::get(path), Bytes::new())
+    }
+
+    /// Posts bytes under a key, which lets them be posted again.
+    ///
+    /// # Errors
+    /// As [`Server::get`] has them.
+    pub fn post(&self, path: &str, key: &str, content_type: &str, bytes: &[u8]) -> Result<Answered, String> {
+        let request = Request::post(path).header("Idempotency-Key", key).header(CONTENT_TYPE, content_type);
+        self.ask(request, Bytes::copy_from_slice(bytes))
+    }
+
+    fn ask(&self, request: Builder, body: Bytes) -> Result<Answered, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|cause| format!("no thread for the request: {cause}"))?;
-        let asked = async { timeout(PATIENCE, self.ask(path)).await };
+        let asked = async { timeout(PATIENCE, self.talk(request, body)).await };
         match runtime.block_on(asked) {
             Ok(answered) => answered.map_err(|cause| format!("{}: {cause}", self.url)),
             Err(_) => Err(format!("{}: no answer within {} s", self.url, PATIENCE.as_secs())),
         }
     }
 
-    async fn ask(&self, path: &str) -> Result<Answered, String> {
+    async fn talk(&self, request: Builder, body: Bytes) -> Result<Answered, String> {
         let (scheme, rest) = self.url.split_once("://").ok_or("write it as http://127.0.0.1:8741")?;
         let authority = rest.trim_end_matches('/');
         if authority.contains('/') {
@@ -71,26 +85,31 @@ impl Server {
         let host = host.unwrap_or(authority).trim_matches(['[', ']']);
         let tcp = TcpStream::connect(&at).await.map_err(|cause| format!("{cause}; is `slackwater run` there?"))?;
         if !secure {
-            return self.exchange(tcp, authority, path).await;
+            return self.exchange(tcp, authority, (request, body)).await;
         }
         let Some(roots) = &self.roots else {
             return Err("https needs the certificates to trust: name their file in SLACKWATER_CA".to_string());
         };
-        self.exchange(tls::connect(tls::client(roots)?, host, tcp).await?, authority, path).await
+        self.exchange(tls::connect(tls::client(roots)?, host, tcp).await?, authority, (request, body)).await
     }
 
-    async fn exchange<S>(&self, stream: S, authority: &str, path: &str) -> Result<Answered, String>
+    async fn exchange<S>(
+        &self,
+        stream: S,
+        authority: &str,
+        (request, body): (Builder, Bytes),
+    ) -> Result<Answered, String>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let said = |cause: hyper::Error| cause.to_string();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(said)?;
         let driver = tokio::spawn(connection);
-        let mut request = Request::get(path).header(HOST, authority).header(ACCEPT, "application/json");
+        let mut request = request.header(HOST, authority).header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::<Bytes>::default()).map_err(|cause| cause.to_string())?;
+        let request = request.body(Full::new(body)).map_err(|cause| cause.to_string())?;
         let answer = sender.send_request(request).await.map_err(said)?;
         let (parts, body) = answer.into_parts();
         let body = http_body_util::Limited::new(body, MOST_BYTES);

@@ -63,7 +63,7 @@ enum Command {
     /// Check a configuration, or show what it declares
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make a million hostile trades, fold them, and compare every final with the exchange's own truth
+    /// Send a million hostile trades to the service, kill it meanwhile, and compare every final with the exchange's own truth
     Demo(DemoArgs),
 }
 
@@ -398,7 +398,13 @@ struct DemoArgs {
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
-    /// Keep the configuration, the events and the final rows in this directory
+    /// Seconds from one kill of the service to the next; 0: none
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    kill_every: u64,
+    /// Fold the trades from a file instead, without a service
+    #[arg(long)]
+    fold: bool,
+    /// Keep what it makes in this directory: configuration, events, and the service's data or the final rows
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Write the result as one JSON object
@@ -415,6 +421,10 @@ pub struct DemoOptions {
     pub seed: u64,
     /// Worker threads.
     pub threads: usize,
+    /// Seconds from one kill to the next; 0: none.
+    pub kill_every: u64,
+    /// Whether to fold a file instead of running the service.
+    pub fold: bool,
     /// Where to keep the files, if anywhere.
     pub keep: Option<PathBuf>,
     /// Whether the result is to be JSON.
@@ -440,6 +450,8 @@ pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
             trades: args.trades,
             seed: args.seed,
             threads: threads(args.threads),
+            kill_every: args.kill_every,
+            fold: args.fold,
             keep: args.keep,
             json: args.json,
         }),

@@ -73,6 +73,12 @@ impl Summary {
         Summary { counts, rows, faults, refolded, generations, lateness, seconds, root }
     }
 
+    /// The same with counts from elsewhere.
+    pub fn with_counts(self, counts: Counts) -> Self {
+        assert!(counts.balances(), "every event is accounted for");
+        Summary { counts, ..self }
+    }
+
     /// Where every event went.
     pub fn counts(&self) -> &Counts {
         &self.counts
