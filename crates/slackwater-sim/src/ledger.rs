@@ -232,15 +232,11 @@ impl Store for Ledger {
         visit: &mut dyn FnMut(Kept) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let rows = self.committed().rows;
-        let inside = |kept: &Kept| {
-            ask.from.is_none_or(|from| kept.row.window.start >= from)
-                && ask.to.is_none_or(|to| kept.row.window.start < to)
-                && ask.as_of.is_none_or(|as_of| kept.at <= as_of)
-        };
+        let inside = |kept: &Kept| ask.as_of.is_none_or(|as_of| kept.at <= as_of);
         let mine: Vec<_> = rows.into_iter().filter(|(place, kept)| place.0 == pipeline && inside(kept)).collect();
         for (number, (place, kept)) in mine.iter().enumerate() {
             let newest = mine.get(number + 1).is_none_or(|(next, _)| next.1 != place.1);
-            if ask.generations || newest {
+            if (ask.generations || newest) && ask.holds(&kept.row) {
                 visit(kept.clone())?;
             }
         }

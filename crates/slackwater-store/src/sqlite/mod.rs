@@ -213,11 +213,15 @@ impl Store for Sqlite {
         let clamp = |time: i128| time.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         let text = format!(
             "SELECT _row, _body, _tick, _at FROM {table}
-             WHERE (?1 IS NULL OR window_start >= ?1) AND (?2 IS NULL OR window_start < ?2) AND (?3 IS NULL OR _at <= ?3)
+             WHERE (?1 IS NULL AND ?2 IS NULL OR _row IN (SELECT _row FROM {table} WHERE
+                    (?1 IS NULL OR window_start >= ?1) AND (?2 IS NULL OR window_start < ?2)))
+                   AND (?3 IS NULL OR _at <= ?3)
              ORDER BY _row, generation"
         );
         let mut statement = self.connection.prepare(&text).map_err(fault)?;
         let mut found = statement.query(params![ask.from.map(clamp), ask.to.map(clamp), ask.as_of]).map_err(fault)?;
+        // A bar's window moves with its first fact, so which generation is the newest is found out before where it lies.
+        let mut give = |kept: Kept| if ask.holds(&kept.row) { visit(kept) } else { Ok(()) };
         let mut last: Option<(Vec<u8>, Kept)> = None;
         while let Some(row) = found.next().map_err(fault)? {
             let id: Vec<u8> = row.get(0).map_err(fault)?;
@@ -227,11 +231,11 @@ impl Store for Sqlite {
             if let Some((known, before)) = last.take()
                 && (ask.generations || known != id)
             {
-                visit(before)?;
+                give(before)?;
             }
             last = Some((id, kept));
         }
-        last.map_or(Ok(()), |(_, kept)| visit(kept))
+        last.map_or(Ok(()), |(_, kept)| give(kept))
     }
 
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {

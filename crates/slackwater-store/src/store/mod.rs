@@ -40,6 +40,14 @@ pub struct Ask {
     pub generations: bool,
 }
 
+impl Ask {
+    /// Whether a row's window starts where it is asked for.
+    pub fn holds(&self, row: &Final) -> bool {
+        let start = row.window.start;
+        self.from.is_none_or(|from| start >= from) && self.to.is_none_or(|to| start < to)
+    }
+}
+
 /// A row as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {

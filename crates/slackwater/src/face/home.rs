@@ -9,13 +9,18 @@ use slackwater_store::{Fault, KeepRaw};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::runtime::clock::Stopwatch;
 use crate::runtime::reopen::Keep;
 
 /// Name of the configuration in the directory.
 pub const CONFIG: &str = "config.toml";
 /// Most bytes of it.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// How long a service waits for the process before it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Locks a directory, and makes it if it is not there.
 ///
@@ -31,6 +36,23 @@ pub fn lock(data: &Path) -> Result<Folder, Fault> {
             _ => format!("--data {name}: the directory cannot be used: {cause}"),
         })
     })
+}
+
+/// Locks a directory whose last process may be on its way out: one that was killed holds the lock until its memory is freed.
+///
+/// # Errors
+/// As [`lock`] has them, once it was patient.
+pub fn lock_soon(data: &Path) -> Result<Folder, Fault> {
+    let watch = Stopwatch::start();
+    loop {
+        match Folder::open(data) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && watch.elapsed() < PATIENCE => {
+                std::thread::sleep(PATIENCE / 100);
+            }
+            Ok(folder) => return Ok(folder),
+            Err(_) => return lock(data),
+        }
+    }
 }
 
 /// Keeps the configuration that a directory is used with, for commands that only look at it.

@@ -162,11 +162,8 @@ impl Live {
     /// # Errors
     /// When the store cannot be read.
     pub fn query(&self, pipeline: u16, ask: &Ask) -> Result<Vec<Final>, Fault> {
-        let inside = |row: &Final| {
-            ask.from.is_none_or(|from| row.window.start >= from) && ask.to.is_none_or(|to| row.window.start < to)
-        };
         // What seals in between is in both, so nothing is missed.
-        let mut moving = self.board().rows(pipeline, |row| ask.as_of.is_none() && inside(row));
+        let mut moving = self.board().rows(pipeline, |row| ask.as_of.is_none() && ask.holds(row));
         let mut finals = Vec::new();
         self.store()?.rows(pipeline, ask, &mut |kept| {
             finals.push(kept);
@@ -278,7 +275,7 @@ impl Made {
     fn run(self, started: &mpsc::Sender<()>) -> Result<(), Fault> {
         let Made { config, data, front, options } = self;
         let Options { threads, pace, tails } = options;
-        let disk: Arc<dyn Disk> = Arc::new(home::lock(&data)?);
+        let disk: Arc<dyn Disk> = Arc::new(home::lock_soon(&data)?);
         let keep_raw = home::keep_raw(&config).map_err(Fault::Refused)?;
         let (plan, gauge) = (Arc::new(config.plan.clone()), Arc::new(Gauge::default()));
         let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();

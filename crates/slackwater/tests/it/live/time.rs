@@ -8,6 +8,7 @@ use slackwater::runtime::board::News;
 use slackwater::runtime::clock::Clock;
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::{Final, Settled};
+use slackwater_store::store::Ask;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -129,4 +130,23 @@ fn a_directory_of_finite_inputs_is_refused() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let live = Live::open(config(CONFIG), &place.path("data"), quick());
     assert!(live.expect_err("refused").to_string().contains("filled by `fold`"));
+}
+
+#[test]
+fn an_old_generation_is_not_the_newest_where_a_bar_has_moved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bars = "SELECT count(*) AS trades FROM trades GROUP BY tick_bar(2)";
+    let text = ORIGINS.replace("IDLE", "1h");
+    let text = text.replace("SELECT count(*) AS trades FROM trades GROUP BY tumble(ts, INTERVAL '1 second')", bars);
+    let (live, told) = open(&text, folder.path());
+    let old = (now_ms() - 100_000) / 1_000 * 1_000;
+    push(&live, &[event(1, "X", old + 1_000), event(2, "X", old + 2_000), event(3, "X", old + 9_000)].concat(), 3);
+    let first = next_finals(&told);
+    push(&live, &event(4, "X", old + 500), 1);
+    let second = next_finals(&told);
+    assert!(first[0].window.start > second[0].window.start, "the late fact is the first of the bar now");
+    let from = Ask { from: Some(first[0].window.start), ..Ask::default() };
+    let kept = live.query(0, &from).expect("rows");
+    assert!(kept.iter().all(|row| row.bar.expect("a bar").ordinal > 0), "{kept:?}");
+    stopped(&live);
 }
