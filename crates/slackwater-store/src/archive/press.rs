@@ -283,7 +283,7 @@ impl RowsHasher {
         if self.count == GROUP_ROWS {
             let digest = self.of_group();
             self.end_group(&digest);
-        } else if self.count % BATCH_ROWS == 0 {
+        } else if self.count.is_multiple_of(BATCH_ROWS) {
             self.end_batch();
         }
     }

@@ -39,7 +39,7 @@ impl Retiring {
                 let (bytes, events) = for_record(kind, journaled, keep)?;
                 Ok(Kept { kind, bytes, events })
             };
-            Ok(std::iter::from_fn(move || reader.next_as(&make).transpose()))
+            Ok(std::iter::from_fn(move || reader.next_as(make).transpose()))
         };
         match record::write(&*disk, &instance, (span, keep), &mut entries) {
             Ok(head) => Ok(Retired(head)),
