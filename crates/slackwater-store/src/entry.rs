@@ -164,12 +164,18 @@ impl Received {
         Ok(())
     }
 
-    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Received, CodecError> {
+    /// What stands before the event bytes; those are yet to be read.
+    fn decode_head(reader: &mut Reader<'_>) -> Result<Received, CodecError> {
         let source = reader.number()?;
         let decoder = reader.number()?;
         let part = Arc::from(reader.text()?);
         let (offset, line, arrival) = (reader.varint()?, reader.varint()?, reader.option()?);
         let header = reader.bytes()?.to_vec();
+        Ok(Received { source, decoder, part, offset, line, arrival, header, bytes: Raw::Dropped { len: 0 } })
+    }
+
+    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Received, CodecError> {
+        let head = Received::decode_head(reader)?;
         let how = reader.byte()?;
         let len = reader.varint()?;
         let bytes = match (how, form) {
@@ -182,7 +188,7 @@ impl Received {
             _ => return reader.fail("event bytes in a form that belongs here"),
         };
         reader.skip(reader.rest().len())?;
-        Ok(Received { source, decoder, part, offset, line, arrival, header, bytes })
+        Ok(Received { bytes, ..head })
     }
 }
 
@@ -195,10 +201,7 @@ pub(crate) fn for_record(kind: u8, journaled: Vec<u8>, keep: KeepRaw) -> Result<
         return Ok((journaled, 0));
     }
     let mut reader = Reader::new(&journaled);
-    let (_source, _decoder) = (reader.number::<u16>()?, reader.number::<u32>()?);
-    reader.bytes()?;
-    let (_offset, _line, _arrival) = (reader.varint()?, reader.varint()?, reader.option()?);
-    reader.bytes()?;
+    Received::decode_head(&mut reader)?;
     let place = reader.position();
     if reader.byte()? != ZSTD {
         return reader.fail("event bytes as the journal has them");
