@@ -3,7 +3,7 @@
 //! `w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON]` prints medians, with DuckDB and Polars doing
 //! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
 //! `durable [--trades N] [--runs N]` folds into a data directory, then a copy of the same file, beside a plain fold, and says how
-//! many bytes an event takes there. `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
+//! many bytes an event takes there, what loading it twice more adds, and how soon it goes on after it was killed. `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod durable;
@@ -47,7 +47,8 @@ fn main() -> ExitCode {
             let (trades, runs) = (option(&arguments, "--trades", 10_000_000), option(&arguments, "--runs", 3));
             data(trades, "ndjson").and_then(|file| {
                 table(&DURABLE, runs, |_| &file, "")?;
-                durable::sizes(trades)
+                durable::loads(&stages::load(&file, "durable")?, &file)?;
+                durable::restart(&file)
             })
         }
         Some("index") if arguments.len() > 1 => {
@@ -124,8 +125,8 @@ fn w1(trades: u64, runs: u64, format: &str, python: &str) -> io::Result<()> {
 /// Measures stages in turn, run by run, so that a slow minute of the machine falls on all of them.
 fn table<'f>(stages: &[Stage], runs: u64, file: impl Fn(&Stage) -> &'f PathBuf, python: &str) -> io::Result<()> {
     println!(
-        "{:<11} {:>7} {:>12} {:>8} {:>8} {:>9}  what",
-        "stage", "threads", "events/s", "wall s", "CPU s", "peak MiB"
+        "{:<11} {:>7} {:>12} {:>8} {:>8} {:>9} {:>9}  what",
+        "stage", "threads", "events/s", "wall s", "CPU s", "CPU us/ev", "peak MiB"
     );
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); stages.len()];
     for _ in 0..runs.max(1) {
@@ -137,7 +138,8 @@ fn table<'f>(stages: &[Stage], runs: u64, file: impl Fn(&Stage) -> &'f PathBuf, 
         let of = |part: fn(&Figures) -> f64| median(figures.iter().map(part).collect());
         let (events, wall) = (of(|f| f.events), of(|f| f.wall));
         let (cpu, peak) = (of(|f| f.cpu), of(|f| f.peak_mib));
-        println!("{name:<11} {threads:>7} {:>12.0} {wall:>8.2} {cpu:>8.2} {peak:>9.0}  {what}", events / wall);
+        let (rate, each) = (events / wall, cpu / events * 1e6);
+        println!("{name:<11} {threads:>7} {rate:>12.0} {wall:>8.2} {cpu:>8.2} {each:>9.3} {peak:>9.0}  {what}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! One stage of the work on one file, timed in a process of its own.
 
-use crate::durable;
+use crate::durable::{self, How};
 use slackwater::connect::files::input::{FileChunks, InputError};
 use slackwater::decode::{Chunk, Decoder, Header};
 use slackwater::face::config::{self, Config};
@@ -20,8 +20,7 @@ use std::time::Instant;
 /// Runs a stage and prints: events, wall seconds, CPU seconds, peak MiB.
 pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
     let threads: usize = threads.parse().map_err(io::Error::other)?;
-    let config = config::load(&configuration(file, stage), "w1.toml")
-        .map_err(|errors| io::Error::other(errors.render(false)))?;
+    let config = load(file, stage)?;
     let rows = if stage == "hand loop" { decoded(&config, file)? } else { Vec::new() };
     let (cpu, watch) = (cpu_seconds()?, Instant::now());
     let events = match stage {
@@ -29,13 +28,21 @@ pub fn run(stage: &str, threads: &str, file: &Path) -> io::Result<()> {
         "read" => chunks(&config, file)?.map(|chunk| chunk.map(|chunk| lines(&chunk))).sum::<io::Result<u64>>()?,
         "decode" => decode(&config, file)?,
         "judge" => judge(&config, file)?,
-        "durable" => durable::fold(&config, file, threads, true)?,
-        "again" => durable::fold(&config, file, threads, false)?,
+        "durable" => durable::fold(&config, file, threads, How::Anew)?,
+        "again" => durable::fold(&config, file, threads, How::Again)?,
+        "on" => durable::fold(&config, file, threads, How::On)?,
+        "query" => durable::query(&config)?,
         _ => fold(&config, file, threads)?,
     };
     let (wall, cpu) = (watch.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     println!("{events} {wall} {cpu} {}", peak_mib()?);
     Ok(())
+}
+
+/// The configuration of a stage.
+pub fn load(file: &Path, stage: &str) -> io::Result<Config> {
+    let loaded = config::load(&configuration(file, stage), "w1.toml");
+    loaded.map_err(|errors| io::Error::other(errors.render(false)))
 }
 
 /// The configuration, for the format that the file's name ends in, with the windows of the stage.

@@ -1,9 +1,12 @@
 //! What the journal keeps: event bytes as received, and every other input with what came of it.
 
 use crate::fault::Fault;
+use crate::record::KeepRaw;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use std::cell::RefCell;
 use std::io::Read as _;
 use std::sync::Arc;
+use zstd::zstd_safe::{DCtx, ResetDirective};
 
 /// Most bytes of events, or of a step's input and outcome together, in one entry.
 pub const MOST_BYTES: usize = 256 << 20;
@@ -11,6 +14,16 @@ pub const MOST_BYTES: usize = 256 << 20;
 const FAST: i32 = 1;
 /// Windows above 8 MiB are never written, so none is made room for.
 const WINDOW_LOG: u32 = 23;
+/// Event bytes of an entry from which on they stay in the record as they were compressed for the journal: so many are
+/// compressed well on their own, and fewer are together with others.
+const ALONE: u64 = 32 << 10;
+
+thread_local! {
+    /// What compressing and decompressing need, made once for each thread: making it takes as long as some ten thousand
+    /// bytes.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
+}
 
 /// One input of the instance, as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +74,8 @@ pub enum Raw {
     },
 }
 
-/// Where an encoding stands: in the journal event bytes are compressed on their own, in the record they are compressed
-/// together with others or left out.
+/// Where an encoding stands: in the journal event bytes are compressed on their own, in the record few of them are
+/// compressed together with others, and all may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Journal,
@@ -106,13 +119,13 @@ impl Entry {
         }
     }
 
-    /// Appends the encoding, without the kind.
+    /// Appends the encoding for the journal, without the kind.
     ///
     /// # Errors
-    /// What is too long, or was dropped and would have to be in the journal.
-    pub(crate) fn encode(&self, form: Form, out: &mut Vec<u8>) -> Result<(), Fault> {
+    /// What is too long, or was dropped.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
         match self {
-            Entry::Events(received) => received.encode(form, out),
+            Entry::Events(received) => received.encode(out),
             Entry::Step { input, outcome } => {
                 within(input.len() + outcome.len())?;
                 put_bytes(out, input);
@@ -136,7 +149,11 @@ impl Entry {
 }
 
 impl Received {
-    fn encode(&self, form: Form, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Raw::Kept(bytes) = &self.bytes else {
+            return Err(Fault::Refused("event bytes that were dropped cannot be journaled again".to_string()));
+        };
+        within(bytes.len() + self.part.len() + self.header.len())?;
         put_varint(out, self.source.into());
         put_varint(out, self.decoder.into());
         put_bytes(out, self.part.as_bytes());
@@ -146,48 +163,69 @@ impl Received {
         out.push(u8::from(self.delivered.is_some()));
         self.delivered.iter().for_each(|digest| out.extend_from_slice(&digest.to_le_bytes()));
         put_bytes(out, &self.header);
-        match (&self.bytes, form) {
-            (Raw::Kept(bytes), _) => {
-                within(bytes.len() + self.part.len() + self.header.len())?;
-                out.push(if form == Form::Journal { ZSTD } else { PLAIN });
-                put_varint(out, bytes.len() as u64);
-                match form {
-                    Form::Journal => out.extend_from_slice(&deflate(bytes, FAST)?),
-                    Form::Record => out.extend_from_slice(bytes),
-                }
-            }
-            (Raw::Dropped { len }, Form::Record) => {
-                out.push(DROPPED);
-                put_varint(out, *len);
-            }
-            (Raw::Dropped { .. }, Form::Journal) => {
-                return Err(Fault::Refused("event bytes that were dropped cannot be journaled again".to_string()));
-            }
-        }
+        out.push(ZSTD);
+        put_varint(out, bytes.len() as u64);
+        out.extend_from_slice(&deflate(bytes, FAST)?);
         Ok(())
     }
 
-    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Received, CodecError> {
+    /// What stands before the event bytes; those are yet to be read.
+    fn decode_head(reader: &mut Reader<'_>) -> Result<Received, CodecError> {
         let source = reader.number()?;
         let decoder = reader.number()?;
         let part = Arc::from(reader.text()?);
         let (offset, line, arrival) = (reader.varint()?, reader.varint()?, reader.option()?);
         let delivered = if reader.flag()? { Some(u128::from_le_bytes(reader.array()?)) } else { None };
         let header = reader.bytes()?.to_vec();
+        Ok(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes: Raw::Dropped { len: 0 } })
+    }
+
+    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Received, CodecError> {
+        let head = Received::decode_head(reader)?;
         let how = reader.byte()?;
         let len = reader.varint()?;
         let bytes = match (how, form) {
             (DROPPED, Form::Record) => Raw::Dropped { len },
             (PLAIN, Form::Record) if reader.rest().len() as u64 == len => Raw::Kept(reader.rest().to_vec()),
-            (ZSTD, Form::Journal) => match inflate(reader.rest(), len) {
+            (ZSTD, _) => match inflate(reader.rest(), len) {
                 Some(bytes) => Raw::Kept(bytes),
                 None => return reader.fail("compressed bytes of the stated length"),
             },
             _ => return reader.fail("event bytes in a form that belongs here"),
         };
         reader.skip(reader.rest().len())?;
-        Ok(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
+        Ok(Received { bytes, ..head })
     }
+}
+
+/// The encoding for the record of an entry that the journal has, and the length of its event bytes, if it has any.
+///
+/// # Errors
+/// Bytes that are no encoding of an entry.
+pub(crate) fn for_record(kind: u8, journaled: Vec<u8>, keep: KeepRaw) -> Result<(Vec<u8>, u64), CodecError> {
+    if kind != EVENTS {
+        return Ok((journaled, 0));
+    }
+    let mut reader = Reader::new(&journaled);
+    Received::decode_head(&mut reader)?;
+    let place = reader.position();
+    if reader.byte()? != ZSTD {
+        return reader.fail("event bytes as the journal has them");
+    }
+    let len = reader.varint()?;
+    let bytes = match keep {
+        KeepRaw::Forever if len >= ALONE => return Ok((journaled, len)),
+        KeepRaw::Forever => match inflate(reader.rest(), len) {
+            Some(bytes) => bytes,
+            None => return reader.fail("compressed bytes of the stated length"),
+        },
+        KeepRaw::None => Vec::new(),
+    };
+    let mut out = journaled[..place].to_vec();
+    out.push(if keep == KeepRaw::None { DROPPED } else { PLAIN });
+    put_varint(&mut out, len);
+    out.extend_from_slice(&bytes);
+    Ok((out, len))
 }
 
 fn within(len: usize) -> Result<(), Fault> {
@@ -201,17 +239,30 @@ fn within(len: usize) -> Result<(), Fault> {
 
 /// Compresses at a level.
 pub(crate) fn deflate(bytes: &[u8], level: i32) -> Result<Vec<u8>, Fault> {
-    zstd::bulk::compress(bytes, level).map_err(|cause| Fault::Refused(format!("cannot compress: {cause}")))
+    let packed = PACKER.with_borrow_mut(|packer| {
+        let packer = match packer {
+            Some(packer) => packer,
+            None => packer.insert(zstd::bulk::Compressor::new(level)?),
+        };
+        packer.set_compression_level(level)?;
+        packer.compress(bytes)
+    });
+    packed.map_err(|cause| Fault::Refused(format!("cannot compress: {cause}")))
 }
 
 /// Decompresses exactly one frame of exactly `len` bytes. Room is made as bytes come, whatever length is stated.
 pub(crate) fn inflate(packed: &[u8], len: u64) -> Option<Vec<u8>> {
     let stated = usize::try_from(len).ok()?;
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).ok()?.single_frame();
-    decoder.window_log_max(WINDOW_LOG).ok()?;
-    let mut bytes = Vec::with_capacity(stated.min(packed.len().saturating_mul(8)));
-    decoder.by_ref().take(len.saturating_add(1)).read_to_end(&mut bytes).ok()?;
-    (bytes.len() == stated && decoder.finish().is_empty()).then_some(bytes)
+    UNPACKER.with_borrow_mut(|unpacker| {
+        let unpacker = unpacker.get_or_insert_with(DCtx::create);
+        // What an earlier frame left behind that was no frame.
+        unpacker.reset(ResetDirective::SessionAndParameters).ok()?;
+        let mut decoder = zstd::stream::read::Decoder::with_context(packed, unpacker).single_frame();
+        decoder.window_log_max(WINDOW_LOG).ok()?;
+        let mut bytes = Vec::with_capacity(stated.min(packed.len().saturating_mul(8)));
+        decoder.by_ref().take(len.saturating_add(1)).read_to_end(&mut bytes).ok()?;
+        (bytes.len() == stated && decoder.finish().is_empty()).then_some(bytes)
+    })
 }
 
 /// An entry that is encoded and compressed already, so that the journal's writer has only to write.
@@ -228,7 +279,7 @@ impl Packed {
     /// An entry of more than [`MOST_BYTES`], or one whose bytes were dropped.
     pub fn new(entry: &Entry) -> Result<Packed, Fault> {
         let mut plain = Vec::new();
-        entry.encode(Form::Journal, &mut plain)?;
+        entry.encode(&mut plain)?;
         Ok(Packed { kind: entry.kind(), body: crate::journal::stuff(plain) })
     }
 

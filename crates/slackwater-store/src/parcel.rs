@@ -5,6 +5,7 @@
 
 use crate::Fault;
 use crate::disk::{Disk, read_whole, write_whole};
+use crate::entry::deflate;
 
 /// Version of all parcels.
 const FORMAT: u32 = 1;
@@ -27,7 +28,7 @@ pub(crate) struct Label {
 
 /// Writes a parcel. Gives its length and the digest at its end.
 pub(crate) fn write(disk: &dyn Disk, name: &str, label: Label, content: &[u8]) -> Result<(u64, [u8; 32]), Fault> {
-    let packed = zstd::bulk::compress(content, LEVEL).map_err(|cause| Fault::disk(name, "compress", cause))?;
+    let packed = deflate(content, LEVEL)?;
     let mut bytes = Vec::with_capacity(HEADER_BYTES + packed.len() + DIGEST_BYTES);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&FORMAT.to_le_bytes());

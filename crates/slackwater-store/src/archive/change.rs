@@ -150,11 +150,6 @@ impl Changes {
         &self.bytes[row.start..row.start + row.length as usize]
     }
 
-    /// The contents of all of them.
-    pub(super) fn contents(&self) -> impl Iterator<Item = &[u8]> {
-        self.rows.iter().map(|row| self.content(row))
-    }
-
     /// Brings the changes at these places near, all at once, before they are gone through one by one.
     pub(super) fn touch(&self, places: &[u32]) {
         let rows = places.iter().map(|place| &self.rows[*place as usize]);

@@ -12,15 +12,15 @@ use arrow_array::{
     StringArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use slackwater_core::input::Position;
 use slackwater_core::row::{Row, put_content};
 use slackwater_core::value::{Type, Value};
 use std::sync::Arc;
 
 /// Changes of one source as columns.
-pub(super) fn batch(shelf: &Shelf, columns: &SchemaRef, changes: &Changes) -> Result<RecordBatch, ArrowError> {
-    let mut arrays = Vec::with_capacity(columns.fields().len());
+pub(super) fn arrays(shelf: &Shelf, changes: &[Change<'_>]) -> Result<Vec<ArrayRef>, ArrowError> {
+    let mut arrays = Vec::new();
     for field in shelf.fields() {
         arrays.push(content(shelf, field, changes)?);
     }
@@ -34,13 +34,13 @@ pub(super) fn batch(shelf: &Shelf, columns: &SchemaRef, changes: &Changes) -> Re
     arrays.push(text(rows().map(|row| Value::Text(row.part.as_bytes())), changes.len())?);
     arrays.push(Arc::new(UInt64Array::from_iter_values(rows().map(|row| row.position.offset))));
     arrays.push(Arc::new(UInt64Array::from_iter_values(rows().map(|row| row.position.line))));
-    RecordBatch::try_new(columns.clone(), arrays)
+    Ok(arrays)
 }
 
 /// The column of a content field.
-fn content(shelf: &Shelf, field: usize, changes: &Changes) -> Result<ArrayRef, ArrowError> {
+fn content(shelf: &Shelf, field: usize, changes: &[Change<'_>]) -> Result<ArrayRef, ArrowError> {
     let declared = &shelf.schema.fields()[field];
-    let values = changes.contents().map(|content| Row::new(&shelf.schema, content).get(field));
+    let values = changes.iter().map(|change| Row::new(&shelf.schema, change.content).get(field));
     Ok(match declared.ty {
         Type::Decimal { precision, scale } => {
             let mantissas =

@@ -17,9 +17,9 @@ pub use volume::Segment;
 
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::order;
+use crate::order::{self, Strings};
 use crate::tier;
-use press::Press;
+use press::{Press, RowsHasher};
 use slackwater_core::row::{IdentityBytes, Row, digest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,11 +33,8 @@ pub const BUCKET: i64 = 86_400_000_000_000;
 
 /// Bytes of a sort key, about.
 const KEY_BYTES: usize = 48;
-/// Rows that are brought near at once, before they are gone through one by one.
-const TOUCHED: usize = 1 << 10;
-
-/// Fewer changes than this are not worth a thread, or a segment, of their own.
-const ALONE: usize = 1 << 17;
+/// Rows from which on a segment is large enough for good: joining it with others would cost more than their number does.
+const WHOLE: u64 = 2 * press::GROUP_ROWS as u64;
 
 /// A content that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,54 +95,39 @@ impl Archive {
         Ok(Archive { disk, shelves, segments, next, bucket })
     }
 
-    /// Writes changes, in any order, as one segment for each source and bucket among them; where there are many and
-    /// several threads, as one for each thread.
+    /// Writes changes, in any order, as one segment for each source and bucket among them, on so many threads.
     ///
     /// # Errors
     /// What the disk says. Nothing is changed then.
     pub fn write(&mut self, changes: &Changes, threads: usize) -> Result<(), Fault> {
         let mut places: BTreeMap<(u16, i64), Vec<u32>> = BTreeMap::new();
+        let mut last: Option<((u16, i64), &mut Vec<u32>)> = None;
         for (at, change) in changes.iter().enumerate() {
             let Some(shelf) = self.shelves.get(usize::from(change.source)) else {
                 return Err(Fault::Refused(format!("a change of source {}, which there is not", change.source)));
             };
             let bucket = Row::new(&shelf.schema, change.content).event_time().div_euclid(self.bucket);
-            places.entry((change.source, bucket)).or_default().push(at as u32);
+            let place = (change.source, bucket);
+            match &mut last {
+                Some((known, places)) if *known == place => places.push(at as u32),
+                _ => last = None,
+            }
+            if last.is_none() {
+                let places = places.entry(place).or_default();
+                places.push(at as u32);
+                last = Some((place, places));
+            }
         }
         let mut written = Vec::new();
-        for (place, places) in places {
-            let parts = places.len().div_ceil(ALONE).min(threads).max(1);
-            let parts = places.chunks(places.len().div_ceil(parts)).zip(self.next + written.len() as u64..);
-            let mut segments: Vec<Result<Segment, Fault>> = Vec::new();
-            if threads <= 1 {
-                segments.extend(parts.map(|(part, number)| self.press(changes, part, place, number)));
-            } else {
-                std::thread::scope(|scope| {
-                    let this = &*self;
-                    let press = |(part, number)| scope.spawn(move || this.press(changes, part, place, number));
-                    let threads: Vec<_> = parts.map(press).collect();
-                    let pressed = threads.into_iter().map(|thread| thread.join());
-                    segments.extend(pressed.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
-                });
-            }
-            for segment in segments {
-                written.push(segment?);
-            }
+        for (at, places) in places {
+            let shelf = &self.shelves[usize::from(at.0)];
+            let mut press = Press::new(&*self.disk, shelf, self.next + written.len() as u64, at)?;
+            press.write(changes, &sorted(shelf, changes, &places, threads), threads)?;
+            written.push(press.finish()?);
         }
         self.next += written.len() as u64;
         self.segments.append(&mut written);
         Ok(())
-    }
-
-    /// Writes some changes of a source and bucket as a segment.
-    fn press(&self, changes: &Changes, places: &[u32], at: (u16, i64), number: u64) -> Result<Segment, Fault> {
-        let shelf = &self.shelves[usize::from(at.0)];
-        let mut press = Press::new(&*self.disk, shelf, number, at)?;
-        for places in sorted(shelf, changes, places).chunks(TOUCHED) {
-            changes.touch(places);
-            places.iter().try_for_each(|place| press.push(&changes.get(*place as usize)))?;
-        }
-        press.finish()
     }
 
     /// Gives the facts of a source whose event time lies in `[from, to)`: as they are, or as they were at a tick. They
@@ -265,7 +247,7 @@ impl Archive {
     /// What the disk says, or where a segment is damaged. Nothing is changed then.
     pub fn compact(&mut self) -> Result<bool, Fault> {
         let mut buckets: BTreeMap<(u16, i64), Vec<&Segment>> = BTreeMap::new();
-        for segment in &self.segments {
+        for segment in self.segments.iter().filter(|segment| segment.rows < WHOLE) {
             buckets.entry((segment.source, segment.bucket)).or_default().push(segment);
         }
         let due = buckets.into_values().find_map(|segments| {
@@ -324,8 +306,7 @@ impl Archive {
     pub fn scrub(&self) -> Result<(), Fault> {
         for segment in &self.segments {
             let volumes = self.volumes(std::iter::once(segment))?;
-            let (mut hasher, mut bytes) = (blake3::Hasher::new(), Vec::new());
-            let mut sound = true;
+            let (mut hasher, mut sound) = (RowsHasher::default(), true);
             let mut before = Vec::new();
             weave(
                 &volumes,
@@ -334,13 +315,11 @@ impl Archive {
                     sound &= before.as_slice() <= key && Row::check(&volumes[0].shelf.schema, change.content);
                     before.clear();
                     before.extend_from_slice(key);
-                    bytes.clear();
-                    change.encode(&mut bytes);
-                    hasher.update(&bytes);
+                    hasher.push_any(change);
                     Ok(())
                 },
             )?;
-            if !sound || hasher.finalize() != segment.rows_digest {
+            if !sound || hasher.finish() != segment.rows_digest {
                 let what = "its rows are not the ones that were written";
                 return Err(Fault::damaged(&volume::name(segment.number), 0, what));
             }
@@ -355,13 +334,15 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 /// The places of changes of one shelf in the order of their keys.
-fn sorted(shelf: &Shelf, changes: &Changes, places: &[u32]) -> Vec<u32> {
-    let mut keys = Vec::with_capacity(places.len() * KEY_BYTES);
-    let (mut ends, mut ids) = (Vec::with_capacity(places.len()), IdentityBytes::default());
-    for place in places {
-        shelf.put_key(&changes.get(*place as usize), &mut ids, &mut keys);
-        ends.push(keys.len());
-    }
-    let key = |at: usize| &keys[if at == 0 { 0 } else { ends[at - 1] }..ends[at]];
-    order::sorted(places.len(), key).into_iter().map(|at| places[at as usize]).collect()
+fn sorted(shelf: &Shelf, changes: &Changes, places: &[u32], threads: usize) -> Vec<u32> {
+    let keys = |places: &[u32]| {
+        let mut keys = Strings::with_capacity(places.len(), places.len() * KEY_BYTES);
+        let mut ids = IdentityBytes::default();
+        for place in places {
+            shelf.put_key(&changes.get(*place as usize), &mut ids, keys.room());
+            keys.end();
+        }
+        keys
+    };
+    order::sorted_parts(places, threads, keys).into_iter().map(|at| places[at as usize]).collect()
 }

@@ -126,8 +126,17 @@ pub fn check<'a>(frame: &'a [u8], head: &Head, chain: u32) -> Option<(&'a [u8], 
     (right || is(Bug::CrcUnchecked)).then_some((&covered[body], found))
 }
 
+/// Whether no [`RUN`] zeros can stand in a row: else half as many do at a multiple of that.
+fn is_broken(bytes: &[u8]) -> bool {
+    let (halves, _) = bytes.as_chunks::<{ RUN / 2 }>();
+    halves.iter().all(|half| half.iter().fold(0, |any, byte| any | byte) != 0)
+}
+
 /// Puts a byte that is not zero behind every [`RUN`] zeros in a row.
 pub fn stuff(plain: Vec<u8>) -> Vec<u8> {
+    if is_broken(&plain) {
+        return plain;
+    }
     let mut out = Vec::new();
     let (mut zeros, mut from) = (0, 0);
     for (at, byte) in plain.iter().enumerate() {
@@ -147,6 +156,9 @@ pub fn stuff(plain: Vec<u8>) -> Vec<u8> {
 
 /// Undoes [`stuff`]; none if that did not make these bytes.
 pub fn unstuff(body: &[u8]) -> Option<Vec<u8>> {
+    if is_broken(body) {
+        return Some(body.to_vec());
+    }
     let mut out = Vec::with_capacity(body.len());
     let (mut zeros, mut from, mut at) = (0, 0, 0);
     while at < body.len() {

@@ -17,7 +17,6 @@ pub use retire::{Retired, Retiring};
 
 pub(crate) use file::{MOST_SEQUENCE, list};
 pub(crate) use frame::{Seal, eight, four, stuff};
-pub(crate) use retire::reduced;
 
 use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};

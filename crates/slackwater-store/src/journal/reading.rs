@@ -8,6 +8,7 @@ use crate::journal::file::Segment;
 use crate::journal::frame::{HEAD, Seal, unstuff};
 use crate::journal::scan::{Found, Scan};
 use crate::record;
+use slackwater_core::codec::CodecError;
 use std::sync::Arc;
 
 /// Entries in order, each with its sequence number, as they were durable when they were asked for. After an error
@@ -126,6 +127,14 @@ impl Reader {
 
     /// The next one.
     pub fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
+        self.next_as(|kind, plain| Entry::decode(kind, Form::Journal, &plain))
+    }
+
+    /// The next one, made of its kind and its encoding.
+    pub fn next_as<T>(
+        &mut self,
+        make: impl Fn(u8, Vec<u8>) -> Result<T, CodecError>,
+    ) -> Result<Option<(u64, T)>, Fault> {
         while self.scan.sequence() <= self.last {
             let at = self.scan.at();
             let (head, body) = match self.scan.next()? {
@@ -139,11 +148,11 @@ impl Reader {
             if head.sequence < self.from {
                 continue;
             }
-            let entry = unstuff(body)
+            let made = unstuff(body)
                 .ok_or("a body that was not stuffed".to_string())
-                .and_then(|plain| Entry::decode(head.kind, Form::Journal, &plain).map_err(|error| error.to_string()));
-            return match entry {
-                Ok(entry) => Ok(Some((head.sequence, entry))),
+                .and_then(|plain| make(head.kind, plain).map_err(|error| error.to_string()));
+            return match made {
+                Ok(made) => Ok(Some((head.sequence, made))),
                 Err(what) => {
                     let what = format!("no entry in a whole frame ({what}); entry {} is concerned", head.sequence);
                     Err(Fault::damaged(&self.name, at + HEAD as u64, what))

@@ -2,14 +2,14 @@
 
 use crate::crash::{self, CrashPoint};
 use crate::disk::Disk;
-use crate::entry::Entry;
+use crate::entry::{Entry, for_record};
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::journal::file::{Begun, FOLDER, Segment, name, read};
 use crate::journal::frame::Seal;
 use crate::journal::reading::Reader;
 use crate::journal::scan::{Found, Scan};
-use crate::record::{self, KeepRaw, Span};
+use crate::record::{self, KeepRaw, Kept, Span};
 use std::sync::Arc;
 
 /// A segment that is about to become record. Writing that may take long, and needs nothing of the journal.
@@ -35,9 +35,13 @@ impl Retiring {
         let Retiring { disk, instance, seal, segment, span } = self;
         let mut entries = || {
             let mut reader = Reader::open(&*disk, seal, &segment, span.first, span.last)?;
-            Ok(std::iter::from_fn(move || reader.next().transpose()))
+            let make = move |kind, journaled| {
+                let (bytes, events) = for_record(kind, journaled, keep)?;
+                Ok(Kept { kind, bytes, events })
+            };
+            Ok(std::iter::from_fn(move || reader.next_as(make).transpose()))
         };
-        match record::write(&*disk, &instance, span, keep, &mut entries) {
+        match record::write(&*disk, &instance, (span, keep), &mut entries) {
             Ok(head) => Ok(Retired(head)),
             Err(fault) if fault.is_full() && !record::discard(&*disk, span.first) => {
                 Err(Fault::Refused(format!("{fault}, and what was begun cannot be removed")))
@@ -133,7 +137,7 @@ pub fn compare(disk: &dyn Disk, instance: &[u8; 16], record: &[record::Head], fi
 }
 
 /// An entry as the record keeps it.
-pub fn reduced(entry: Entry, keep: KeepRaw) -> Entry {
+fn reduced(entry: Entry, keep: KeepRaw) -> Entry {
     match keep {
         KeepRaw::Forever => entry,
         KeepRaw::None => entry.without_bytes(),

@@ -53,8 +53,8 @@ pub struct Reader {
     at: u64,
     sequence: u64,
     digests: blake3::Hasher,
-    /// Entries that are read and not given yet.
-    ready: VecDeque<(u64, Entry)>,
+    /// Entries that are read and not given yet: sequence, kind, encoding.
+    ready: VecDeque<(u64, u8, Vec<u8>)>,
 }
 
 impl Reader {
@@ -86,6 +86,18 @@ impl Reader {
 
     /// The next entry.
     pub fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
+        let Some((sequence, kind, bytes)) = self.next_encoded()? else { return Ok(None) };
+        match Entry::decode(kind, Form::Record, &bytes) {
+            Ok(entry) => Ok(Some((sequence, entry))),
+            Err(error) => {
+                let what = format!("no entry in a block that is whole ({error}); entry {sequence} is concerned");
+                Err(Fault::damaged(&self.name, self.at, what))
+            }
+        }
+    }
+
+    /// The next entry: its sequence, its kind and its encoding.
+    pub fn next_encoded(&mut self) -> Result<Option<(u64, u8, Vec<u8>)>, Fault> {
         while self.ready.is_empty() {
             if self.at == self.head.len {
                 return self.end();
@@ -96,7 +108,7 @@ impl Reader {
     }
 
     /// Behind the last block: they must be all of them.
-    fn end(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
+    fn end(&mut self) -> Result<Option<(u64, u8, Vec<u8>)>, Fault> {
         if self.sequence != self.head.last + 1 || self.digests.finalize().as_bytes() != &self.head.blocks {
             return Err(self.damaged("its blocks are not those that were written", self.head.last));
         }
@@ -137,7 +149,7 @@ impl Reader {
         Ok(())
     }
 
-    fn entries(&self, plain: &[u8], count: u32) -> Result<VecDeque<(u64, Entry)>, CodecError> {
+    fn entries(&self, plain: &[u8], count: u32) -> Result<VecDeque<(u64, u8, Vec<u8>)>, CodecError> {
         let mut reader = Bytes::new(plain);
         let mut entries = VecDeque::new();
         for number in 0..u64::from(count) {
@@ -145,7 +157,7 @@ impl Reader {
             let Some((kind, encoding)) = encoding.split_first() else { return reader.fail("an entry") };
             let sequence = self.sequence + number;
             if sequence >= self.from {
-                entries.push_back((sequence, Entry::decode(*kind, Form::Record, encoding)?));
+                entries.push_back((sequence, *kind, encoding.to_vec()));
             }
         }
         reader.finish()?;

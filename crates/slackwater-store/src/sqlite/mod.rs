@@ -31,6 +31,8 @@ const FORMAT: u32 = 1;
 
 /// Marks the file as ours: "slkw".
 const APPLICATION: u32 = 0x736c_6b77;
+/// Most memory for pages, as SQLite has it: 64 MiB.
+const CACHE: &str = "-65536";
 
 /// A store in a file.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ impl Sqlite {
         pragma("synchronous", "full")?;
         pragma("cell_size_check", "on")?;
         pragma("trusted_schema", "off")?;
+        // Pages of a large commit stay in memory until it is done.
+        pragma("cache_size", CACHE)?;
         let mut store = Sqlite { connection, plan };
         store.prepare()?;
         Ok(store)
@@ -321,7 +325,7 @@ fn put_head(step: &Transaction<'_>, head: &Head) -> Result<(), Fault> {
 
 fn put_rows(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<(), Fault> {
     let (tick, at) = commit.head.tick();
-    let (mut id, mut body) = (Vec::new(), Vec::new());
+    let mut body = Vec::new();
     for group in commit.rows.chunk_by(|a, b| a.pipeline == b.pipeline) {
         let pipeline = &plan.pipelines[usize::from(group[0].pipeline)];
         let mut insert = step.prepare(&columns::insert(pipeline)).map_err(fault)?;
@@ -331,10 +335,16 @@ fn put_rows(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<
              SET generation = excluded.generation WHERE excluded.generation > generation"
         );
         let mut newest = step.prepare(&text).map_err(fault)?;
-        for row in group {
-            id.clear();
-            body.clear();
+        let ids = group.iter().map(|row| {
+            let mut id = Vec::new();
             row.put_id(&mut id);
+            (id, row)
+        });
+        let mut ids: Vec<_> = ids.collect();
+        // In the order of their keys, so that each comes where the one before was put.
+        ids.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (id, row) in ids {
+            body.clear();
             row.encode(&mut body);
             let mut cells = vec![Cell::Blob(id.clone())];
             cells.append(&mut columns::cells(pipeline, row));

@@ -331,6 +331,30 @@ fn the_same_rows_are_the_same_bytes_whatever_order_they_come_in() {
 }
 
 #[test]
+fn any_number_of_threads_writes_the_same_bytes() {
+    let mut all = Changes::new();
+    for id in 0..300_000u64 {
+        // Contents that are alike up to their ends, among others that differ in every byte.
+        let x = if id % 3 == 0 { i128::from(id % 1_000) } else { i128::from(id) * 0x9e37_79b9_7f4a_7c15 };
+        let mut content = (id as i64 % 900).to_le_bytes().to_vec();
+        content.extend_from_slice(&x.to_le_bytes());
+        let position = Position { offset: id.wrapping_mul(0x9e37_79b9) % 1_000_003, line: 0 };
+        let (source, tick, plus, version, decoder, arrival, part) = (1, 3, true, 0, 1, None, "part");
+        all.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content: &content });
+    }
+    let segments = [1, 2, 5].map(|threads| {
+        let disk: Arc<dyn Disk> = Arc::new(Made::default());
+        let mut archive = open(&disk, Vec::new(), 1);
+        archive.write(&all, threads).expect("written");
+        archive.scrub().expect("in order");
+        assert!(!archive.compact().expect("nothing to do"), "a segment that is large enough stays as it is");
+        archive.segments().to_vec()
+    });
+    assert_eq!(segments[0].len(), 1);
+    assert!(segments.iter().all(|found| *found == segments[0]));
+}
+
+#[test]
 fn rows_of_many_ticks_come_in_their_order_though_they_do_not_fit_in_memory() {
     let disk: Arc<dyn Disk> = Arc::new(Made::default());
     let mut archive = open(&disk, Vec::new(), 1);

@@ -1,21 +1,26 @@
 //! The checkpoint: at the barrier between two rounds, everything that a restart needs is written and named together.
 
+use super::engine::Shards;
 use super::instance::Instance;
 use slackwater_core::codec::{put_bytes, put_varint};
-use slackwater_core::fold::Which;
+use slackwater_core::fold::{Fold, Which};
 use slackwater_core::judge::Judge;
-use slackwater_core::memory::Memory;
+use slackwater_core::memory::{Fact, Memory, Winner};
 use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_core::row::{IdentityBytes, Row};
-use slackwater_store::checkpoint::Manifest;
+use slackwater_store::archive::{Change, Changes};
+use slackwater_store::checkpoint::{Checkpoints, Chunk, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::index::{Entries, Known};
+use slackwater_store::journal::Journal;
 use slackwater_store::{Fault, KeepRaw};
 use std::collections::BTreeSet;
 
 /// Chunks that name changed groups only, before all are written anew.
 const MOST_CHUNKS: usize = 32;
+/// Segments that the journal may have for their record to wait until there is something to write it beside.
+const MOST_SEGMENTS: u64 = 4;
 
 impl Instance<'_> {
     /// Writes a checkpoint, and commits it.
@@ -23,21 +28,13 @@ impl Instance<'_> {
     /// # Errors
     /// When something cannot be kept. The last commit stands.
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
-        if !is(Bug::CommitBeforeSync) {
-            self.journal.sync()?;
-        }
-        if self.is_at_tick() {
-            crash::point(CrashPoint::TickSynced)?;
-        }
         for number in 0..self.shards.folds.len() {
             self.refold(number)?;
         }
         let aside = std::mem::take(&mut self.aside);
         self.head.take(&[], &aside);
         self.aside = aside;
-        self.keep_facts()?;
-        crash::point(CrashPoint::WinnersIndexed)?;
-        self.keep_groups()?;
+        self.keep()?;
         self.head.checkpoint += 1;
         self.advance();
         let manifest = Manifest {
@@ -64,63 +61,49 @@ impl Instance<'_> {
         self.forget()
     }
 
-    /// ±facts go to the archive, winners to the index.
-    fn keep_facts(&mut self) -> Result<(), Fault> {
+    /// What is large is written: the journal is synced, ±facts go to the archive, winners to the index, groups into a
+    /// chunk. Nothing of it counts before all of it is there, so it is done side by side.
+    fn keep(&mut self) -> Result<(), Fault> {
         let at_tick = self.is_at_tick();
         // What came since the last tick becomes visible with the next one.
         let tick = self.head.ticks + u64::from(!at_tick);
-        if !at_tick {
-            self.gather(tick);
-        }
-        let Instance { plan, settings, shards, index, archive, changes, .. } = self;
-        let mut index_them = || {
-            let mut entries = Entries::new();
-            shards.memories.iter().for_each(|memory| put_winners(plan, memory, tick, &mut entries));
-            index.add(&entries)
+        let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
+            self;
+        let Shards { memories, folds, .. } = shards;
+        let memories: &[Memory] = memories;
+        let sync = |journal: &mut Journal| {
+            if !is(Bug::CommitBeforeSync) {
+                journal.sync()?;
+            }
+            if at_tick { crash::point(CrashPoint::TickSynced) } else { Ok(()) }
         };
         let mut archive_them = || {
+            if !at_tick {
+                put_changes(memories, tick, changes);
+            }
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
+            changes.clear();
             crash::point(CrashPoint::ArchiveWritten)
         };
-        if settings.threads > 1 {
-            let (indexed, archived) = std::thread::scope(|scope| {
-                let indexing = scope.spawn(index_them);
-                let archived = archive_them();
-                (indexing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), archived)
-            });
-            indexed.and(archived)?;
-        } else {
-            archive_them()?;
-            index_them()?;
+        let mut index_them = || {
+            memories.iter().for_each(|memory| put_winners(plan, memory, tick, winners));
+            index.add(winners)?;
+            winners.clear();
+            crash::point(CrashPoint::WinnersIndexed)?;
+            keep_groups(folds, checkpoints, chunks)
+        };
+        if settings.threads <= 1 {
+            return sync(journal).and_then(|()| archive_them()).and_then(|()| index_them());
         }
-        self.changes.clear();
-        Ok(())
-    }
-
-    /// Groups that changed go into a new chunk; from time to time all do, and the chunks before are let go.
-    fn keep_groups(&mut self) -> Result<(), Fault> {
-        let whole = self.chunks.last().map_or(0, |chunk| chunk.bytes);
-        let since: u64 = self.chunks.iter().rev().skip(1).map(|chunk| chunk.bytes).sum();
-        let anew = self.chunks.is_empty() || since > whole || self.chunks.len() >= MOST_CHUNKS;
-        let which = if anew { Which::All } else { Which::Changed };
-        let (mut content, mut count) = (Vec::new(), 0);
-        put_varint(&mut content, self.shards.folds.len() as u64);
-        for fold in &mut self.shards.folds {
-            let mut groups = Vec::new();
-            count += fold.encode_groups(which, &mut groups);
-            put_bytes(&mut content, &groups);
-            crash::point(CrashPoint::BetweenParts)?;
-        }
-        if anew {
-            self.chunks.clear();
-        }
-        if anew || count > 0 {
-            let chunk = self.checkpoints.write_chunk(&content)?;
-            self.chunks.insert(0, chunk);
-        }
-        self.shards.folds.iter_mut().for_each(|fold| fold.written_down());
-        Ok(())
+        let behind = self.behind;
+        let (archived, others) = std::thread::scope(|scope| {
+            let archiving = scope.spawn(archive_them);
+            let others = sync(journal).and_then(|()| index_them());
+            let others = others.and_then(|()| journal.retire(behind, settings.keep_raw));
+            (archiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), others)
+        });
+        others.and(archived)
     }
 
     /// What is small: watermarks, counters and origins, and what is settled.
@@ -157,25 +140,71 @@ impl Instance<'_> {
         crash::point(CrashPoint::RunsForgotten)?;
         self.archive.forget(&segments)?;
         // Bytes that are to go, go at once; else the record saves nothing but the journal's room.
-        if self.settings.keep_raw == KeepRaw::Forever && self.journal.bytes() < self.settings.record_above {
+        let lazy = self.settings.keep_raw == KeepRaw::Forever;
+        if lazy && self.journal.bytes() < self.settings.record_above {
             return Ok(());
         }
         let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
         crash::point(CrashPoint::TrimDecided)?;
+        let much = self.journal.bytes() > MOST_SEGMENTS * self.settings.journal.segment_bytes;
+        if lazy && !much && self.settings.threads > 1 {
+            // Beside the archive of the next checkpoint.
+            self.behind = behind;
+            return Ok(());
+        }
         self.journal.retire(behind, self.settings.keep_raw)
     }
 }
 
+/// Groups that changed go into a new chunk; from time to time all do, and the chunks before are let go.
+fn keep_groups(folds: &mut [Fold], checkpoints: &mut Checkpoints, chunks: &mut Vec<Chunk>) -> Result<(), Fault> {
+    let whole = chunks.last().map_or(0, |chunk| chunk.bytes);
+    let since: u64 = chunks.iter().rev().skip(1).map(|chunk| chunk.bytes).sum();
+    let anew = chunks.is_empty() || since > whole || chunks.len() >= MOST_CHUNKS;
+    let which = if anew { Which::All } else { Which::Changed };
+    let (mut content, mut count) = (Vec::new(), 0);
+    put_varint(&mut content, folds.len() as u64);
+    for fold in &mut *folds {
+        let mut groups = Vec::new();
+        count += fold.encode_groups(which, &mut groups);
+        put_bytes(&mut content, &groups);
+        crash::point(CrashPoint::BetweenParts)?;
+    }
+    if anew {
+        chunks.clear();
+    }
+    if anew || count > 0 {
+        chunks.insert(0, checkpoints.write_chunk(&content)?);
+    }
+    folds.iter_mut().for_each(|fold| fold.written_down());
+    Ok(())
+}
+
+/// Notes the ±facts of every identity that changed since the last tick, for the archive.
+pub(super) fn put_changes(memories: &[Memory], tick: u64, changes: &mut Changes) {
+    let mut put = |fact: Option<Fact<'_>>, winner: Option<Winner<'_>>, plus| {
+        let (Some(fact), Some(Winner { known, .. })) = (fact, winner) else { return };
+        let Fact { source, content, part, position, arrival } = fact;
+        let (version, decoder) = (known.version, known.decoder);
+        changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
+    };
+    memories.iter().flat_map(|memory| memory.changes()).for_each(|net| {
+        let (before, after) = net.sides();
+        put(before, net.before, false);
+        put(after, Some(net.after), true);
+    });
+}
+
 fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {
     let mut identity = IdentityBytes::default();
-    for winner in memory.winners() {
+    memory.winners().for_each(|winner| {
         let (known, fact) = (winner.known, winner.fact);
         let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
         if is(Bug::DedupEvictedEarly) && known.digest % 4 == 0 {
-            continue;
+            return;
         }
         let bytes = identity.of(row, fact.source, (fact.part, fact.position.offset));
         let (version, decoder, op, digest) = (known.version, known.decoder, known.op, known.digest);
         entries.push(bytes, Known { version, decoder, op, digest, time: row.event_time(), tick });
-    }
+    });
 }

@@ -4,6 +4,7 @@
 //! that is the barrier at which steps are taken, commits made and checkpoints written.
 
 use super::Feed;
+use super::barrier::put_changes;
 use super::clock::{Clock, Stopwatch};
 use super::engine::Shards;
 use super::gauge::Gauge;
@@ -16,15 +17,15 @@ use slackwater_core::fold::{Final, Fold, Settled};
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
-use slackwater_core::memory::{Fact, Winner};
+use slackwater_core::memory::Fact;
 use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_core::watermark::Watermarks;
-use slackwater_store::archive::{Archive, Change, Changes, OwnedChange};
+use slackwater_store::archive::{Archive, Changes, OwnedChange};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::entry::{Entry, Packed};
-use slackwater_store::index::Index;
+use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::{Journal, Limits};
 use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
 use slackwater_store::{Fault, KeepRaw};
@@ -92,6 +93,10 @@ pub struct Instance<'p> {
     pub(super) receipts: Receipts,
     /// ±facts that the next checkpoint archives.
     pub(super) changes: Changes,
+    /// Room for the winners that a checkpoint puts into the index.
+    pub(super) winners: Entries,
+    /// Up to which entry no kept checkpoint needs the journal.
+    pub(super) behind: u64,
     /// Sequence of the last entry of the journal that was taken in.
     pub(super) at: u64,
     /// Sequence of the last one that is a tick.
@@ -268,7 +273,7 @@ impl<'p> Instance<'p> {
         rows.sort_by(Final::order);
         self.head.ticks += 1;
         self.head.ticked = Some(tick.at);
-        self.gather(self.head.ticks);
+        put_changes(&self.shards.memories, self.head.ticks, &mut self.changes);
         self.shards.memories.iter_mut().for_each(|memory| memory.mark());
         self.head.settled = settled;
         self.head.take(&rows, &[]);
@@ -294,19 +299,6 @@ impl<'p> Instance<'p> {
             archived.iter().map(fact).chain(memories.iter().flat_map(|memory| memory.facts(self.plan, from, to)));
         self.refolded += folds[number].refold(self.plan, facts);
         Ok(())
-    }
-
-    /// Notes the ±facts of every identity that changed since the last tick, for the archive.
-    pub(super) fn gather(&mut self, tick: u64) {
-        for net in self.shards.memories.iter().flat_map(|memory| memory.changes()) {
-            let (before, after) = net.sides();
-            for (fact, winner, plus) in [(before, net.before, false), (after, Some(net.after), true)] {
-                let (Some(fact), Some(Winner { known, .. })) = (fact, winner) else { continue };
-                let Fact { source, content, part, position, arrival } = fact;
-                let (version, decoder) = (known.version, known.decoder);
-                self.changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
-            }
-        }
     }
 
     /// Moves the head to the next commit. What it covers of the journal is synced before.

@@ -23,7 +23,7 @@ use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
 use slackwater_store::identity::Identity;
-use slackwater_store::index::Index;
+use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::Journal;
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
@@ -351,6 +351,8 @@ impl<'p> Made<'p> {
             aside: Vec::new(),
             receipts: Receipts::default(),
             changes: Changes::default(),
+            winners: Entries::new(),
+            behind: 0,
             ticked: 0,
             refolded: 0,
             recorded: manifest.head.ticked,

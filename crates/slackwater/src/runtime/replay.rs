@@ -60,19 +60,20 @@ impl Taken {
     }
 }
 
-/// xxh3-128 of the digest before and of the bytes that follow, line by line: a file that has grown is cut into other
-/// chunks than those in which it was taken in. Line 0 is a row group, which is always cut alike.
+/// The digest before, times an odd number, plus xxh3-128 of what follows, line by line: a file that has grown is cut into
+/// other chunks than those in which it was taken in. Line 0 is a row group, which is always cut alike.
 fn chain(before: u128, line: u64, bytes: &[u8]) -> u128 {
-    let (mut digest, mut linked) = (before, Vec::new());
-    let mut link = |bytes: &[u8]| {
-        linked.clear();
-        linked.extend_from_slice(&digest.to_le_bytes());
-        linked.extend_from_slice(bytes);
-        digest = xxhash_rust::xxh3::xxh3_128(&linked);
-    };
-    match line {
-        0 => link(bytes),
-        _ => bytes.split_inclusive(|byte| *byte == b'\n').for_each(link),
+    const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    let link = |digest: u128, bytes: &[u8]| digest.wrapping_mul(ODD).wrapping_add(xxhash_rust::xxh3::xxh3_128(bytes));
+    if line == 0 {
+        return link(before, bytes);
+    }
+    let (mut digest, mut start) = (before, 0);
+    for end in memchr::memchr_iter(b'\n', bytes).map(|at| at + 1).chain([bytes.len()]) {
+        if start < end {
+            digest = link(digest, &bytes[start..end]);
+        }
+        start = end;
     }
     digest
 }
