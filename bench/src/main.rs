@@ -4,11 +4,13 @@
 //! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
 //! `durable [--trades N] [--runs N]` folds into a data directory, then a copy of the same file, beside a plain fold, and says how
 //! many bytes an event takes there, what loading it twice more adds, and how soon it goes on after it was killed. `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
+//! `ingest [--seconds N]` posts to the service from eight senders and says how many events were acknowledged in a second.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod durable;
 mod formats;
 mod generate;
+mod ingest;
 mod kept;
 mod stages;
 
@@ -55,13 +57,14 @@ fn main() -> ExitCode {
             let count = arguments[1].parse().map_err(io::Error::other);
             count.and_then(|count| kept::index(count, &option(&arguments, "--ids", String::from("random"))))
         }
+        Some("ingest") => ingest::run(option(&arguments, "--seconds", 20), Path::new("target/data")),
         Some("archive") if arguments.len() > 1 => {
             arguments[1].parse().map_err(io::Error::other).and_then(kept::archive)
         }
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
-             | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N",
+             | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N | ingest [--seconds N]",
         )),
     };
     match result {

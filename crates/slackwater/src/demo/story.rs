@@ -107,7 +107,7 @@ pub(super) fn live(
     })?;
     let took = watch.elapsed();
     say(options, "All answered. Waiting until the service finds its venues idle and seals the last minutes.\n");
-    let status = service.quiet()?;
+    let status = service.quiet(session.sent)?;
     let lateness = lateness(&status);
     service.stop()?;
     let (finals, counts) = read(config, &folder.join("data"))?;
@@ -145,7 +145,7 @@ fn send(server: &Server, batches: &[&[u8]], next: &AtomicUsize, answered: &Atomi
     loop {
         let number = next.fetch_add(1, Ordering::AcqRel);
         let Some(batch) = batches.get(number) else { return };
-        let sent = || server.post("/v1/ingest/trades", &format!("demo-{number}"), "application/x-ndjson", batch);
+        let sent = || server.post("/v1/ingest/trades", Some(&format!("demo-{number}")), "application/x-ndjson", batch);
         while !sent().is_ok_and(|answer| answer.status.is_success()) {
             if next.load(Ordering::Acquire) >= batches.len() + SENDERS * 2 {
                 return;
@@ -188,13 +188,15 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until nothing moves any more, and gives its status.
-    fn quiet(&self) -> Result<Value, String> {
+    /// Waits until nothing moves any more of so many events, and gives its status.
+    fn quiet(&self, sent: u64) -> Result<Value, String> {
         let watch = Stopwatch::start();
         while watch.elapsed() < PATIENCE {
             let answer = self.server.get("/v1/status")?;
             let status: Value = serde_json::from_str(&answer.text).map_err(|error| error.to_string())?;
-            if status["pipelines"][0]["open_rows"] == 0 && status["queue"]["deliveries"] == 0 {
+            // What a status says is of one cut, and that may be a little older than the last answer.
+            let received = &status["sources"][0]["counts"]["received"];
+            if *received == sent && status["pipelines"][0]["open_rows"] == 0 {
                 return Ok(status);
             }
             std::thread::sleep(AGAIN);

@@ -1,5 +1,6 @@
 //! What arrives at a running instance: journaled and synced together, then judged and folded in one round.
 
+use super::clock::Stopwatch;
 use super::desk::{Declined, Delivery, Receipt};
 use super::gauge::Gauge;
 use super::ingest::Feed;
@@ -154,9 +155,11 @@ impl Instance<'_> {
             }
             names.push(named);
         }
+        let watch = Stopwatch::start();
         if !is(Bug::ReplyBeforeSync) {
             self.journal.sync()?;
         }
+        self.syncs.add(watch.elapsed());
         (self.taken, self.recorded) = (taken, Some(arrival).max(self.recorded));
         self.bytes_since += bytes_taken;
         let Instance { plan, formats, settings, shards, index, archive, aside, .. } = self;

@@ -5,6 +5,7 @@
 
 use super::Feed;
 use super::barrier::put_changes;
+use super::board::Spent;
 use super::clock::{Clock, Stopwatch};
 use super::engine::Shards;
 use super::gauge::Gauge;
@@ -106,6 +107,8 @@ pub struct Instance<'p> {
     pub(super) recorded: Option<i64>,
     /// Bytes of events that were taken in since the last checkpoint.
     pub(super) bytes_since: u64,
+    /// How long syncs of deliveries took.
+    pub(super) syncs: Spent,
     /// The sources that had caught up at the last tick.
     pub(super) caught_up: Vec<u16>,
 }

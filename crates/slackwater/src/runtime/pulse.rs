@@ -1,6 +1,6 @@
 //! The pulse of a running instance: ticks when there is something to tick for, commits at them, and what it shows.
 
-use super::board::{OriginStanding, SourceStanding, Standing};
+use super::board::{OriginStanding, SourceStanding, Standing, Times};
 use super::clock::Stopwatch;
 use super::desk::Load;
 use super::instance::Instance;
@@ -152,6 +152,7 @@ impl Instance<'_> {
             sources: self.plan.sources.iter().enumerate().map(source).collect(),
             settled: self.head.settled.clone(),
             load,
+            times: Times { sync: self.syncs, ..Times::default() },
             ..Standing::default()
         }
     }

@@ -1,5 +1,6 @@
 //! Opening an instance: what is found on the disk, the verdict over it, and the way from there to now.
 
+use super::board::Spent;
 use super::clock::Clock;
 use super::engine::Shards;
 use super::gauge::Gauge;
@@ -357,6 +358,7 @@ impl<'p> Made<'p> {
             refolded: 0,
             recorded: manifest.head.ticked,
             bytes_since: 0,
+            syncs: Spent::default(),
             caught_up: Vec::new(),
         };
         if from.is_some() {

@@ -353,7 +353,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let open = instance.open_rows()?;
         board.post_rows(instance.head().ticks, open);
         let mut standing = instance.standing(self.front.desk.load());
-        (standing.open, standing.times) = (board.open(), self.times);
+        (standing.open, standing.times) = (board.open(), Times { sync: standing.times.sync, ..self.times });
         standing.trouble.clone_from(&self.stuck);
         board.post_standing(standing);
         (self.moved, self.published) = (false, Stopwatch::start());

@@ -50,12 +50,15 @@ impl Server {
         self.ask(Request::get(path), Bytes::new())
     }
 
-    /// Posts bytes under a key, which lets them be posted again.
+    /// Posts bytes; under a key they can be posted again.
     ///
     /// # Errors
     /// As [`Server::get`] has them.
-    pub fn post(&self, path: &str, key: &str, content_type: &str, bytes: &[u8]) -> Result<Answered, String> {
-        let request = Request::post(path).header("Idempotency-Key", key).header(CONTENT_TYPE, content_type);
+    pub fn post(&self, path: &str, key: Option<&str>, content_type: &str, bytes: &[u8]) -> Result<Answered, String> {
+        let mut request = Request::post(path).header(CONTENT_TYPE, content_type);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
         self.ask(request, Bytes::copy_from_slice(bytes))
     }
 

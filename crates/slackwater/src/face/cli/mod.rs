@@ -13,6 +13,7 @@ mod quarantine;
 mod query;
 mod remote;
 mod run;
+mod sources;
 mod status;
 mod summary;
 mod verify;
@@ -42,6 +43,9 @@ enum Command {
     Run(RunArgs),
     /// Show how far a service has come, and what became of every event
     Status(StatusArgs),
+    /// Look at the sources of a service, and take up one that is halted
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Look at events that were set aside
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -118,6 +122,49 @@ enum QuarantineCommand {
     List(QuarantineListArgs),
     /// Show one of them
     Show(QuarantineShowArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum SourceCommand {
+    /// List the sources, and say which are halted
+    List(SourceListArgs),
+    /// Take events of a halted source in again
+    Resume(SourceResumeArgs),
+}
+
+/// A service that runs.
+#[derive(Debug, Args)]
+struct Running {
+    /// The service [default: http://127.0.0.1:8741]; its token is in SLACKWATER_TOKEN
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+impl Running {
+    fn url(&self) -> String {
+        At { url: self.url.clone(), data: None }.url()
+    }
+}
+
+#[derive(Debug, Args)]
+struct SourceListArgs {
+    #[command(flatten)]
+    at: Running,
+    /// Write one JSON object a source
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct SourceResumeArgs {
+    /// The source
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    #[command(flatten)]
+    at: Running,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -436,6 +483,8 @@ pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
     match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Source(SourceCommand::List(args)) => sources::list(&args),
+        Command::Source(SourceCommand::Resume(args)) => sources::resume(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Fold(args) => fold::run(&args),
         Command::Query(args) => query::run(&args),

@@ -12,7 +12,11 @@ pub(super) fn server(url: &str) -> Server {
 
 /// Asks, and gives the answer where it is one.
 pub(super) fn ask(server: &Server, path: &str) -> Result<Answered, Stop> {
-    let answered = server.get(path).map_err(Stop::Network)?;
+    sound(server, server.get(path).map_err(Stop::Network)?)
+}
+
+/// An answer, or what it says is wrong.
+pub(super) fn sound(server: &Server, answered: Answered) -> Result<Answered, Stop> {
     if answered.status.is_success() {
         return Ok(answered);
     }
@@ -47,7 +51,7 @@ pub(super) fn query(parameters: &[(String, String)]) -> String {
     text
 }
 
-fn encode(value: &str, out: &mut String) {
+pub(super) fn encode(value: &str, out: &mut String) {
     for byte in value.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte.into()),

@@ -64,6 +64,22 @@ fn unchanged(place: &Place, told: &mut Told) -> usize {
     changed
 }
 
+/// The status, once it shows so many events; or, if it never does, the last one. What is shown is a little older than what was
+/// answered last.
+fn published(port: u16, events: u64) -> (u64, Value) {
+    let mut tries = 0;
+    loop {
+        let (_, status) = poster::get(port, "/v1/status").expect("an answer");
+        let status: Value = serde_json::from_str(&status).expect("JSON");
+        let received = status["sources"][0]["counts"]["received"].as_u64().unwrap_or_default();
+        tries += 1;
+        if received >= events || tries > 1_000 {
+            return (received, status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn acknowledged_events_survive_kills_and_broken_links() {
     let full = std::env::var("SLACKWATER_EFFORT").is_ok_and(|effort| effort == "full");
@@ -99,21 +115,19 @@ fn acknowledged_events_survive_kills_and_broken_links() {
         }
     });
     assert!(ready(&mut child, port));
+    let acknowledged = acknowledged.into_inner().expect("no panic");
+    let (received, status) = published(port, acknowledged);
     let shown: BTreeSet<String> = ["minutes", "visits", "bars"]
         .iter()
         .flat_map(|pipeline| rows(port, pipeline, "all"))
         .map(|row| row["digest"].as_str().expect("a digest").to_string())
         .collect();
-    let (_, status) = poster::get(port, "/v1/status").expect("an answer");
-    let status: Value = serde_json::from_str(&status).expect("JSON");
     child.kill().expect("a child");
     child.wait().expect("a child");
     changed += unchanged(&place, &mut told);
     let config = CONFIG.replace("kind = \"files\"", "kind = \"http\"");
     let expected = crate::live::folded(&config, &events);
     let truth: BTreeSet<String> = expected.iter().map(|row| crate::live::hex(&row.digest)).collect();
-    let acknowledged = acknowledged.into_inner().expect("no panic");
-    let received = status["sources"][0]["counts"]["received"].as_u64().unwrap_or_default();
     let mismatch = shown.symmetric_difference(&truth).count();
     println!(
         "e2e kills={killed} links={} events_acked={acknowledged} lost={} double={} finals={} mismatch={mismatch} \

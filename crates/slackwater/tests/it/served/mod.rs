@@ -3,6 +3,7 @@
 mod killed;
 mod link;
 mod poster;
+mod resumed;
 
 use crate::durable::CONFIG;
 use crate::program::Place;
