@@ -34,6 +34,9 @@ const APPLICATION: u32 = 0x736c_6b77;
 /// Most memory for pages, as SQLite has it: 64 MiB.
 const CACHE: &str = "-65536";
 
+/// A row as it is stored: its identity, its body, and number and time of its tick.
+type Raw = (Vec<u8>, Vec<u8>, u64, i64);
+
 /// A store in a file.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -214,32 +217,30 @@ impl Store for Sqlite {
         visit: &mut dyn FnMut(Kept) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let table = quote(&format!("{}_rows", self.plan.pipelines[usize::from(pipeline)].name));
-        let clamp = |time: i128| time.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        // The sums of the head hold the tables and not their indexes, so rows are read from the table, in its order. A bar's
+        // window moves with its first fact, so which generation is the newest is found out before where it lies.
         let text = format!(
-            "SELECT _row, _body, _tick, _at FROM {table}
-             WHERE (?1 IS NULL AND ?2 IS NULL OR _row IN (SELECT _row FROM {table} WHERE
-                    (?1 IS NULL OR window_start >= ?1) AND (?2 IS NULL OR window_start < ?2)))
-                   AND (?3 IS NULL OR _at <= ?3)
-             ORDER BY _row, generation"
+            "SELECT _row, _body, _tick, _at FROM {table} WHERE ?1 IS NULL OR _at <= ?1 ORDER BY _row, generation"
         );
         let mut statement = self.connection.prepare(&text).map_err(fault)?;
-        let mut found = statement.query(params![ask.from.map(clamp), ask.to.map(clamp), ask.as_of]).map_err(fault)?;
-        // A bar's window moves with its first fact, so which generation is the newest is found out before where it lies.
-        let mut give = |kept: Kept| if ask.holds(&kept.row) { visit(kept) } else { Ok(()) };
-        let mut last: Option<(Vec<u8>, Kept)> = None;
+        let mut found = statement.query(params![ask.as_of]).map_err(fault)?;
+        let mut give = |(id, body, tick, at): Raw| {
+            let row = self.kept(pipeline, &body, &id)?;
+            if ask.holds(&row) { visit(Kept { row, tick, at }) } else { Ok(()) }
+        };
+        let mut last: Option<Raw> = None;
         while let Some(row) = found.next().map_err(fault)? {
             let id: Vec<u8> = row.get(0).map_err(fault)?;
             let body = row.get_ref(1).map_err(fault)?.as_blob().map_err(|_| damaged("a body that is no blob"))?;
             let (tick, at) = (row.get::<_, i64>(2).map_err(fault)? as u64, row.get(3).map_err(fault)?);
-            let kept = Kept { row: self.kept(pipeline, body, &id)?, tick, at };
-            if let Some((known, before)) = last.take()
-                && (ask.generations || known != id)
+            if let Some(before) = last.take()
+                && (ask.generations || before.0 != id)
             {
                 give(before)?;
             }
-            last = Some((id, kept));
+            last = Some((id, body.to_vec(), tick, at));
         }
-        last.map_or(Ok(()), |(_, kept)| give(kept))
+        last.map_or(Ok(()), give)
     }
 
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
