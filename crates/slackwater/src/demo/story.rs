@@ -262,7 +262,7 @@ fn lateness(status: &Value) -> String {
         let _ = writeln!(
             out,
             "lateness {:<6} p50 {} s, p99 {} s, max {} s",
-            origin["name"].as_str().unwrap_or("?"),
+            origin["origin"].as_str().unwrap_or("?"),
             late["p50"],
             late["p99"],
             late["max"]
