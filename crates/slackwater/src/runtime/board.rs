@@ -124,6 +124,8 @@ pub enum News {
     },
     /// Rows that moved since this was last told, by key.
     Moved(Vec<Open>),
+    /// The instance was let go and opened again: what moved before is void, and ticks may have been committed untold.
+    Reopened,
 }
 
 /// What is to be done with news. It must be short and never wait.

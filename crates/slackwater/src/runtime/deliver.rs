@@ -7,13 +7,12 @@ use super::ingest::Feed;
 use super::instance::{Instance, Stop};
 use super::recall::Shelves;
 use super::receipts::Named;
-use super::replay::Taken;
+use super::replay::{Taken, append};
 use super::shard::{Tallies, Told};
 use crate::decode::Chunk;
 use slackwater_core::judge::Counts;
 use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
-use slackwater_store::entry::{Entry, Packed, Raw, Received};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -143,7 +142,7 @@ impl Instance<'_> {
                 Some(named) => taken.deliver(named),
                 None => taken.add(chunk.source, &chunk.part, (chunk.offset, chunk.line), chunk.end(), &chunk.bytes),
             }
-            match self.journal_chunk(chunk, named.as_ref()) {
+            match append(&mut self.journal, self.formats, chunk, named.as_ref().map(|named| named.digest)) {
                 Ok(chunk) => ready.push_back(chunk),
                 Err(fault) => {
                     // Those before it were to be taken in with it.
@@ -177,18 +176,5 @@ impl Instance<'_> {
             named.into_iter().for_each(|named| self.receipts.put(&mut self.head, named, counts.clone()));
         }
         Ok(tallies.chunks)
-    }
-
-    fn journal_chunk(&mut self, chunk: Chunk, named: Option<&Named>) -> Result<Chunk, Fault> {
-        let Chunk { source, part, offset, line, bytes, header, arrival } = chunk;
-        let mut encoded = Vec::new();
-        header.iter().for_each(|known| known.encode(&mut encoded));
-        let decoder = self.formats[usize::from(source)].decoder_version();
-        let (delivered, bytes) = (named.map(|named| named.digest), Raw::Kept(bytes));
-        let received = Received { source, decoder, part, offset, line, arrival, delivered, header: encoded, bytes };
-        let entry = Entry::Events(received);
-        self.journal.append(&Packed::new(&entry)?)?;
-        let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
-        Ok(Chunk { source, part, offset, line, bytes, header, arrival })
     }
 }

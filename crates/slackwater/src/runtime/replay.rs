@@ -82,6 +82,24 @@ fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
+/// Appends a chunk to the journal, under the digest of the delivery that it is, if it is a named one; gives it back.
+pub(super) fn append(
+    journal: &mut Journal,
+    formats: &[Format],
+    chunk: Chunk,
+    delivered: Option<u128>,
+) -> Result<Chunk, Fault> {
+    let Chunk { source, part, offset, line, bytes, header, arrival } = chunk;
+    let mut encoded = Vec::new();
+    header.iter().for_each(|known| known.encode(&mut encoded));
+    let (decoder, bytes) = (formats[usize::from(source)].decoder_version(), Raw::Kept(bytes));
+    let received = Received { source, decoder, part, offset, line, arrival, delivered, header: encoded, bytes };
+    let entry = Entry::Events(received);
+    journal.append(&Packed::new(&entry)?)?;
+    let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
+    Ok(Chunk { source, part, offset, line, bytes, header, arrival })
+}
+
 /// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up, but
 /// never before its first chunk, or nothing would ever come of it.
 pub(super) struct Recording<'a, F> {
@@ -112,21 +130,11 @@ impl<F: Feed> Feed for Recording<'_, F> {
         };
         self.bytes_left = self.bytes_left.saturating_sub(chunk.bytes.len() as u64);
         self.look_through(&chunk).map_err(Paused::Damaged)?;
-        let end = chunk.end();
-        let mut header = Vec::new();
-        chunk.header.iter().for_each(|known| known.encode(&mut header));
-        let Chunk { source, offset, line, arrival, ref part, .. } = chunk;
-        let part = part.clone();
-        let decoder = self.formats[usize::from(source)].decoder_version();
-        let bytes = Raw::Kept(chunk.bytes);
-        let received = Received { source, decoder, part, offset, line, arrival, delivered: None, header, bytes };
-        let entry = Entry::Events(received);
         crash::point(CrashPoint::ChunkRead).map_err(Paused::Kept)?;
-        self.journal.append(&Packed::new(&entry).map_err(Paused::Kept)?).map_err(Paused::Kept)?;
-        let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
-        self.taken.add(source, &part, (offset, line), end, &bytes);
+        let chunk = append(self.journal, self.formats, chunk, None).map_err(Paused::Kept)?;
+        self.taken.add(chunk.source, &chunk.part, (chunk.offset, chunk.line), chunk.end(), &chunk.bytes);
         crash::point(CrashPoint::ChunkJournaled).map_err(Paused::Kept)?;
-        Ok(Some(Chunk { source, part, offset, line, bytes, header: chunk.header, arrival }))
+        Ok(Some(chunk))
     }
 
     fn read(&self) -> u64 {

@@ -13,7 +13,7 @@ use slackwater_core::input::Decision;
 use slackwater_store::Fault;
 use slackwater_store::store::Offset;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Bytes of events that one round takes in at most, about.
@@ -71,21 +71,43 @@ pub enum Order {
     Resume(u16),
 }
 
-/// Orders that wait for the instance.
-#[derive(Default)]
-pub struct Orders(Mutex<VecDeque<(Order, Done)>>);
+/// Orders that wait for the instance; none once nobody carries them out any more.
+pub struct Orders(Mutex<Option<VecDeque<(Order, Done)>>>);
 
 /// What is to be done when an order was carried out, or could not be.
 pub type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
 
+impl Default for Orders {
+    fn default() -> Self {
+        Orders(Mutex::new(Some(VecDeque::new())))
+    }
+}
+
 impl Orders {
-    /// Gives an order.
+    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<(Order, Done)>>> {
+        self.0.lock().expect("nothing panics while it holds the orders")
+    }
+
+    /// Gives an order. It is answered in any case.
     pub fn give(&self, order: Order, done: Done) {
-        self.0.lock().expect("nothing panics while it holds the orders").push_back((order, done));
+        let mut waiting = self.waiting();
+        match &mut *waiting {
+            Some(orders) => orders.push_back((order, done)),
+            None => {
+                drop(waiting);
+                done(Err("the instance has stopped".to_string()));
+            }
+        }
     }
 
     fn next(&self) -> Option<(Order, Done)> {
-        self.0.lock().expect("nothing panics while it holds the orders").pop_front()
+        self.waiting().as_mut()?.pop_front()
+    }
+
+    /// Refuses all that wait, and all that come.
+    fn close(&self) {
+        let left = self.waiting().take();
+        left.into_iter().flatten().for_each(|(_, done)| done(Err("the instance has stopped".to_string())));
     }
 }
 
@@ -185,6 +207,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             self.front.desk.close(failed.clone());
             self.decline(failed);
         }
+        self.front.orders.close();
         ended
     }
 
@@ -196,7 +219,10 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         if let Some((_, since)) = &self.trouble {
             if since.elapsed() < AGAIN {
                 let (why, _) = self.trouble.as_ref().expect("just seen");
-                let declined = Declined::NoRoom(why.clone());
+                let (declined, why) = (Declined::NoRoom(why.clone()), why.clone());
+                while let Some((_, done)) = self.front.orders.next() {
+                    done(Err(why.clone()));
+                }
                 return Ok(self.decline(declined));
             }
             self.recover()?;
@@ -210,11 +236,6 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             }
             worked => worked,
         }
-    }
-
-    /// The instance.
-    pub fn instance(&mut self) -> Option<&mut Instance<'p>> {
-        self.instance.as_mut()
     }
 
     /// One round of what waits.
@@ -295,11 +316,9 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
         let Order::Resume(source) = order;
-        if instance.is_halted(source) {
-            instance.decide(Decision::Resume(source))?;
-        }
-        done(Ok(()));
-        Ok(true)
+        let resumed = if instance.is_halted(source) { instance.decide(Decision::Resume(source)) } else { Ok(()) };
+        done(resumed.as_ref().map(|()| ()).map_err(ToString::to_string));
+        resumed.map(|()| true)
     }
 
     /// Ticks, if it is time for it and could bring anything.
@@ -397,7 +416,9 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             Ok(instance) => {
                 (self.instance, self.trouble) = (Some(instance), None);
                 self.front.board.clear();
-                self.publish()
+                self.publish()?;
+                self.front.board.tell(News::Reopened);
+                Ok(())
             }
             Err(fault) if fault.is_full() => {
                 self.get_into_trouble(fault.to_string());

@@ -259,6 +259,7 @@ impl Hub {
             match &*news {
                 News::Committed { tick, at, settled, finals } => self.committed((*tick, *at), settled, finals),
                 News::Moved(moved) => self.rows_moved(moved),
+                News::Reopened => self.catch_up(),
             }
         }
     }
@@ -282,6 +283,8 @@ impl Hub {
             if tick <= feed.last {
                 continue;
             }
+            // Of a tick in between nothing was told: the store has it.
+            let follows = tick == feed.last + 1;
             feed.last = tick;
             let mine = || finals.iter().filter(|row| row.pipeline == number);
             if feed.subscribers == 0 {
@@ -289,8 +292,9 @@ impl Hub {
                 (feed.bytes, feed.after) = (0, tick);
                 continue;
             }
-            if feed.after == u64::MAX {
-                feed.after = tick - 1;
+            if feed.after == u64::MAX || !follows {
+                feed.frames.clear();
+                (feed.bytes, feed.after) = (0, tick - 1);
             }
             let frame = frame(&self.plan, (tick, at), mine(), settled.get(usize::from(number)));
             feed.bytes += frame.bytes.len();

@@ -3,6 +3,7 @@
 use super::check::print;
 use super::directory::{self, Committed};
 use super::fold::Stop;
+use super::summary::{SHOWN, seconds};
 use super::{Exit, LagArgs};
 use serde_json::{Value, json};
 use slackwater_core::plan::Plan;
@@ -13,9 +14,6 @@ use std::collections::BTreeMap;
 
 /// What is learnt from the days before is tried on the last one of so many parts of them.
 const PARTS: usize = 3;
-
-/// Shares of the events in a thousand that are shown.
-const SHOWN: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
 
 /// One origin of one source.
 struct Studied {
@@ -153,7 +151,7 @@ fn all(of: &Studied) -> slackwater_core::lateness::Lateness {
 fn text(args: &LagArgs, found: &Found<'_>) -> String {
     let lateness = all(found.of);
     let shown: Vec<String> =
-        SHOWN.iter().map(|(name, share)| format!("{name} {}", seconds(lateness.per_mille(*share) as i64))).collect();
+        SHOWN.iter().map(|(name, share)| format!("{name} {}", seconds(lateness.per_mille(*share)))).collect();
     let Found { of, advised, tried, now, bursts } = found;
     format!(
         "{} {}: lateness {}, max {}\n\
@@ -163,8 +161,8 @@ fn text(args: &LagArgs, found: &Found<'_>) -> String {
         of.source,
         of.origin,
         shown.join(", "),
-        seconds(lateness.max() as i64),
-        seconds(advised.lag),
+        seconds(lateness.max()),
+        seconds(advised.lag.max(0) as u64),
         args.margin,
         args.target,
         advised.days,
@@ -172,15 +170,11 @@ fn text(args: &LagArgs, found: &Found<'_>) -> String {
         tried.days,
         tried.per_million(),
         per_day(tried),
-        seconds(of.lag),
+        seconds(of.lag.max(0) as u64),
         now.per_million(),
         per_day(now),
         of.days.values().map(|day| day.reconnects).sum::<u64>(),
         bursts.late,
         bursts.events,
     )
-}
-
-fn seconds(nanos: i64) -> String {
-    format!("{:.3} s", nanos as f64 / 1e9)
 }

@@ -1,6 +1,7 @@
 //! The last words of a fold: where every event went, how many rows, and one digest over them.
 
 use crate::connect::files::render::hex;
+use crate::face::api::report;
 use crate::runtime::engine::Folded;
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::Final;
@@ -55,7 +56,7 @@ struct Late {
 }
 
 /// Shares of the events, per mille, whose lateness is shown.
-const SHOWN: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
+pub(super) const SHOWN: [(&str, u64); 4] = [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)];
 
 impl Summary {
     /// Gathers it. `took` is for the rate only.
@@ -86,12 +87,7 @@ impl Summary {
 
     /// Where every event went, as one line.
     pub fn conservation(&self) -> String {
-        let Counts { received, facts, duplicates, superseded, conflicts, .. } = &self.counts;
-        let quarantined = self.counts.refused();
-        format!(
-            "received {received} = facts {facts} + duplicates {duplicates} + superseded {superseded} + conflicts \
-             {conflicts} + quarantined {quarantined} + in flight 0"
-        )
+        report::conservation(&self.counts)
     }
 
     /// For a person.
@@ -204,7 +200,7 @@ fn lateness(plan: &Plan, folded: &Folded) -> Vec<Late> {
 }
 
 /// Nanoseconds as seconds with three places.
-fn seconds(nanos: u64) -> String {
+pub(super) fn seconds(nanos: u64) -> String {
     format!("{:.3} s", nanos as f64 / 1e9)
 }
 
