@@ -317,7 +317,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
         let Order::Resume(source) = order;
         let resumed = if instance.is_halted(source) { instance.decide(Decision::Resume(source)) } else { Ok(()) };
-        done(resumed.as_ref().map(|()| ()).map_err(ToString::to_string));
+        done(resumed.as_ref().map(|&()| ()).map_err(ToString::to_string));
         resumed.map(|()| true)
     }
 

@@ -1,6 +1,7 @@
 //! Files that grow, are rotated or begin anew: read as far as they have whole records, and on from there.
 //!
-//! A file is known by what it is, not by its name: one that is renamed is read to its end under the name that it had. Across
+//! A file is known by what it is, not by its name: one that is renamed is read on under the name that it had until it has not
+//! grown for a while, for whoever wrote it may not have noticed yet; the file that has its name now is begun after that. Across
 //! starts it is known by its content up to where it was left. Nothing is opened but plain files that stand in the folder
 //! itself.
 
@@ -26,6 +27,9 @@ use std::time::Duration;
 /// From one look at the folder to the next.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a file that was renamed or removed must not have grown before it is done.
+const REST: Duration = Duration::from_secs(5);
+
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 18;
 
@@ -46,7 +50,8 @@ pub struct Follower {
     looked: Option<Stopwatch>,
     /// Whether the files that were known before were looked for.
     found: bool,
-    caught_up: bool,
+    /// Whether all that was there was given when it was last asked.
+    drained: bool,
 }
 
 /// A file that is being read.
@@ -59,8 +64,10 @@ struct Followed {
     line: u64,
     pending: Vec<u8>,
     header: Option<Header>,
-    /// It has another name now, or none: what it has is all that it will have.
+    /// It has another name now, or none.
     left: bool,
+    /// When it was last found to be longer, or to have its name.
+    alive: Stopwatch,
     /// The rest of a record that is too long is passed over.
     skipping: bool,
 }
@@ -92,7 +99,7 @@ impl Follower {
             done: BTreeSet::new(),
             looked: None,
             found: false,
-            caught_up: false,
+            drained: false,
         })
     }
 
@@ -134,6 +141,9 @@ impl Follower {
         for followed in &mut self.open {
             let name = entries.iter().find(|(.., id)| *id == followed.id).map(|(name, ..)| name.as_str());
             followed.left = name != Some(&*followed.part);
+            if !followed.left {
+                followed.alive = Stopwatch::start();
+            }
             let len = followed.file.metadata().map_err(|cause| format!("{}: {cause}", followed.part))?.len();
             if len < followed.offset + followed.pending.len() as u64 {
                 followed.restart();
@@ -177,7 +187,7 @@ impl Tail for Follower {
     }
 
     fn next(&mut self, known: &dyn Fn(&str) -> Option<Offset>) -> Result<Option<Chunk>, String> {
-        if self.caught_up && self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+        if self.drained && self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return Ok(None);
         }
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
@@ -189,10 +199,10 @@ impl Tail for Follower {
             let followed = &mut self.open[at];
             let schema = &plan.sources[usize::from(source)].schema;
             if let Some(chunk) = followed.read_on((source, format), schema)? {
-                self.caught_up = false;
+                self.drained = false;
                 return Ok(Some(chunk));
             }
-            if followed.left {
+            if followed.is_done() {
                 let gone = self.open.remove(at);
                 self.done.insert(gone.id);
                 // The file that has its name now can be begun.
@@ -201,25 +211,32 @@ impl Tail for Follower {
                 at += 1;
             }
         }
-        self.caught_up = self.looked.is_some();
+        self.drained = self.looked.is_some();
         Ok(None)
     }
 
     fn is_caught_up(&self) -> bool {
-        self.caught_up
+        // Of one that was renamed more may come, and then of the one that has its name now.
+        self.drained && !self.open.iter().any(|followed| followed.left)
     }
 
     fn rewind(&mut self) {
         self.open.clear();
         self.done.clear();
-        (self.looked, self.found, self.caught_up) = (None, false, false);
+        (self.looked, self.found, self.drained) = (None, false, false);
     }
 }
 
 impl Followed {
     fn new(part: Arc<str>, id: Id, file: File) -> Self {
         let (pending, header) = (Vec::new(), None);
-        Followed { part, id, file, offset: 0, line: 1, pending, header, left: false, skipping: false }
+        let (left, alive, skipping) = (false, Stopwatch::start(), false);
+        Followed { part, id, file, offset: 0, line: 1, pending, header, left, alive, skipping }
+    }
+
+    /// Whether nothing more will come of it.
+    fn is_done(&self) -> bool {
+        self.left && self.alive.elapsed() >= REST
     }
 
     /// The file was made empty: it begins anew.
@@ -252,7 +269,11 @@ impl Followed {
                 read => break read,
             }
         };
-        self.pending.truncate(len + *read.as_ref().unwrap_or(&0));
+        let more = *read.as_ref().unwrap_or(&0);
+        self.pending.truncate(len + more);
+        if more > 0 {
+            self.alive = Stopwatch::start();
+        }
         read.map_err(|cause| format!("{}: reading failed at byte {at}: {cause}", self.part))
     }
 
@@ -286,7 +307,7 @@ impl Followed {
                     limits::EVENT_BYTES + 1
                 }
                 // Nobody will end its last record.
-                None if ended && self.left && !self.pending.is_empty() => self.pending.len(),
+                None if ended && self.is_done() && !self.pending.is_empty() => self.pending.len(),
                 None if ended => return Ok(None),
                 None => continue,
             };

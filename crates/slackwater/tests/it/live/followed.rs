@@ -67,10 +67,13 @@ fn a_file_that_is_rotated_is_read_to_its_end_also_while_nobody_looked() {
     append(&file, &part(0, 200));
     let live = start(&file, &data);
     received(&live, 200);
-    // Rotated while it runs; the last record of the old file has no line end.
+    // Rotated while it runs. Whoever writes has not noticed yet, and goes on for a while; its last record has no line end.
     fs::rename(&file, old(1)).expect("renamed");
-    append(&old(1), part(200, 300).trim_end());
     append(&file, &part(300, 400));
+    append(&old(1), &part(200, 250));
+    received(&live, 250);
+    std::thread::sleep(Duration::from_millis(500));
+    append(&old(1), part(250, 300).trim_end());
     received(&live, 400);
     stopped(&live);
     // And while nobody looks.

@@ -66,7 +66,7 @@ fn unchanged(place: &Place, told: &mut Told) -> usize {
 
 /// The status, once it shows so many events; or, if it never does, the last one. What is shown is a little older than what was
 /// answered last.
-fn published(port: u16, events: u64) -> (u64, Value) {
+pub fn published(port: u16, events: u64) -> (u64, Value) {
     let mut tries = 0;
     loop {
         let (_, status) = poster::get(port, "/v1/status").expect("an answer");
