@@ -17,7 +17,7 @@ use slackwater::runtime::instance::{Instance, Settings};
 use slackwater_core::fold::Final;
 use slackwater_core::input::Decision;
 use slackwater_core::judge::Counts;
-use slackwater_core::plan::Source;
+use slackwater_core::plan::{Knobs, Source};
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::journal::Limits;
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         let clock = Clock::driven(BEGUN, time);
         let outcome = open(&script, &harbour, &settings, clock, |instance, _| {
             let mut crossing = Crossing { sent: &mut sent, time, rng: &mut rng, figures: &mut figures };
-            crossing.make(instance, sources.len())
+            crossing.make(instance, sources)
         });
         let came = mishap.and_then(|mishap| mishap.came(&harbour.disk, &harbour.ledger, outcome.is_err()));
         harbour.ledger.trouble(None);
@@ -132,17 +132,17 @@ struct Crossing<'a> {
 
 impl Crossing<'_> {
     /// Sends until everything is answered, then ends the input.
-    fn make(&mut self, instance: &mut Instance<'_>, sources: usize) -> Result<(), Stop> {
+    fn make(&mut self, instance: &mut Instance<'_>, sources: &[Source]) -> Result<(), Stop> {
         // With the end of all input the passage is over.
         if self.sent.iter().any(|sent| sent.answer.is_none()) {
-            instance.settle_in()?;
+            instance.tune(&self.knobs(sources))?;
         }
         while self.sent.iter().any(|sent| sent.answer.is_none()) {
             self.pass_time();
             self.send(instance)?;
             if self.rng.chance(40) {
                 self.pass_time();
-                let caught_up = (0..sources as u16).filter(|_| self.rng.chance(50)).collect();
+                let caught_up = (0..sources.len() as u16).filter(|_| self.rng.chance(50)).collect();
                 let checkpoint = self.rng.chance(30);
                 instance.pulse(caught_up, checkpoint)?;
                 self.figures.note("ticks", 1);
@@ -150,11 +150,24 @@ impl Crossing<'_> {
             if self.rng.chance(30) {
                 self.figures.note("open_rows", instance.open_rows()?.len());
             }
+            if self.rng.chance(5) {
+                instance.tune(&self.knobs(sources))?;
+                self.figures.note("tuned", 1);
+            }
         }
         self.pass_time();
         instance.decide(Decision::EndOfInput)?;
         instance.pulse(Vec::new(), true)?;
         Ok(())
+    }
+
+    /// The knobs of the sources, some of them turned: no newest row depends on them.
+    fn knobs(&mut self, sources: &[Source]) -> Vec<Knobs> {
+        let mut turned = |source: &Source| match self.rng.below(3) {
+            0 => Knobs { lag: self.rng.within(0, 100_000_000_000), ..source.knobs.clone() },
+            _ => source.knobs.clone(),
+        };
+        sources.iter().map(&mut turned).collect()
     }
 
     fn pass_time(&mut self) {

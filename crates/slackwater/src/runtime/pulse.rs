@@ -6,6 +6,7 @@ use super::desk::Load;
 use super::instance::Instance;
 use slackwater_core::fold::{Final, Open, Settled};
 use slackwater_core::input::{Decision, Input, Tick};
+use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
 use std::time::Duration;
 
@@ -19,12 +20,11 @@ pub struct Pulse {
 }
 
 impl Instance<'_> {
-    /// Records the decisions that follow from the configuration: what each source's watermark follows, where that is not
-    /// what was recorded.
+    /// From the next tick on each source's watermark follows these knobs. What is not as it was recorded is a decision.
     ///
     /// # Errors
-    /// When the directory is one of finite inputs, or the journal cannot take them.
-    pub fn settle_in(&mut self) -> Result<(), Fault> {
+    /// When the directory is one of finite inputs, or the journal cannot take the decisions.
+    pub fn tune(&mut self, knobs: &[Knobs]) -> Result<(), Fault> {
         if self.watermarks.has_ended() || self.head.settled.contains(&Settled::All) {
             return Err(Fault::Refused(
                 "this directory was filled by `fold`, which sealed every window of it at the end of its files; a service \
@@ -32,11 +32,10 @@ impl Instance<'_> {
                     .to_string(),
             ));
         }
-        let plan = self.plan;
-        for (number, source) in plan.sources.iter().enumerate() {
+        for (number, knobs) in knobs.iter().enumerate() {
             // What is recorded first does not depend on the configuration of the day on which it is read back.
-            if self.at == 0 || self.head.ticks == 0 || *self.watermarks.knobs(number) != source.knobs {
-                self.step(Input::Decision(Decision::Knobs(number as u16, source.knobs.clone())))?;
+            if self.at == 0 || self.head.ticks == 0 || self.watermarks.knobs(number) != knobs {
+                self.step(Input::Decision(Decision::Knobs(number as u16, knobs.clone())))?;
             }
         }
         self.journal.sync()?;

@@ -10,6 +10,7 @@ use super::gauge::Gauge;
 use super::instance::Instance;
 use crate::decode::Chunk;
 use slackwater_core::input::Decision;
+use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
 use slackwater_store::store::Offset;
 use std::collections::VecDeque;
@@ -69,6 +70,8 @@ pub trait Tail: Send {
 pub enum Order {
     /// Take events of a source in again.
     Resume(u16),
+    /// Let the watermarks follow these knobs, one of each source.
+    Tune(Vec<Knobs>),
 }
 
 /// Orders that wait for the instance; none once nobody carries them out any more.
@@ -138,6 +141,8 @@ pub struct Service<'p, O> {
     tails: Vec<Box<dyn Tail>>,
     /// By source, whether a refused event halts it.
     halts: Vec<bool>,
+    /// By source, what its watermark is to follow.
+    knobs: Vec<Knobs>,
     gauge: Arc<Gauge>,
     times: Times,
     ticked: Stopwatch,
@@ -166,7 +171,8 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         gauge: Arc<Gauge>,
     ) -> Result<Self, Fault> {
         let mut instance = open()?;
-        instance.settle_in()?;
+        let knobs: Vec<Knobs> = instance.plan.sources.iter().map(|source| source.knobs.clone()).collect();
+        instance.tune(&knobs)?;
         let now = Stopwatch::start;
         let mut service = Service {
             open,
@@ -175,6 +181,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             pace,
             tails,
             halts,
+            knobs,
             gauge,
             times: Times::default(),
             ticked: now(),
@@ -315,10 +322,19 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     fn obey(&mut self) -> Result<bool, Fault> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
-        let Order::Resume(source) = order;
-        let resumed = if instance.is_halted(source) { instance.decide(Decision::Resume(source)) } else { Ok(()) };
-        done(resumed.as_ref().map(|&()| ()).map_err(ToString::to_string));
-        resumed.map(|()| true)
+        let obeyed = match order {
+            Order::Resume(source) if instance.is_halted(source) => instance.decide(Decision::Resume(source)),
+            Order::Resume(_) => Ok(()),
+            Order::Tune(knobs) => {
+                let tuned = instance.tune(&knobs);
+                if tuned.is_ok() {
+                    self.knobs = knobs;
+                }
+                tuned
+            }
+        };
+        done(obeyed.as_ref().map(|&()| ()).map_err(ToString::to_string));
+        obeyed.map(|()| true)
     }
 
     /// Ticks, if it is time for it and could bring anything.
@@ -411,7 +427,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// Opens the instance again.
     fn recover(&mut self) -> Result<(), Fault> {
-        let opened = (self.open)().and_then(|mut instance| instance.settle_in().map(|()| instance));
+        let opened = (self.open)().and_then(|mut instance| instance.tune(&self.knobs).map(|()| instance));
         match opened {
             Ok(instance) => {
                 (self.instance, self.trouble) = (Some(instance), None);

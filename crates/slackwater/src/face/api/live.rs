@@ -15,7 +15,7 @@ use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::reopen::Opening;
 use crate::runtime::service::{Front, Order, Orders, Pace, Service, Tail};
 use slackwater_core::fold::Final;
-use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::plan::{Knobs, LatePolicy, Plan};
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
@@ -202,9 +202,28 @@ impl Live {
     }
 
     /// Takes events of a halted source in again.
+    ///
+    /// # Errors
+    /// Why it could not be recorded.
     pub fn resume(&self, source: u16) -> Result<(), String> {
+        self.order(Order::Resume(source))
+    }
+
+    /// From the next tick on watermarks follow these knobs, one of each source in the plan's order. That is recorded.
+    ///
+    /// # Errors
+    /// Why it could not be recorded; then they follow what they followed.
+    pub fn tune(&self, knobs: Vec<Knobs>) -> Result<(), String> {
+        let sources = self.plan().sources.len();
+        if knobs.len() != sources {
+            return Err(format!("knobs of {} sources were given, and there are {sources}", knobs.len()));
+        }
+        self.order(Order::Tune(knobs))
+    }
+
+    fn order(&self, order: Order) -> Result<(), String> {
         let (done, told) = mpsc::channel();
-        self.0.front.orders.give(Order::Resume(source), Box::new(move |result| drop(done.send(result))));
+        self.0.front.orders.give(order, Box::new(move |result| drop(done.send(result))));
         self.desk().wake();
         told.recv().unwrap_or_else(|_| Err("the instance has stopped".to_string()))
     }

@@ -205,7 +205,8 @@ Example:
 
 SIGTERM and SIGINT: what was handed in is taken in, a last tick and a checkpoint are made, and it
 ends with 0; a second signal ends it at once, with 8, and loses nothing that was answered. SIGHUP:
-tokens, hosts and the certificate are read again; nothing changes if one of them is wrong.
+tokens, hosts, the certificate, lags and idleness are read again; nothing changes if one of them is
+wrong, or if anything else is not what it was.
 
 It listens on loopback only. To listen elsewhere it needs [server.tokens.NAME] and [server.tls] (or
 behind_proxy = true where a proxy ends TLS in front of it). See docs/HTTP.md.

@@ -152,20 +152,34 @@ fn ended(outcome: Result<(), Fault>, server: Server) -> Exit {
     }
 }
 
-/// Reads the configuration again: tokens, names and certificate. All else needs a start.
+/// Reads the configuration again: who may come in, the certificate, and what watermarks follow. All else needs a start.
 fn reload(args: &RunArgs, live: &Live, server: &Server) {
     let name = args.config.display().to_string();
     let read = std::fs::read_to_string(&args.config).map_err(|cause| format!("{name}: {cause}"));
     let read = read.and_then(|text| config::load(&text, &name).map_err(|errors| errors.render(false)));
     let done = read.and_then(|config| {
-        if config.plan.fingerprint() != live.plan().fingerprint() {
-            return Err("sources or pipelines are others; that needs a start".to_string());
-        }
-        server.reload(&config.server, base(&args.config))
+        needs_no_start(live.config(), &config, args.listen.is_some())?;
+        server.reload(&config.server, base(&args.config))?;
+        live.tune(config.plan.sources.into_iter().map(|source| source.knobs).collect())
     });
     match done {
-        Ok(()) => tracing::info!("tokens and certificate were read again"),
+        Ok(()) => tracing::info!("tokens, certificate, lags and idleness were read again"),
         Err(error) => tracing::error!(%error, "nothing was changed: the configuration cannot be read again"),
+    }
+}
+
+/// Whether all that is different can be taken over while it runs.
+fn needs_no_start(now: &Config, next: &Config, told_where: bool) -> Result<(), String> {
+    let others = [
+        ("sources or pipelines are", now.plan.fingerprint() != next.plan.fingerprint() || now.sources != next.sources),
+        ("[service] is", now.service != next.service),
+        ("`listen` is", now.server.listen != next.server.listen && !told_where),
+        ("`behind_proxy` is", now.server.behind_proxy != next.server.behind_proxy),
+        ("[server.limits] is", now.server.limits != next.server.limits),
+    ];
+    match others.into_iter().find(|(_, other)| *other) {
+        Some((what, _)) => Err(format!("{what} not what it was; that needs a start")),
+        None => Ok(()),
     }
 }
 

@@ -49,6 +49,16 @@ impl Running {
         assert!(sent.expect("kill is there").success());
     }
 
+    /// Reads what it says until that is among it.
+    fn hear(&mut self, wanted: &str) {
+        let mut line = String::new();
+        while !line.contains(wanted) {
+            line.clear();
+            assert!(self.err.read_line(&mut line).expect("a line") > 0, "it said `{wanted}`: {}", self.said);
+            self.said.push_str(&line);
+        }
+    }
+
     /// Waits for its end: exit code, and all it said.
     pub fn ended(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
@@ -217,6 +227,29 @@ fn tokens_are_read_again_on_a_signal() {
             .code()
     };
     assert_eq!((status(&second), status("x")), (Some(0), Some(7)));
+    service.signal("TERM");
+    assert_eq!(service.ended().0, Some(0));
+}
+
+#[test]
+fn a_lag_is_read_again_on_a_signal_and_what_needs_a_start_is_said() {
+    let of = |lag: &str| CONFIG.replacen("event_time = \"ts\"", &format!("event_time = \"ts\"\nlag = \"{lag}\""), 1);
+    let with = |lag: &str, more: &str| format!("{}{QUICK}{more}", of(lag));
+    let place = Place::with(&with("1h", ""));
+    let mut service = Running::start(&place, &[], &[]);
+    let url = format!("http://{}", service.at);
+    let finals = || lines(&place.run(&["query", "minutes", "--url", &url])).len();
+    for n in 0..4 {
+        service.trades("", minute(n * 100, n, "ABC").as_bytes()).expect(200);
+    }
+    // One that would need a start changes nothing, also not what would need none.
+    place.write("c.toml", with("0s", "[server.limits]\nbatch_events = 7\n"));
+    service.signal("HUP");
+    service.hear("[server.limits] is not what it was; that needs a start");
+    assert_eq!(finals(), 0);
+    place.write("c.toml", with("0s", ""));
+    service.signal("HUP");
+    until(|| (finals() == 3).then_some(()));
     service.signal("TERM");
     assert_eq!(service.ended().0, Some(0));
 }

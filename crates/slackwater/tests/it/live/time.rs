@@ -91,6 +91,36 @@ fn an_origin_that_lags_holds_the_watermark_until_it_is_heard() {
 }
 
 #[test]
+fn a_lag_that_is_changed_counts_from_the_next_tick_on_and_is_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = ORIGINS.replace("IDLE", "1h").replace("lag = \"0s\"", "lag = \"1h\"");
+    let (live, told) = open(&slow, folder.path());
+    let old = now_ms() - 100_000;
+    push(&live, &[event(1, "X", old), event(2, "X", old + 50_000)].concat(), 1);
+    let knobs = |text: &str| config(text).plan.sources.into_iter().map(|source| source.knobs).collect::<Vec<_>>();
+    live.tune(Vec::new()).expect_err("of no source");
+    live.tune(knobs(&ORIGINS.replace("IDLE", "1h"))).expect("recorded");
+    let finals = next_finals(&told);
+    assert_eq!((finals.len(), finals[0].generation, finals[0].cause), (1, 1, Cause::Seal));
+    // With the longer lag again nothing new seals, and nothing that is sealed opens.
+    live.tune(knobs(&slow)).expect("recorded");
+    push(&live, &event(3, "X", old + 90_000), 1);
+    live.stop();
+    live.wait().expect("a clean stop");
+    let without_store = |name: &str| std::fs::remove_file(folder.path().join(name)).expect("removed");
+    let before = live.query(0, &Ask::default()).expect("rows");
+    ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"]
+        .into_iter()
+        .filter(|name| folder.path().join(name).exists())
+        .for_each(without_store);
+    std::fs::remove_dir_all(folder.path().join("checkpoint")).expect("removed");
+    let (again, _told) = open(&slow, folder.path());
+    let after = stopped(&again);
+    assert_eq!(before.iter().filter(|row| row.generation > 0).count(), 1);
+    super::assert_alike(&after, &before, "from the journal alone");
+}
+
+#[test]
 fn a_clock_that_runs_ahead_moves_no_watermark_past_the_present() {
     let folder = tempfile::tempdir().expect("a folder");
     let (live, told) = open(&ORIGINS.replace("IDLE", "1h"), folder.path());
