@@ -47,6 +47,11 @@ impl Watermarks {
         self.ended
     }
 
+    /// Whether the readers of a source had caught up at the last tick.
+    pub fn is_caught_up(&self, source: usize) -> bool {
+        self.caught_up[source].is_some()
+    }
+
     /// Whether an origin is proven idle at a time.
     pub fn is_idle(&self, source: usize, origin: &Origin, at: i64) -> bool {
         idle_from(&self.knobs[source], self.caught_up[source], origin).is_some_and(|from| from <= at)

@@ -109,8 +109,6 @@ pub struct Instance<'p> {
     pub(super) bytes_since: u64,
     /// How long syncs of deliveries took.
     pub(super) syncs: Spent,
-    /// The sources that had caught up at the last tick.
-    pub(super) caught_up: Vec<u16>,
 }
 
 impl<'p> Instance<'p> {

@@ -66,7 +66,6 @@ impl Instance<'_> {
     pub fn pulse(&mut self, caught_up: Vec<u16>, checkpoint: bool) -> Result<Pulse, Fault> {
         let at = self.clock.now();
         self.recorded = Some(at).max(self.recorded);
-        self.caught_up.clone_from(&caught_up);
         self.step(Input::Tick(Tick { at, caught_up }))?;
         let (finals, watch) = (self.rows.clone(), Stopwatch::start());
         if checkpoint {
@@ -83,7 +82,8 @@ impl Instance<'_> {
     /// Whether a tick now could bring anything: something came since the last one, other readers have caught up, or time
     /// alone moves a watermark past something.
     pub fn is_due(&self, caught_up: &[u16]) -> bool {
-        if !self.is_at_tick() || self.caught_up != caught_up {
+        let other = |source: usize| self.watermarks.is_caught_up(source) != caught_up.contains(&(source as u16));
+        if !self.is_at_tick() || (0..self.plan.sources.len()).any(other) {
             return true;
         }
         let mut dues: Vec<Option<i128>> = vec![None; self.plan.pipelines.len()];
@@ -136,8 +136,8 @@ impl Instance<'_> {
                 .collect();
             origins.sort_by(|a, b| a.name.cmp(&b.name));
             let counts = seen.counts()[number].clone();
-            let caught_up = self.caught_up.contains(&(number as u16));
-            SourceStanding { counts, origins, caught_up, halted: self.watermarks.is_halted(number) }
+            let (caught_up, halted) = (self.watermarks.is_caught_up(number), self.watermarks.is_halted(number));
+            SourceStanding { counts, origins, caught_up, halted }
         };
         Standing {
             instance: self.head.instance,

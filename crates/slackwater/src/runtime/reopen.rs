@@ -359,7 +359,6 @@ impl<'p> Made<'p> {
             recorded: manifest.head.ticked,
             bytes_since: 0,
             syncs: Spent::default(),
-            caught_up: Vec::new(),
         };
         if from.is_some() {
             instance.load(&manifest)?;

@@ -145,7 +145,8 @@ pub struct Service<'p, O> {
     knobs: Vec<Knobs>,
     gauge: Arc<Gauge>,
     times: Times,
-    ticked: Stopwatch,
+    /// When it was last looked at whether a tick is due; never since the instance was opened.
+    looked: Option<Stopwatch>,
     published: Stopwatch,
     kept: Stopwatch,
     /// Whether something came since rows were last shown.
@@ -184,7 +185,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             knobs,
             gauge,
             times: Times::default(),
-            ticked: now(),
+            looked: None,
             published: now(),
             kept: now(),
             moved: true,
@@ -341,15 +342,21 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     fn pulse(&mut self) -> Result<bool, Fault> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let crowded = self.crowded || instance.bytes_since_checkpoint() >= self.pace.bytes;
-        if self.ticked.elapsed() < self.pace.tick && !crowded {
+        let unseen = self.looked.as_ref().map(Stopwatch::elapsed);
+        if unseen.is_some_and(|unseen| unseen < self.pace.tick) && !crowded {
             return Ok(false);
         }
-        self.ticked = Stopwatch::start();
+        self.looked = Some(Stopwatch::start());
         let mut served = self.front.desk.served();
         let behind = self.tails.iter().filter(|tail| !tail.is_caught_up());
         behind.for_each(|tail| served[usize::from(tail.source())] = false);
-        let caught_up = (0..).zip(&served).filter(|(source, served)| **served && !instance.is_halted(*source));
-        let caught_up: Vec<u16> = caught_up.map(|(source, _)| source).collect();
+        for (source, knobs) in (0..).zip(&self.knobs) {
+            // Who finds nobody to talk to is not silent: most of the time that proves an origin idle it could be heard.
+            let most = self.pace.tick * 2 + Duration::from_nanos(knobs.idle_after.unwrap_or_default() as u64) / 2;
+            let heard = unseen.is_some_and(|unseen| unseen < most);
+            served[usize::from(source)] &= heard && !instance.is_halted(source);
+        }
+        let caught_up: Vec<u16> = (0..).zip(served).filter_map(|(source, served)| served.then_some(source)).collect();
         if !instance.is_due(&caught_up) {
             return Ok(false);
         }
@@ -397,7 +404,8 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// How long it can wait if nothing comes.
     fn pause(&self) -> Duration {
-        let mut next = self.pace.tick.saturating_sub(self.ticked.elapsed());
+        let mut next =
+            self.looked.as_ref().map_or(Duration::ZERO, |looked| self.pace.tick.saturating_sub(looked.elapsed()));
         if self.moved {
             next = next.min(self.pace.publish.saturating_sub(self.published.elapsed()));
         }
@@ -417,7 +425,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// What is in memory may be ahead of what is kept: it is let go.
     fn get_into_trouble(&mut self, why: String) {
-        self.instance = None;
+        (self.instance, self.looked) = (None, None);
         self.tails.iter_mut().for_each(|tail| tail.rewind());
         let mut standing = (*self.front.board.standing()).clone();
         standing.trouble = Some(why.clone());
