@@ -131,6 +131,23 @@ pub struct Front {
     pub orders: Arc<Orders>,
 }
 
+impl Front {
+    /// Takes nothing more, and declines all that waits.
+    fn end(&self, declined: Declined) {
+        self.desk.close(declined.clone());
+        self.orders.close();
+        self.decline(&declined);
+    }
+
+    /// Declines all that waits; false where nothing did.
+    fn decline(&self, declined: &Declined) -> bool {
+        let waiting = self.desk.take(usize::MAX);
+        let any = !waiting.is_empty();
+        waiting.into_iter().for_each(|waiting| (waiting.answer)(Err(declined.clone())));
+        any
+    }
+}
+
 /// A running instance.
 pub struct Service<'p, O> {
     /// Opens the instance, also after it was let go.
@@ -211,11 +228,8 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             }
         };
         if let Err(fault) = &ended {
-            let failed = Declined::Failed(fault.to_string());
-            self.front.desk.close(failed.clone());
-            self.decline(failed);
+            self.front.end(Declined::Failed(fault.to_string()));
         }
-        self.front.orders.close();
         ended
     }
 
@@ -231,7 +245,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
                 while let Some((_, done)) = self.front.orders.next() {
                     done(Err(why.clone()));
                 }
-                return Ok(self.decline(declined));
+                return Ok(self.front.decline(&declined));
             }
             self.recover()?;
             return Ok(self.trouble.is_none());
@@ -415,14 +429,6 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         next.clamp(Duration::from_millis(1), AGAIN)
     }
 
-    /// Declines everything that waits; false where nothing did.
-    fn decline(&self, declined: Declined) -> bool {
-        let waiting = self.front.desk.take(usize::MAX);
-        let any = !waiting.is_empty();
-        waiting.into_iter().for_each(|waiting| (waiting.answer)(Err(declined.clone())));
-        any
-    }
-
     /// What is in memory may be ahead of what is kept: it is let go.
     fn get_into_trouble(&mut self, why: String) {
         (self.instance, self.looked) = (None, None);
@@ -458,5 +464,12 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             return Ok(());
         }
         self.beat(Vec::new(), true).map(drop)
+    }
+}
+
+impl<O> Drop for Service<'_, O> {
+    fn drop(&mut self) {
+        // Also where it panicked: nobody waits for what nobody answers.
+        self.front.end(Declined::Failed("the instance has stopped".to_string()));
     }
 }

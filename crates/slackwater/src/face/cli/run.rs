@@ -93,6 +93,11 @@ impl Signals {
             _ = self.hang_up.recv() => Said::Reload,
         }
     }
+
+    /// Waits for one that says to stop.
+    async fn again(&mut self) {
+        while !matches!(self.next().await, Said::Stop) {}
+    }
 }
 
 /// Serves until a signal, or until the instance has ended by itself.
@@ -104,7 +109,9 @@ fn until_told(args: &RunArgs, config: &Config, live: Live, server: Server) -> Ex
         Err(cause) => {
             tell(&format!("error: no signals can be heard: {cause}\n"));
             live.stop();
-            return ended(live.wait(), server);
+            let outcome = live.wait();
+            server.stop(GRACE);
+            return ended(outcome);
         }
     };
     // Who reads where it is may send a signal at once.
@@ -124,25 +131,40 @@ fn until_told(args: &RunArgs, config: &Config, live: Live, server: Server) -> Ex
         }
         tell("stopping: what was handed in is taken in and kept; another signal stops at once\n");
         live.stop();
-        let again = async { while !matches!(signals.next().await, Said::Stop) {} };
         tokio::select! {
             outcome = timeout(STOP, &mut end) => outcome.ok(),
-            () = again => None,
+            () = signals.again() => None,
+        }
+    });
+    let Some(outcome) = outcome else {
+        cut("the next start takes in again what came since the last checkpoint");
+    };
+    let (done, closed) = oneshot::channel();
+    std::thread::spawn(move || {
+        server.stop(GRACE);
+        // Who was to hear it may have gone on without.
+        let _ = done.send(());
+    });
+    let patient = runtime.block_on(async {
+        tokio::select! {
+            _ = closed => true,
+            () = signals.again() => false,
         }
     });
     match outcome {
-        Some(Ok(outcome)) => ended(outcome, server),
-        Some(Err(_)) => Exit::Wrong,
-        None => {
-            tell("stopped at once: the next start takes in again what came since the last checkpoint\n");
-            // Threads that still work must not keep the process; the journal has what was answered.
-            std::process::exit(Exit::Cut as i32)
-        }
+        _ if !patient => cut("what was taken in is kept, and some who asked had no answer"),
+        Ok(outcome) => ended(outcome),
+        Err(_) => Exit::Wrong,
     }
 }
 
-fn ended(outcome: Result<(), Fault>, server: Server) -> Exit {
-    server.stop(GRACE);
+/// Ends the process. Threads that still work must not keep it; the journal has what was answered.
+fn cut(meaning: &str) -> ! {
+    tell(&format!("stopped at once: {meaning}\n"));
+    std::process::exit(Exit::Cut as i32)
+}
+
+fn ended(outcome: Result<(), Fault>) -> Exit {
     match outcome {
         Ok(()) => {
             tell("stopped\n");

@@ -232,6 +232,28 @@ fn tokens_are_read_again_on_a_signal() {
 }
 
 #[test]
+fn a_second_signal_stops_at_once() {
+    let place = Place::with(&(CONFIG.to_string() + QUICK));
+    let mut service = Running::start(&place, &[], &[]);
+    service.trades("", minute(0, 0, "ABC").as_bytes()).expect(200);
+    // A request that is never whole is waited for.
+    let mut slow = connect(service.at);
+    let head = format!("POST /v1/ingest/trades HTTP/1.1\r\nhost: localhost\r\n{NDJSON}content-length: 100\r\n\r\n");
+    slow.write_all((head + "{").as_bytes()).expect("sent");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    service.signal("TERM");
+    service.hear("stopping");
+    service.signal("INT");
+    let (code, said) = service.ended();
+    assert_eq!(code, Some(8), "{said}");
+    assert!(said.contains("stopped at once"), "{said}");
+    // It lost nothing that was answered.
+    let service = Running::start(&place, &[], &[]);
+    let again = service.trades("", minute(0, 0, "ABC").as_bytes()).expect(200).json();
+    assert_eq!((again["facts"].as_u64(), again["duplicates"].as_u64()), (Some(0), Some(10)));
+}
+
+#[test]
 fn a_lag_is_read_again_on_a_signal_and_what_needs_a_start_is_said() {
     let of = |lag: &str| CONFIG.replacen("event_time = \"ts\"", &format!("event_time = \"ts\"\nlag = \"{lag}\""), 1);
     let with = |lag: &str, more: &str| format!("{}{QUICK}{more}", of(lag));

@@ -4,6 +4,7 @@ mod answers;
 mod followed;
 mod halted;
 mod killed;
+mod panicked;
 mod time;
 
 use crate::durable::{CONFIG, trades};
