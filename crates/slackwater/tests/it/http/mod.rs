@@ -2,6 +2,7 @@
 
 mod encrypted;
 mod limits;
+mod places;
 mod posting;
 mod process;
 mod reading;
