@@ -5,7 +5,7 @@
 
 use crate::Fault;
 use crate::disk::{Disk, read_whole, write_whole};
-use crate::entry::deflate;
+use crate::entry::{deflate, inflate};
 
 /// Version of all parcels.
 const FORMAT: u32 = 1;
@@ -69,8 +69,8 @@ pub(crate) fn read(disk: &dyn Disk, name: &str, label: Label, most: u64) -> Resu
     if length > most || number(44) != packed.len() as u64 {
         return fail(36, "its length is not that of its content");
     }
-    match zstd::bulk::decompress(packed, length as usize) {
-        Ok(content) if content.len() as u64 == length => Ok((content, digest)),
-        _ => fail(HEADER_BYTES, "its content cannot be unpacked"),
+    match inflate(packed, length) {
+        Some(content) => Ok((content, digest)),
+        None => fail(HEADER_BYTES, "its content cannot be unpacked"),
     }
 }

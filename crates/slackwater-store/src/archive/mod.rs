@@ -121,7 +121,7 @@ impl Archive {
         let mut written = Vec::new();
         for (at, places) in places {
             let shelf = &self.shelves[usize::from(at.0)];
-            let mut press = Press::new(&*self.disk, shelf, self.next + written.len() as u64, at)?;
+            let mut press = Press::new(&*self.disk, shelf, self.next + written.len() as u64, at, places.len() as u64)?;
             press.write(changes, &sorted(shelf, changes, &places, threads), threads)?;
             written.push(press.finish()?);
         }
@@ -267,7 +267,8 @@ impl Archive {
     fn join(&self, segments: &[&Segment]) -> Result<Segment, Fault> {
         let Segment { source, bucket, .. } = *segments[0];
         let volumes = self.volumes(segments.iter().copied())?;
-        let mut press = Press::new(&*self.disk, &self.shelves[usize::from(source)], self.next, (source, bucket))?;
+        let (shelf, rows) = (&self.shelves[usize::from(source)], segments.iter().map(|segment| segment.rows).sum());
+        let mut press = Press::new(&*self.disk, shelf, self.next, (source, bucket), rows)?;
         weave(&volumes, |_, _| true, |change, _| press.push(change))?;
         press.finish()
     }

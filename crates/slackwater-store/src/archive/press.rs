@@ -31,6 +31,8 @@ pub(super) const GROUP_ROWS: usize = 1 << 17;
 const BATCH_ROWS: usize = 1 << 11;
 /// Level of zstd.
 const LEVEL: i32 = 3;
+/// Rows below which columns are left as they are: what packing so few saves is less than what it takes.
+const FEW_ROWS: u64 = 256;
 
 /// A segment that is being written.
 pub(super) struct Press<'d> {
@@ -51,12 +53,13 @@ pub(super) struct Press<'d> {
 }
 
 impl<'d> Press<'d> {
-    /// Begins a segment, in the place of an unfinished one of this number.
+    /// Begins a segment of so many rows, in the place of an unfinished one of this number.
     pub fn new(
         disk: &'d dyn Disk,
         shelf: &'d Shelf,
         number: u64,
         (source, bucket): (u16, i64),
+        rows: u64,
     ) -> Result<Press<'d>, Fault> {
         let temporary = format!("{}.tmp", volume::name(number));
         match disk.remove(&temporary) {
@@ -68,7 +71,7 @@ impl<'d> Press<'d> {
         let file = disk.create(&temporary).map_err(|cause| Fault::disk(&temporary, "create", cause))?;
         let columns = shelf.columns();
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(&columns).map_err(|error| fault(&temporary, error))?)
+            .with_properties(properties(&columns, rows).map_err(|error| fault(&temporary, error))?)
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), columns.clone(), options);
         let writer = writer.and_then(ArrowWriter::into_serialized_writer);
@@ -298,11 +301,12 @@ impl RowsHasher {
     }
 }
 
-/// How each column is packed: by its type alone, so that the same rows give the same bytes.
-fn properties(columns: &SchemaRef) -> Result<WriterProperties, ParquetError> {
+/// How each column is packed: by its type and the number of rows alone, so that the same rows give the same bytes.
+fn properties(columns: &SchemaRef, rows: u64) -> Result<WriterProperties, ParquetError> {
+    let packed = Compression::ZSTD(ZstdLevel::try_new(LEVEL)?);
     let mut builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_string())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
+        .set_compression(if rows < FEW_ROWS { Compression::UNCOMPRESSED } else { packed })
         .set_max_row_group_row_count(None)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
