@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod checkpoint;
 pub mod crash;
+pub mod crew;
 pub mod disk;
 pub mod entry;
 mod fault;

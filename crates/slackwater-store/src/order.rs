@@ -1,5 +1,7 @@
 //! Putting byte strings in order without comparing them in full.
 
+use crate::crew;
+
 /// The places of byte strings in ascending order, equal ones as they stand.
 pub(crate) fn sorted<'a>(count: usize, bytes: impl Fn(usize) -> &'a [u8] + Sync) -> Vec<u32> {
     ordered(count, 1, &bytes)
@@ -13,18 +15,8 @@ pub(crate) fn sorted_parts<T: Sync>(items: &[T], threads: usize, make: impl Fn(&
         return ordered(strings.len(), 1, &|at| strings.get(at));
     }
     let each = items.len().div_ceil(threads);
-    let parts: Vec<Strings> = on_threads(items.chunks(each), make);
+    let parts: Vec<Strings> = crew::each(items.chunks(each), make);
     ordered(items.len(), threads, &|at| parts[at / each].get(at % each))
-}
-
-/// What becomes of each of these, on a thread for each.
-fn on_threads<I: Send, T: Send>(items: impl Iterator<Item = I>, make: impl Fn(I) -> T + Sync) -> Vec<T> {
-    let make = &make;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = items.map(|item| scope.spawn(move || make(item))).collect();
-        let done = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
-        done.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
 }
 
 fn ordered<'a>(count: usize, threads: usize, bytes: &(impl Fn(usize) -> &'a [u8] + Sync)) -> Vec<u32> {
@@ -52,7 +44,7 @@ fn ordered<'a>(count: usize, threads: usize, bytes: &(impl Fn(usize) -> &'a [u8]
     if threads == 1 {
         put((0, &mut keys))
     } else {
-        drop(on_threads(keys.chunks_mut(each).enumerate(), put))
+        drop(crew::each(keys.chunks_mut(each).enumerate(), put))
     }
     let mut keys = by_key(keys, bits.count);
     for alike in keys.chunk_by_mut(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1) {

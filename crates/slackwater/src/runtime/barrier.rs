@@ -12,6 +12,7 @@ use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::archive::{Change, Changes};
 use slackwater_store::checkpoint::{Checkpoints, Chunk, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
+use slackwater_store::crew;
 use slackwater_store::index::{Entries, Known};
 use slackwater_store::journal::Journal;
 use slackwater_store::{Fault, KeepRaw};
@@ -97,11 +98,8 @@ impl Instance<'_> {
             return sync(journal).and_then(|()| archive_them()).and_then(|()| index_them());
         }
         let behind = self.behind;
-        let (archived, others) = std::thread::scope(|scope| {
-            let archiving = scope.spawn(archive_them);
-            let others = sync(journal).and_then(|()| index_them());
-            let others = others.and_then(|()| journal.retire(behind, settings.keep_raw));
-            (archiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), others)
+        let (archived, others) = crew::both(archive_them, || {
+            sync(journal).and_then(|()| index_them()).and_then(|()| journal.retire(behind, settings.keep_raw))
         });
         others.and(archived)
     }

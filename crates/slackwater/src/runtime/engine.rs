@@ -17,6 +17,7 @@ use slackwater_core::machine::{Quarantined, Shard, settle_stale};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_core::watermark::Watermarks;
+use slackwater_store::crew;
 
 /// Shards beyond this cost more in looking than they save in judging.
 const MOST_SHARDS: usize = 16;
@@ -179,14 +180,7 @@ fn end(plan: &Plan, shards: Shards, threads: usize) -> Folded {
         }
         sealed
     };
-    let sealed: Vec<(Vec<Final>, usize)> = std::thread::scope(|scope| {
-        let seal = &seal;
-        let workers: Vec<_> = folds.chunks_mut(per_thread).map(|folds| scope.spawn(move || seal(folds))).collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
+    let sealed: Vec<(Vec<Final>, usize)> = crew::each(folds.chunks_mut(per_thread), seal);
     let (mut finals, mut count) = (Vec::new(), 0);
     for (rows, refolded) in sealed {
         finals.extend(rows);

@@ -57,8 +57,21 @@ fn place() -> Place {
 }
 
 fn args() -> Vec<&'static str> {
-    let more =
-        ["--input", "trades=more.ndjson", "--quarantine", "refused.ndjson", "--checkpoint", "1ns", "--threads", "1"];
+    on("1")
+}
+
+/// The same on so many threads.
+fn on(threads: &'static str) -> Vec<&'static str> {
+    let more = [
+        "--input",
+        "trades=more.ndjson",
+        "--quarantine",
+        "refused.ndjson",
+        "--checkpoint",
+        "1ns",
+        "--threads",
+        threads,
+    ];
     durable("trades=events.ndjson", &more)
 }
 
@@ -70,10 +83,10 @@ fn outputs(place: &Place) -> Outputs {
 }
 
 /// Runs the binary under strace; gives its exit code (none: a signal), what it said, and the lines of the trace.
-fn traced(place: &Place, asked: &[String]) -> (Option<i32>, String, String) {
+fn traced(place: &Place, args: &[&str], asked: &[String]) -> (Option<i32>, String, String) {
     let trace = place.path("trace");
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&trace).args(asked).arg(env!("CARGO_BIN_EXE_slackwater")).args(args());
+    command.args(["-f", "-qq", "-o"]).arg(&trace).args(asked).arg(env!("CARGO_BIN_EXE_slackwater")).args(args);
     let output = command.current_dir(place.path("")).stdin(Stdio::null()).output().expect("strace runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), said, std::fs::read_to_string(trace).unwrap_or_default())
@@ -83,7 +96,7 @@ fn traced(place: &Place, asked: &[String]) -> (Option<i32>, String, String) {
 fn undisturbed() -> (BTreeMap<&'static str, usize>, Outputs) {
     let place = place();
     let all: Vec<String> = CALLS.iter().map(|call| format!("?{call}")).collect();
-    let (code, said, trace) = traced(&place, &["-e".to_string(), format!("trace={}", all.join(","))]);
+    let (code, said, trace) = traced(&place, &args(), &["-e".to_string(), format!("trace={}", all.join(","))]);
     assert_eq!(code, Some(0), "{said}");
     let calls = |call: &str| trace.lines().filter(|line| line.contains(&format!(" {call}("))).count();
     (CALLS.iter().map(|call| (*call, calls(call))).filter(|(_, count)| *count > 0).collect(), outputs(&place))
@@ -108,7 +121,7 @@ fn meet(call: &str, fate: Fate, number: usize, expected: &Outputs) -> Option<Res
     };
     let asked =
         ["-e".to_string(), format!("trace={call}"), "-e".to_string(), format!("inject={call}:{how}:when={number}")];
-    let (code, said, trace) = traced(&place, &asked);
+    let (code, said, trace) = traced(&place, &args(), &asked);
     let met = trace.contains("INJECTED") || trace.contains("killed by SIGKILL");
     if !met {
         assert_eq!(code, Some(0), "{said}");
@@ -164,6 +177,33 @@ fn a_system_call_that_fails_or_is_the_last_leaves_nothing_wrong() {
     println!("syscall_sites={sites} injections={injections} wrong={} {calls:?}", wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(injections >= sites * FATES.len() / stride() / 2, "{injections} of {sites} sites met a fate");
+}
+
+#[test]
+fn threads_that_the_machine_does_not_give_are_done_without() {
+    if !has_strace() {
+        return;
+    }
+    let expected = {
+        let place = place();
+        assert_eq!(place.run(&args()).code, 0);
+        outputs(&place)
+    };
+    let mut refused = 0;
+    for first in (1..).step_by(stride().min(3)) {
+        let place = place();
+        let asked =
+            ["-e", "trace=clone3", "-e", &format!("inject=clone3:error=EAGAIN:when={first}+")].map(str::to_string);
+        let (code, said, trace) = traced(&place, &on("3"), &asked);
+        if !trace.contains("INJECTED") {
+            break;
+        }
+        assert_eq!(code, Some(0), "from thread {first} on: {said}");
+        assert!(outputs(&place) == expected, "from thread {first} on");
+        refused += 1;
+    }
+    println!("threads_refused_from={refused} wrong=0");
+    assert!(refused > 3, "{refused} times there was no thread");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,6 +24,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+
+/// Handles of files that connections leave to everything else. Without them the instance could keep nothing.
+const OTHER_HANDLES: usize = 256;
 
 /// How long nothing is accepted after the system had no more handles.
 const BREATH: Duration = Duration::from_millis(100);
@@ -55,10 +59,15 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Doors for as many as the limits say.
+    /// Doors for as many as the limits say, and as the system has handles for.
     pub fn new(limits: &Limits) -> Doors {
-        let (most, most_by_address) = (limits.connections, limits.connections_per_address);
+        let (most, most_by_address) = (limits.connections.min(handles()), limits.connections_per_address);
         Doors { all: Arc::new(Semaphore::new(most)), by_address: Arc::default(), most, most_by_address }
+    }
+
+    /// How many connections there may be.
+    pub fn most(&self) -> usize {
+        self.most
     }
 
     /// Connections that are open.
@@ -78,6 +87,12 @@ impl Doors {
         }
         Some(Inside { _permit: permit, address, by_address: self.by_address.clone() })
     }
+}
+
+/// How many handles there are for connections.
+fn handles() -> usize {
+    let all = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |all| usize::try_from(all).unwrap_or(usize::MAX));
+    all.saturating_sub(OTHER_HANDLES).max(all / 8).max(1)
 }
 
 /// A connection that is counted until this is dropped.

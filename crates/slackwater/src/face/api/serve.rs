@@ -126,6 +126,10 @@ impl Server {
         let hub = Hub::start(served.plan.clone(), served.board.clone(), last)?;
         let (stop, stopping) = watch::channel(false);
         let doors = Doors::new(&config.limits);
+        if doors.most() < config.limits.connections {
+            let (connections, asked) = (doors.most(), config.limits.connections);
+            tracing::warn!(connections, asked, "the system gives handles for fewer connections: see `ulimit -n`");
+        }
         let certificate = Arc::new(RwLock::new(certificate));
         let app = Arc::new(App {
             plan: served.plan,

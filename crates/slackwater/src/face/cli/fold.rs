@@ -22,6 +22,7 @@ use slackwater_store::Fault;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Builder;
 use std::time::Duration;
 
 /// Why a fold stopped.
@@ -279,7 +280,8 @@ pub(super) fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, wor
     };
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        // Who gets no thread for a bar does without one.
+        let _ = Builder::new().spawn_scoped(scope, || {
             while !done.load(Ordering::Relaxed) {
                 bar.set_position(gauge.read());
                 bar.set_message(format!("{} events", gauge.events()));

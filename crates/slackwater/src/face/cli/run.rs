@@ -6,8 +6,10 @@ use crate::face::api::live::{Live, Options};
 use crate::face::api::serve::{Served, Server, StartError};
 use crate::face::config::{self, Config, Kind};
 use crate::runtime::service::Pace;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use slackwater_store::Fault;
 use std::path::Path;
+use std::thread::Builder;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -20,6 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &RunArgs) -> Exit {
     logs::begin(args.log);
+    take_all_handles();
     let mut config = match check::load(&args.config) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -31,6 +34,13 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok((live, server)) => until_told(args, &config, live, server),
         Err(exit) => exit,
     }
+}
+
+/// Takes as many handles of files as the system allows at all; most of them are for connections.
+fn take_all_handles() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    // What is refused leaves what there was, which the server then makes do with.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
 }
 
 fn start(args: &RunArgs, config: &Config) -> Result<(Live, Server), Exit> {
@@ -118,7 +128,10 @@ fn until_told(args: &RunArgs, config: &Config, live: Live, server: Server) -> Ex
     tell(&where_to_look(config, &server, &args.data));
     let (ending, mut end) = oneshot::channel();
     let waiting = live.clone();
-    std::thread::spawn(move || drop(ending.send(waiting.wait())));
+    if let Err(cause) = Builder::new().spawn(move || drop(ending.send(waiting.wait()))) {
+        tell(&format!("error: no thread could be started: {cause}\n"));
+        live.stop();
+    }
     let outcome = runtime.block_on(async {
         loop {
             tokio::select! {
@@ -140,7 +153,8 @@ fn until_told(args: &RunArgs, config: &Config, live: Live, server: Server) -> Ex
         cut("the next start takes in again what came since the last checkpoint");
     };
     let (done, closed) = oneshot::channel();
-    std::thread::spawn(move || {
+    // Where there is no thread for it nobody is waited for.
+    let _ = Builder::new().spawn(move || {
         server.stop(GRACE);
         // Who was to hear it may have gone on without.
         let _ = done.send(());

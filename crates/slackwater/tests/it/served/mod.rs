@@ -2,6 +2,7 @@
 
 mod away;
 mod full;
+mod handles;
 mod killed;
 mod link;
 mod poster;
