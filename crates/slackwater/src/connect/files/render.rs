@@ -139,15 +139,22 @@ pub fn csv(plan: &Plan, row: &Final, out: &mut String) {
 
 /// Appends rows of a pipeline as a table for a person: what a CSV has, but for pipeline and digest.
 pub fn table(plan: &Plan, pipeline: u16, rows: &[Final], out: &mut String) {
-    let names = columns(&plan.pipelines[usize::from(pipeline)]);
-    let shown = 1..names.len() - 1;
-    let mut lines: Vec<Vec<String>> = vec![names[shown.clone()].iter().map(|name| name.to_string()).collect()];
+    let mut lines = vec![columns(&plan.pipelines[usize::from(pipeline)]).into_iter().map(str::to_string).collect()];
     for row in rows {
         let mut cells = Vec::new();
-        // A table has one line a row.
-        each_cell(plan, row, &mut |cell| cells.push(cell.replace(['\n', '\r'], " ")));
-        lines.push(cells[shown.clone()].to_vec());
+        each_cell(plan, row, &mut |cell| cells.push(cell.to_string()));
+        lines.push(cells);
     }
+    aligned(&lines, out);
+}
+
+/// Appends the records of a CSV output, its header the first of them, as such a table. All have the same number of cells.
+pub fn aligned(records: &[Vec<String>], out: &mut String) {
+    let shown = 1..records.first().map_or(0, Vec::len).saturating_sub(1).max(1);
+    // A table has one line a row.
+    let cells =
+        |record: &Vec<String>| record[shown.clone()].iter().map(|cell| cell.replace(['\n', '\r'], " ")).collect();
+    let lines: Vec<Vec<String>> = records.iter().map(cells).collect();
     let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..shown.len()).map(width).collect();
     for cells in &lines {

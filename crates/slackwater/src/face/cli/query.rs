@@ -30,14 +30,8 @@ fn asked(args: &QueryArgs) -> Result<String, Stop> {
         Some(name) => name.clone(),
         None => only_pipeline(&remote::json(&server, "/v1/pipelines")?)?,
     };
-    let csv = match args.format.as_deref() {
-        Some("csv") => true,
-        Some("table") => {
-            let text = "--format table: a service answers in NDJSON and CSV; write --format csv, or leave it out";
-            return Err(Stop::Usage(text.to_string()));
-        }
-        _ => false,
-    };
+    let format = format(args);
+    let csv = format != "ndjson";
     let mut parameters = vec![("tier".to_string(), args.tier.clone()), ("limit".to_string(), "10000".to_string())];
     parameters.push(("format".to_string(), if csv { "csv" } else { "ndjson" }.to_string()));
     for (name, time) in [("from", args.from), ("to", args.to), ("as_of", args.as_of)] {
@@ -61,8 +55,28 @@ fn asked(args: &QueryArgs) -> Result<String, Stop> {
         text.push_str(&answered.text[header..]);
         match answered.headers.get("slackwater-next").and_then(|next| next.to_str().ok()) {
             Some(next) => cursor = Some(next.to_string()),
+            None if format == "table" => return tabled(&text).ok_or_else(|| Stop::Network(remote::strange(&server))),
             None => return Ok(text),
         }
+    }
+}
+
+/// A CSV as a table for a person.
+fn tabled(csv: &str) -> Option<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+    let record = |record: csv::StringRecord| record.iter().map(str::to_string).collect();
+    let records: Result<Vec<Vec<String>>, _> = reader.records().map(|read| read.map(record)).collect();
+    let mut text = String::new();
+    render::aligned(&records.ok()?, &mut text);
+    Some(text)
+}
+
+/// How rows are to be written.
+fn format(args: &QueryArgs) -> &str {
+    match &args.format {
+        Some(format) => format.as_str(),
+        None if !args.json && std::io::stdout().is_terminal() => "table",
+        None => "ndjson",
     }
 }
 
@@ -101,12 +115,7 @@ fn query(args: &QueryArgs, data: &Path) -> Result<String, Stop> {
         })?;
     }
     finals.sort_by(Final::order);
-    let format = match &args.format {
-        Some(format) => format.as_str(),
-        None if !args.json && std::io::stdout().is_terminal() => "table",
-        None => "ndjson",
-    };
-    Ok(write(&plan, pipeline, &finals, format))
+    Ok(write(&plan, pipeline, &finals, format(args)))
 }
 
 fn write(plan: &Plan, pipeline: u16, finals: &[Final], format: &str) -> String {

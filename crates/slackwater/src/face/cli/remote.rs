@@ -36,7 +36,12 @@ pub(super) fn sound(server: &Server, answered: Answered) -> Result<Answered, Sto
 /// The answer as JSON.
 pub(super) fn json(server: &Server, path: &str) -> Result<Value, Stop> {
     let answered = ask(server, path)?;
-    serde_json::from_str(&answered.text).map_err(|_| Stop::Network(format!("{}: this is no slackwater", server.url)))
+    serde_json::from_str(&answered.text).map_err(|_| Stop::Network(strange(server)))
+}
+
+/// What is said of an answer that makes no sense.
+pub(super) fn strange(server: &Server) -> String {
+    format!("{}: this is no slackwater", server.url)
 }
 
 /// A query of these parameters, with its question mark.
