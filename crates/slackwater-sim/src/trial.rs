@@ -162,7 +162,7 @@ pub fn against_model(seed: u64, size: Size) -> Result<(), String> {
         let sources = (0..world.stage.sources.len() as u16).filter(|_| caught_up).collect();
         let finals = machine.step(plan, &Input::Tick(input::Tick { at, caught_up: sources }), &mut memories).finals;
         found.push(finals.iter().map(compare::given).collect::<Vec<_>>());
-        ticks.push(Tick { events, at, caught_up, ended });
+        ticks.push(Tick { events, at, caught_up, ended, release: false });
     }
     let stood = Stood { part: String::new(), offset: 0 };
     let decoder = slackwater::decode::Format::Json.decoder_version();

@@ -122,8 +122,11 @@ impl Fold {
             }
             let mut key = core::mem::take(&mut self.key);
             let hash = pipeline.key_hash(number as u16, row, &mut key);
-            if let Some(group) = self.find(number as u16, hash, &key) {
-                self.refill(pipeline, group, row, (fact.part, fact.position.offset), again);
+            let place = (&**fact.part, fact.position.offset);
+            if let Some(group) = self.find(number as u16, hash, &key)
+                && !self.is_parked(group, row, fact.source, place)
+            {
+                self.refill(pipeline, group, row, place, again);
             }
             self.key = key;
         }

@@ -15,7 +15,7 @@ use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::reopen::Opening;
 use crate::runtime::service::{Front, Order, Orders, Pace, Service, Tail};
 use slackwater_core::fold::Final;
-use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::plan::Plan;
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
@@ -92,12 +92,6 @@ impl Live {
     /// When another process uses the directory, or what is in it does not fit the configuration or is damaged beyond what
     /// can be made anew.
     pub fn open(config: Config, data: &Path, options: Options) -> Result<Live, Fault> {
-        if let Some(source) = config.plan.sources.iter().find(|source| source.late == LatePolicy::Hold) {
-            return Err(Fault::Refused(format!(
-                "source `{}` has late = \"hold\", which a running instance cannot do yet; write late = \"amend\"",
-                source.name
-            )));
-        }
         let plan = Arc::new(config.plan.clone());
         let mut options = options;
         options.tails.append(&mut followers(&config, &plan)?);
