@@ -98,6 +98,8 @@ pub struct Delta {
     pub hash: u64,
     /// Whether its identity counted for nothing in the pipeline at the last tick, and the source holds what is late.
     pub unseen: bool,
+    /// Whether that is because it was held.
+    pub held: bool,
     /// Whether the content is in [`Deltas::old`] rather than in the batch.
     old: bool,
     content: Range<u32>,
@@ -228,8 +230,9 @@ impl Router {
             let start = out.keys.len() as u32;
             out.keys.extend_from_slice(&self.key);
             let key = start..out.keys.len() as u32;
-            let (unseen, old) = (unseen.holds(pipeline), sign == Sign::Minus);
-            out.list.push(Delta { sign, pipeline, hash, unseen, old, content, place, key });
+            let (held, old) = (matches!(unseen, Unseen::In(_)), sign == Sign::Minus);
+            let unseen = unseen.holds(pipeline);
+            out.list.push(Delta { sign, pipeline, hash, unseen, held, old, content, place, key });
         }
     }
 }

@@ -69,7 +69,7 @@ pub enum Fate {
     Held(Parked),
     /// It was released.
     Released,
-    /// A correction took it to where nothing is sealed, or a retraction took it away.
+    /// A correction took it to where nothing is settled, or a retraction took it away.
     Left,
 }
 
@@ -188,25 +188,31 @@ impl Holds {
         self.counts.get(&source).copied().unwrap_or_default()
     }
 
-    /// Takes in a release. What comes after it, and what came since the last tick, is not meant.
-    pub fn decide(&mut self, release: &Release) {
+    /// What a release means, of what is not released yet.
+    fn meant(&self, release: &Release) -> Vec<Place> {
         let wanted = |identity: &[u8]| {
             source_of(identity) == release.source && release.identity.as_ref().is_none_or(|one| **one == *identity)
         };
-        for (identity, pipelines) in self.held.iter().filter(|(identity, _)| wanted(identity)) {
-            let mine = pipelines.iter().filter(|number| release.pipeline.is_none_or(|one| one == **number));
-            self.released.extend(mine.map(|number| (*number, identity.clone())));
-        }
+        let held = self.held.iter().filter(|(identity, _)| wanted(identity));
+        let places = held.flat_map(|(identity, numbers)| numbers.iter().map(move |number| (*number, identity.clone())));
+        let mine = |place: &Place| release.pipeline.is_none_or(|one| one == place.0);
+        places.filter(|place| mine(place) && !self.released.contains(place)).collect()
+    }
+
+    /// How many facts a release would let in, each once for every pipeline.
+    pub fn would_release(&self, release: &Release) -> u64 {
+        self.meant(release).len() as u64
+    }
+
+    /// Takes in a release. What comes after it, and what came since the last tick, is not meant.
+    pub fn decide(&mut self, release: &Release) {
+        let meant = self.meant(release);
+        self.released.extend(meant);
     }
 
     /// What the next tick releases.
     pub fn released(&self) -> &BTreeSet<Place> {
         &self.released
-    }
-
-    /// Whether the next tick has something to release.
-    pub fn is_due(&self) -> bool {
-        !self.released.is_empty()
     }
 
     /// Moves to what the shards hold after a tick, and gives what became of every fact that was held or is, in order of

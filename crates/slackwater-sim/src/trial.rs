@@ -14,6 +14,7 @@ use slackwater::runtime::engine::Folded;
 use slackwater_core::input::{self, Decision, Input};
 use slackwater_core::machine::Machine;
 use slackwater_core::memory::Memory;
+use slackwater_core::plan::LatePolicy;
 
 /// How the engine is arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,12 @@ impl Trial {
             trial.truth = Some(engine::truth_of(&trial.world, &order, &cut.stood));
         }
         trial
+    }
+
+    /// Lets every source hold what is late.
+    pub fn hold(&mut self) {
+        self.world.stage.sources.iter_mut().for_each(|source| source.holds = true);
+        self.compiled.config.plan.sources.iter_mut().for_each(|source| source.late = LatePolicy::Hold);
     }
 
     /// The events in the order in which they come.

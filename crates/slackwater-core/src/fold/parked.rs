@@ -1,6 +1,7 @@
 //! Facts that are held: which they are, and how they come back.
 //!
-//! A fact is held when it counted for nothing in its pipeline at the last tick and reaches into what was sealed by then.
+//! A fact is held when it counted for nothing in its pipeline at the last tick and reaches into what was sealed by then,
+//! or was held at that tick and is still late.
 //! That is decided by the rows of the last tick alone, and by no other fact that came since: of two late facts neither
 //! says what becomes of the other, whatever the order in which shards take them.
 
@@ -11,6 +12,7 @@ use crate::delta::{Delta, Deltas};
 use crate::hold::{Holds, Parked, Place};
 use crate::plan::{Bars, Pipeline, Plan, Windowing};
 use crate::row::{IdentityBytes, Row};
+use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -27,7 +29,9 @@ impl Fold {
         let row = Row::new(&plan.sources[usize::from(pipeline.source)].schema, content);
         let settled = self.settled[usize::from(delta.pipeline)];
         let time = row.event_time();
-        if !settled.passed(time) || !self.groups[group as usize].is_sealed_for(&pipeline.windowing, settled, time) {
+        // What is held stays so as long as it is late, whatever a correction makes of it.
+        let sealed = || self.groups[group as usize].is_sealed_for(&pipeline.windowing, settled, time);
+        if !settled.passed(time) || !(delta.held || sealed()) {
             return false;
         }
         let identity: Box<[u8]> = IdentityBytes::default().of(row, pipeline.source, (part, offset)).into();
@@ -99,6 +103,17 @@ impl Fold {
     /// The groups and times of what was released at this tick.
     pub(super) fn take_released(&mut self) -> Vec<(u32, i64)> {
         core::mem::take(&mut self.released)
+    }
+}
+
+impl Pipeline {
+    /// Of the windows of a fact that is alone the first; none of bars, whose extents are those of their facts.
+    pub fn first_window(&self, time: i64) -> Option<Window> {
+        match &self.windowing {
+            Windowing::Aligned(rule) => rule.windows(rule.slice(time)?).next(),
+            Windowing::Session { gap } => Some(Window { start: time.into(), end: i128::from(time) + i128::from(*gap) }),
+            Windowing::Bars(_) => None,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Held {
                 let old = known.filter(|(identity, _)| identity == who).map(|(_, fact)| *fact).next();
                 let same = old.is_some_and(|old| outranks(source, new, &old) != Ordering::Greater);
                 let held = match (self.has(number, who), old) {
-                    (true, _) => same || last.is_sealed_for(number, &key, time),
+                    (true, _) => same || last.was[number].covers(Some(time + 1)),
                     (false, Some(_)) => false,
                     (false, None) => last.is_sealed_for(number, &key, time),
                 };

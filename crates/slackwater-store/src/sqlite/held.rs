@@ -5,8 +5,9 @@ use crate::Fault;
 use crate::store::{Commit, Noted, Sum};
 use rusqlite::{Transaction, params};
 use slackwater_core::codec::Reader;
-use slackwater_core::hold::{Fate, Note};
+use slackwater_core::hold::{Fate, Note, Place};
 use slackwater_core::plan::Plan;
+use std::collections::BTreeMap;
 
 /// The statement that makes the table; a store of an earlier version has none.
 pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY, pipeline TEXT NOT NULL,
@@ -44,6 +45,26 @@ impl Sqlite {
 
     pub(super) fn sum_of_notes(&self) -> Result<Sum, Fault> {
         if self.has_notes()? { self.sum("SELECT body, tick, tick_at FROM held") } else { Ok(Sum::default()) }
+    }
+
+    /// What is held, or was after a tick, in the order in which it came to be.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a line is not what was written.
+    pub fn held(&mut self, as_of: Option<u64>) -> Result<Vec<Noted>, Fault> {
+        let mut held: BTreeMap<Place, Noted> = BTreeMap::new();
+        self.read_notes(&mut |noted| {
+            let place = (noted.note.pipeline, noted.note.identity.clone());
+            match noted.note.fate {
+                _ if as_of.is_some_and(|tick| noted.tick > tick) => {}
+                Fate::Held(_) => drop(held.insert(place, noted)),
+                _ => drop(held.remove(&place)),
+            }
+            Ok(())
+        })?;
+        let mut held: Vec<Noted> = held.into_values().collect();
+        held.sort_by_key(|noted| noted.number);
+        Ok(held)
     }
 
     pub(super) fn read_notes(&self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {

@@ -5,6 +5,7 @@ use super::clock::Stopwatch;
 use super::desk::Load;
 use super::instance::Instance;
 use slackwater_core::fold::{Final, Open, Settled};
+use slackwater_core::hold::Release;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_store::Fault;
 use std::time::Duration;
@@ -51,6 +52,18 @@ impl Instance<'_> {
         self.step(Input::Decision(decision))?;
         self.journal.sync()?;
         Ok(())
+    }
+
+    /// Lets the next tick release what is meant, if anything is; gives how many facts, each once for every pipeline.
+    ///
+    /// # Errors
+    /// When the journal cannot take the decision.
+    pub fn release(&mut self, release: Release) -> Result<u64, Fault> {
+        let count = self.shards.holds.would_release(&release);
+        if count > 0 {
+            self.decide(Decision::Release(release))?;
+        }
+        Ok(count)
     }
 
     /// Whether a source takes nothing in.
@@ -138,7 +151,8 @@ impl Instance<'_> {
             origins.sort_by(|a, b| a.name.cmp(&b.name));
             let counts = seen.counts()[number].clone();
             let caught_up = self.caught_up.contains(&(number as u16));
-            SourceStanding { counts, origins, caught_up, halted: self.watermarks.is_halted(number) }
+            let (halted, held) = (self.watermarks.is_halted(number), self.shards.holds.count(number as u16));
+            SourceStanding { counts, origins, caught_up, halted, held }
         };
         Standing {
             instance: self.head.instance,

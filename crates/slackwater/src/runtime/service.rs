@@ -9,6 +9,7 @@ use super::desk::{Declined, Delivery, Desk, Waiting};
 use super::gauge::Gauge;
 use super::instance::Instance;
 use crate::decode::Chunk;
+use slackwater_core::hold::Release;
 use slackwater_core::input::Decision;
 use slackwater_store::Fault;
 use slackwater_store::store::Offset;
@@ -69,13 +70,15 @@ pub trait Tail: Send {
 pub enum Order {
     /// Take events of a source in again.
     Resume(u16),
+    /// Let in what is held.
+    Release(Release),
 }
 
 /// Orders that wait for the instance; none once nobody carries them out any more.
 pub struct Orders(Mutex<Option<VecDeque<(Order, Done)>>>);
 
-/// What is to be done when an order was carried out, or could not be.
-pub type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// What is to be done when an order was carried out, on so many things, or could not be.
+pub type Done = Box<dyn FnOnce(Result<u64, String>) + Send>;
 
 impl Default for Orders {
     fn default() -> Self {
@@ -315,10 +318,15 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     fn obey(&mut self) -> Result<bool, Fault> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
-        let Order::Resume(source) = order;
-        let resumed = if instance.is_halted(source) { instance.decide(Decision::Resume(source)) } else { Ok(()) };
-        done(resumed.as_ref().map(|&()| ()).map_err(ToString::to_string));
-        resumed.map(|()| true)
+        let obeyed = match order {
+            Order::Resume(source) if instance.is_halted(source) => {
+                instance.decide(Decision::Resume(source)).map(|()| 1)
+            }
+            Order::Resume(_) => Ok(0),
+            Order::Release(release) => instance.release(release),
+        };
+        done(obeyed.as_ref().map(|count| *count).map_err(ToString::to_string));
+        obeyed.map(|_| true)
     }
 
     /// Ticks, if it is time for it and could bring anything.

@@ -15,6 +15,7 @@ use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::reopen::Opening;
 use crate::runtime::service::{Front, Order, Orders, Pace, Service, Tail};
 use slackwater_core::fold::Final;
+use slackwater_core::hold::Release;
 use slackwater_core::plan::Plan;
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
@@ -197,8 +198,20 @@ impl Live {
 
     /// Takes events of a halted source in again.
     pub fn resume(&self, source: u16) -> Result<(), String> {
+        self.order(Order::Resume(source)).map(drop)
+    }
+
+    /// Lets the next tick release what is held, and gives how many facts it means, each once for every pipeline.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn release(&self, release: Release) -> Result<u64, String> {
+        self.order(Order::Release(release))
+    }
+
+    fn order(&self, order: Order) -> Result<u64, String> {
         let (done, told) = mpsc::channel();
-        self.0.front.orders.give(Order::Resume(source), Box::new(move |result| drop(done.send(result))));
+        self.0.front.orders.give(order, Box::new(move |result| drop(done.send(result))));
         self.desk().wake();
         told.recv().unwrap_or_else(|_| Err("the instance has stopped".to_string()))
     }

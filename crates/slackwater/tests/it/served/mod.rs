@@ -1,5 +1,6 @@
 //! The service as a person runs it: the binary, its sockets, and signals.
 
+mod holding;
 mod killed;
 mod link;
 mod poster;
