@@ -266,7 +266,8 @@ pub fn judge_batch(
         let verdict = judge.step(plan, batch, entry, known.or(kept.map(|kept| kept.known)).as_ref());
         match (verdict, &found) {
             (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
-                let had = known.map_or(kept.is_some(), |known| memory.had(known.place));
+                let had =
+                    known.map_or(kept.is_some(), |known| memory.had(known.place) || planted::is(Bug::HeldByLastEvent));
                 let adopted = kept.filter(|_| known.is_none()).map(|kept| memory.adopt(batch.source, kept));
                 if let Some(known) = known.or(adopted) {
                     let old = memory.fact(known.place);
