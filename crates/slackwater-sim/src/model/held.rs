@@ -88,7 +88,7 @@ impl Passed<'_> {
                     let start = row.spot.window.0;
                     time <= start && start <= time + gap && (row.values.is_some() || start == time)
                 };
-                passed(time + gap + 1) || reached || (was.ended && rows.iter().any(|row| later(row)))
+                passed(time + gap + 1) || reached || (was.ended && rows.iter().any(later))
             }
             Windows::Bars(anchor, _) => {
                 let (begun, ends) = window::period(anchor, at(time)).unzip();
@@ -104,7 +104,7 @@ impl Passed<'_> {
                     let open = row.values.is_none() || row.spot.bar.is_some_and(|bar| !bar.complete);
                     mine(&row.spot) && (row.spot.window.1 >= time || (was.ended && open))
                 };
-                ends.is_some_and(passed) || self.bars.iter().any(closed) || rows.iter().any(|row| cut(row))
+                ends.is_some_and(passed) || self.bars.iter().any(closed) || rows.iter().any(cut)
             }
             _ => window::all(windows, at(time)).into_iter().any(|window| match was.ended {
                 true => rows.iter().any(|row| row.spot.window.0 == window.0),

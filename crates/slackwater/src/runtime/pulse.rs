@@ -54,6 +54,11 @@ impl Instance<'_> {
         Ok(())
     }
 
+    /// Whether any identity has another winner than at the last tick.
+    pub fn has_changed(&self) -> bool {
+        self.shards.memories.iter().any(|memory| memory.changes().next().is_some())
+    }
+
     /// Lets the next tick release what is meant, if anything is; gives how many facts, each once for every pipeline.
     ///
     /// # Errors

@@ -125,16 +125,17 @@ fn released(
     };
     let (mut instance, opened) = Instance::open(opening, &Gauge::default())?;
     opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
-    // What a fold or a service was stopped before it could tick is not this command's to seal.
-    if !instance.may_be_cut() {
+    // What came to a fold or a service that was stopped before it could tick is not this command's to seal. A release that
+    // was stopped there is.
+    if !instance.may_be_cut() && instance.has_changed() {
         let text = "it was stopped between two ticks; run the fold or the service again, so that it ends, then release";
         return Err(Stop::Usage(format!("--data {}: {text}", data.display())));
     }
     let count = instance.release(wanted)?;
-    match count {
-        0 => {}
-        _ if instance.head().settled.contains(&Settled::All) => instance.end()?,
-        _ => drop(instance.pulse(Vec::new(), true)?),
+    match instance.may_be_cut() {
+        true => {}
+        false if instance.head().settled.contains(&Settled::All) => instance.end()?,
+        false => drop(instance.pulse(Vec::new(), true)?),
     }
     Ok(count)
 }
