@@ -4,6 +4,7 @@
 //! copied: a delta names bytes of the batch that brought them, or of the old contents carried beside it.
 
 use crate::aggregate::Sign;
+use crate::hold::Unseen;
 use crate::input::{Batch, Entry};
 use crate::judge::Change;
 use crate::memory::Fact;
@@ -95,6 +96,10 @@ pub struct Delta {
     pub pipeline: u16,
     /// Hash of pipeline and key.
     pub hash: u64,
+    /// Whether its identity counted for nothing in the pipeline at the last tick, and the source holds what is late.
+    pub unseen: bool,
+    /// Whether that is because it was held.
+    pub held: bool,
     /// Whether the content is in [`Deltas::old`] rather than in the batch.
     old: bool,
     content: Range<u32>,
@@ -128,6 +133,18 @@ impl Deltas {
         let content =
             if delta.old { &self.old[range.start as usize..range.end as usize] } else { self.batch.span(range) };
         (content, (&self.parts[delta.place.0 as usize], delta.place.1))
+    }
+
+    /// The event whose content a delta adds.
+    pub fn entry(&self, delta: &Delta) -> Option<&Entry> {
+        let entries = self.batch.entries();
+        let at = entries.partition_point(|entry| self.batch.range(entry).start < delta.content.start);
+        entries[at..].iter().find(|entry| !delta.old && self.batch.range(entry) == delta.content)
+    }
+
+    /// File or partition of the batch.
+    pub fn part(&self) -> &Arc<str> {
+        &self.batch.part
     }
 
     /// The canonical key of a delta.
@@ -173,17 +190,17 @@ impl Router {
         Router { key: Vec::new(), out: (0..shards).map(|_| deltas()).collect() }
     }
 
-    /// Adds the content of an event of the batch.
+    /// Adds the content of an event of the batch. `unseen` are the pipelines that may hold it.
     #[inline]
-    pub fn plus(&mut self, plan: &Plan, batch: &Batch, entry: &Entry) {
+    pub fn plus(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, unseen: Unseen<'_>) {
         let content = batch.bytes(entry);
         let place = (0, entry.position.offset);
-        self.route(plan, batch.source, content, |_| (batch.range(entry), place), Sign::Plus);
+        self.route(plan, batch.source, content, |_| (batch.range(entry), place), (Sign::Plus, unseen));
     }
 
     /// Takes an old content away.
     pub fn minus(&mut self, plan: &Plan, fact: &Fact<'_>) {
-        self.route(plan, fact.source, fact.content, |out| out.hold(fact), Sign::Minus);
+        self.route(plan, fact.source, fact.content, |out| out.hold(fact), (Sign::Minus, Unseen::Nowhere));
     }
 
     /// What to send to each fold shard.
@@ -198,7 +215,7 @@ impl Router {
         source: u16,
         content: &[u8],
         mut hold: impl FnMut(&mut Deltas) -> (Range<u32>, (u32, u64)),
-        sign: Sign,
+        (sign, unseen): (Sign, Unseen<'_>),
     ) {
         let row = Row::new(&plan.sources[usize::from(source)].schema, content);
         let shards = self.out.len() as u64;
@@ -213,7 +230,9 @@ impl Router {
             let start = out.keys.len() as u32;
             out.keys.extend_from_slice(&self.key);
             let key = start..out.keys.len() as u32;
-            out.list.push(Delta { sign, pipeline, hash, old: sign == Sign::Minus, content, place, key });
+            let (held, old) = (matches!(unseen, Unseen::In(_)), sign == Sign::Minus);
+            let unseen = unseen.holds(pipeline);
+            out.list.push(Delta { sign, pipeline, hash, unseen, held, old, content, place, key });
         }
     }
 }

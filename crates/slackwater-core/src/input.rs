@@ -5,6 +5,7 @@
 
 use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::hold::Release;
 use crate::judge::vet;
 use crate::plan::Knobs;
 use crate::poison::Refusal;
@@ -54,6 +55,8 @@ pub enum Decision {
     Halt(u16),
     /// This source takes events in again.
     Resume(u16),
+    /// The next tick lets in what is held.
+    Release(Release),
 }
 
 /// Where an event stood: byte offset and line in its file or partition. Lines count from 1; 0 where there are none.
@@ -297,11 +300,14 @@ impl Decision {
             Decision::Knobs(source, _) => (2, source),
             Decision::Halt(source) => (3, source),
             Decision::Resume(source) => (4, source),
+            Decision::Release(release) => (5, &release.source),
         };
         out.push(kind);
         put_varint(out, (*source).into());
-        if let Decision::Knobs(_, knobs) = self {
-            knobs.encode(out);
+        match self {
+            Decision::Knobs(_, knobs) => knobs.encode(out),
+            Decision::Release(release) => release.encode(out),
+            _ => {}
         }
     }
 
@@ -318,6 +324,7 @@ impl Decision {
             2 => Ok(Decision::Knobs(source, Knobs::decode(reader)?)),
             3 => Ok(Decision::Halt(source)),
             4 => Ok(Decision::Resume(source)),
+            5 => Ok(Decision::Release(Release::decode(reader, source)?)),
             _ => reader.fail("a known decision"),
         }
     }

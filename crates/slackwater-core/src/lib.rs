@@ -12,6 +12,7 @@ pub mod codec;
 pub mod delta;
 mod dense;
 pub mod fold;
+pub mod hold;
 pub mod input;
 pub mod judge;
 pub mod lateness;

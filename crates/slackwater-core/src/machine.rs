@@ -6,13 +6,14 @@
 use crate::codec::{CodecError, Reader, put_bytes, put_varint};
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold};
-use crate::input::{Batch, Decoded, Entry, Input, Position, Tick};
+use crate::hold::{Holds, Note, Unseen};
+use crate::input::{Batch, Decision, Decoded, Entry, Input, Position, Tick};
 use crate::judge::{Change, Counts, Judge, Verdict};
 use crate::memory::{Fact, Memory, Past};
-use crate::plan::Plan;
+use crate::plan::{LatePolicy, Plan};
 use crate::planted::{self, Bug};
 use crate::poison::Refusal;
-use crate::row::Op;
+use crate::row::{IdentityBytes, Op, Row};
 use crate::watermark::Watermarks;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -74,6 +75,8 @@ pub struct Effects {
     pub quarantined: Vec<Quarantined>,
     /// Rows that became or changed as final.
     pub finals: Vec<Final>,
+    /// What became of facts that were held, or are now.
+    pub notes: Vec<Note>,
     /// Spans that were folded again from their facts.
     pub refolded: usize,
 }
@@ -84,6 +87,7 @@ pub struct Machine {
     judges: Vec<Judge>,
     folds: Vec<Fold>,
     watermarks: Watermarks,
+    holds: Holds,
 }
 
 impl Machine {
@@ -93,6 +97,7 @@ impl Machine {
             judges: (0..judges.max(1)).map(|_| Judge::new(plan)).collect(),
             folds: (0..folds.max(1)).map(|_| Fold::new(plan)).collect(),
             watermarks: Watermarks::new(plan),
+            holds: Holds::default(),
         }
     }
 
@@ -105,7 +110,7 @@ impl Machine {
                 let shards = self.judges.len() as u64;
                 for (shard, (judge, memory)) in self.judges.iter_mut().zip(found).enumerate() {
                     let shard = Shard { number: shard as u64, of: shards, folds: self.folds.len() };
-                    let judged = judge_batch(plan, judge, (memory, &[]), &batch, shard);
+                    let judged = judge_batch(plan, judge, (memory, &[]), &batch, shard, &self.holds);
                     for (fold, deltas) in self.folds.iter_mut().zip(&judged.deltas) {
                         fold.apply(plan, deltas);
                     }
@@ -116,14 +121,17 @@ impl Machine {
                     self.watermarks.tick(plan, &Tick::at(i64::MIN), &self.seen(plan));
                 }
             }
+            Input::Decision(Decision::Release(release)) => self.holds.decide(release),
             Input::Decision(decision) => self.watermarks.decide(decision),
             Input::Tick(tick) => {
                 let settled = self.watermarks.tick(plan, tick, &self.reached(plan));
                 for fold in &mut self.folds {
+                    fold.let_in(plan, &self.holds);
                     effects.refolded += settle_stale(plan, fold, found);
                     let changes = found.iter().flat_map(|memory| memory.changes());
-                    effects.finals.extend(fold.tick(plan, &settled, changes));
+                    effects.finals.extend(fold.tick(plan, &settled, changes, &self.holds));
                 }
+                effects.notes = self.holds.renew(&mut self.folds);
                 found.iter_mut().for_each(Memory::mark);
                 effects.finals.sort_unstable_by(Final::order);
             }
@@ -157,6 +165,11 @@ impl Machine {
         seen
     }
 
+    /// What was held at the last tick.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
     /// The fold shards.
     pub fn folds(&self) -> &[Fold] {
         &self.folds
@@ -167,7 +180,8 @@ impl Machine {
         &mut self.folds
     }
 
-    /// The canonical bytes of the state. Stale windows are folded again first.
+    /// The canonical bytes of the state. Stale windows are folded again first. Where a source holds what is late this is
+    /// the state of a tick: what came since is not told from what was there.
     pub fn encode(&mut self, plan: &Plan, found: &[Memory]) -> Vec<u8> {
         let mut out = Vec::new();
         self.watermarks.encode(&mut out);
@@ -184,9 +198,10 @@ impl Machine {
         let mut reader = Reader::new(bytes);
         let watermarks = Watermarks::decode(plan, &mut reader)?;
         let judges = (0..judges.max(1)).map(|_| Judge::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
-        let folds = (0..folds.max(1)).map(|_| Fold::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
+        let folds: Vec<Fold> = (0..folds.max(1)).map(|_| Fold::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Machine { judges, folds, watermarks })
+        let holds = Holds::of(&folds);
+        Ok(Machine { judges, folds, watermarks, holds })
     }
 }
 
@@ -223,6 +238,7 @@ pub fn judge_batch(
     (memory, mut past): (&mut Memory, &[(u32, Past)]),
     batch: &Arc<Batch>,
     shard: Shard,
+    holds: &Holds,
 ) -> Judged {
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
@@ -250,6 +266,8 @@ pub fn judge_batch(
         let verdict = judge.step(plan, batch, entry, known.or(kept.map(|kept| kept.known)).as_ref());
         match (verdict, &found) {
             (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
+                let had =
+                    known.map_or(kept.is_some(), |known| memory.had(known.place) || planted::is(Bug::HeldByLastEvent));
                 let adopted = kept.filter(|_| known.is_none()).map(|kept| memory.adopt(batch.source, kept));
                 if let Some(known) = known.or(adopted) {
                     let old = memory.fact(known.place);
@@ -261,13 +279,13 @@ pub fn judge_batch(
                     }
                 }
                 if head.op == Op::Assert {
-                    router.plus(plan, batch, entry);
+                    router.plus(plan, batch, entry, unseen(plan, batch, entry, had, holds));
                 }
                 memory.put(batch, entry, head, found, adopted);
             }
             (Verdict::Refused(refusal), _) => quarantined.push(set_aside(batch, entry, Why::Refused(refusal))),
             (Verdict::Duplicate, Some((head, _))) if planted::is(Bug::DuplicateCounted) && head.op == Op::Assert => {
-                router.plus(plan, batch, entry);
+                router.plus(plan, batch, entry, Unseen::Nowhere);
             }
             (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
             _ => {}
@@ -275,6 +293,23 @@ pub fn judge_batch(
     }
     let tally = judge.counts()[usize::from(batch.source)].since(&before);
     Judged { deltas: router.finish(), quarantined, tally }
+}
+
+/// Where the identity of an event counted for nothing at the last tick, if its source holds what is late.
+#[inline]
+fn unseen<'a>(plan: &Plan, batch: &Batch, entry: &Entry, had: bool, holds: &'a Holds) -> Unseen<'a> {
+    let source = &plan.sources[usize::from(batch.source)];
+    if source.late != LatePolicy::Hold {
+        return Unseen::Nowhere;
+    }
+    if !had {
+        return Unseen::Everywhere;
+    }
+    if holds.is_empty() {
+        return Unseen::Nowhere;
+    }
+    let row = Row::new(&source.schema, batch.bytes(entry));
+    holds.unseen(IdentityBytes::default().of(row, batch.source, (&batch.part, entry.position.offset)))
 }
 
 /// The loser of a conflict that had won until now.

@@ -276,6 +276,12 @@ impl Memory {
         self.replaced.extend(before.map(|before| (place, before)));
     }
 
+    /// Whether an identity whose winner stands at a place had one at the last tick.
+    #[inline]
+    pub fn had(&self, place: u32) -> bool {
+        place < self.ticked || self.replaced.contains_key(&place)
+    }
+
     /// The content at a place that [`Known`] named.
     pub fn fact(&self, place: u32) -> Fact<'_> {
         read(&self.chunks, &self.parts, place).winner.fact

@@ -36,6 +36,10 @@ pub enum Bug {
     IdleByMax,
     /// A fast clock moves its origin's frontier past the present.
     SkewedOrigin,
+    /// What is held is decided by whether an event came before, and not by the last tick.
+    HeldByLastEvent,
+    /// Spans that are folded again are given what is held.
+    HeldIsRefolded,
     /// Bytes of the journal are believed, whatever their checksum.
     CrcUnchecked,
     /// A sync that failed is tried again, and believed.
@@ -60,7 +64,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every defect of what is true.
-    pub const ALL: [Bug; 14] = [
+    pub const ALL: [Bug; 16] = [
         Bug::FloatSumInArrivalOrder,
         Bug::MapOrderInOutput,
         Bug::WindowEdge,
@@ -75,6 +79,8 @@ impl Bug {
         Bug::BreakNotCertain,
         Bug::IdleByMax,
         Bug::SkewedOrigin,
+        Bug::HeldByLastEvent,
+        Bug::HeldIsRefolded,
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.

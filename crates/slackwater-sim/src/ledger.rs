@@ -7,7 +7,7 @@ use crate::platter::Platter;
 use slackwater_core::fold::Final;
 use slackwater_core::machine::Quarantined;
 use slackwater_store::Fault;
-use slackwater_store::store::{Ask, Commit, Head, Kept, Receipt, Store, Sum};
+use slackwater_store::store::{Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ pub struct Committed {
     pub rows: BTreeMap<Place, Kept>,
     /// What was set aside.
     pub aside: Vec<Quarantined>,
+    /// The ledger of what was held.
+    pub notes: Vec<Noted>,
     /// Answers to named deliveries.
     pub receipts: Vec<Receipt>,
 }
@@ -159,7 +161,12 @@ impl State {
         }
         sums.take(&[], &self.now.aside);
         self.now.receipts.iter().for_each(|receipt| sums.put_receipt(receipt));
-        let aside = sums.quarantined == head.quarantined && sums.receipts == head.receipts;
+        for noted in &self.now.notes {
+            (sums.ticks, sums.ticked) = (noted.tick, Some(noted.at));
+            sums.take_notes(std::slice::from_ref(&noted.note));
+        }
+        let of = |head: &Head| (head.quarantined, head.receipts, head.notes);
+        let aside = of(&sums) == of(head);
         match sums.rows == head.rows && aside {
             true => Ok(()),
             false => Err(Fault::damaged("ledger", 0, "its rows are not those that were committed")),
@@ -190,6 +197,9 @@ impl Committed {
             self.rows.insert(place, Kept { row: row.clone(), tick, at });
         }
         self.aside.extend_from_slice(commit.quarantined);
+        for note in commit.notes {
+            self.notes.push(Noted { number: self.notes.len() as u64, note: note.clone(), tick, at });
+        }
         self.receipts.extend_from_slice(commit.receipts);
         self.receipts.retain(|receipt| receipt.number >= head.first_receipt);
         self.head = Some(head.clone());
@@ -245,6 +255,10 @@ impl Store for Ledger {
 
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
         self.committed().aside.into_iter().skip(from as usize).try_for_each(visit)
+    }
+
+    fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.committed().notes.into_iter().try_for_each(visit)
     }
 
     fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault> {

@@ -11,9 +11,11 @@ use crate::rng::Rng;
 use crate::world::Identity;
 use crate::{compare, effort};
 use slackwater::runtime::engine::Folded;
+use slackwater_core::hold::Release;
 use slackwater_core::input::{self, Decision, Input};
 use slackwater_core::machine::Machine;
 use slackwater_core::memory::Memory;
+use slackwater_core::plan::LatePolicy;
 
 /// How the engine is arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,12 @@ impl Trial {
         trial
     }
 
+    /// Lets every source hold what is late.
+    pub fn hold(&mut self) {
+        self.world.stage.sources.iter_mut().for_each(|source| source.holds = true);
+        self.compiled.config.plan.sources.iter_mut().for_each(|source| source.late = LatePolicy::Hold);
+    }
+
     /// The events in the order in which they come.
     pub fn order(&self) -> Vec<usize> {
         (0..self.world.events.len()).collect()
@@ -137,7 +145,12 @@ pub fn against_oracle(seed: u64, size: Size) -> Result<Trial, String> {
 /// # Errors
 /// What differs first.
 pub fn against_model(seed: u64, size: Size) -> Result<(), String> {
-    let trial = Trial::draw(seed, size);
+    let mut trial = Trial::draw(seed, size);
+    let mut lot = Rng::new(seed ^ 0x401d);
+    let holds = lot.chance(40);
+    if holds {
+        trial.hold();
+    }
     let (world, plan) = (&trial.world, &trial.compiled.config.plan);
     let mut rng = Rng::new(seed ^ 0x71c);
     let mut memories = vec![Memory::new()];
@@ -155,6 +168,11 @@ pub fn against_model(seed: u64, size: Size) -> Result<(), String> {
         if ended {
             machine.step(plan, &Input::Decision(Decision::EndOfInput), &mut memories);
         }
+        let release = holds && lot.chance(30);
+        for source in (0..world.stage.sources.len() as u16).filter(|_| release) {
+            let all = Release { source, pipeline: None, identity: None };
+            machine.step(plan, &Input::Decision(Decision::Release(all)), &mut memories);
+        }
         let event = rng.pick(&world.events);
         let beside = rng.within(-100, 200) * 1_000_000_000;
         let at = time(&world.stage.sources[event.source], event).saturating_add(beside);
@@ -162,7 +180,7 @@ pub fn against_model(seed: u64, size: Size) -> Result<(), String> {
         let sources = (0..world.stage.sources.len() as u16).filter(|_| caught_up).collect();
         let finals = machine.step(plan, &Input::Tick(input::Tick { at, caught_up: sources }), &mut memories).finals;
         found.push(finals.iter().map(compare::given).collect::<Vec<_>>());
-        ticks.push(Tick { events, at, caught_up, ended });
+        ticks.push(Tick { events, at, caught_up, ended, release });
     }
     let stood = Stood { part: String::new(), offset: 0 };
     let decoder = slackwater::decode::Format::Json.decoder_version();

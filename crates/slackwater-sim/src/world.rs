@@ -204,6 +204,8 @@ pub struct Source {
     pub idle_after: Option<i64>,
     /// Whether the watermark follows the ticks.
     pub wall_clock: bool,
+    /// Whether it holds what is late.
+    pub holds: bool,
     /// The columns of a CSV file: a declared field, or one that none declares.
     pub columns: Vec<Option<usize>>,
 }

@@ -119,7 +119,7 @@ fn digest(disk: &Platter, commit: u64) -> [u8; 32] {
 impl<'a> Wreck<'a> {
     fn draw(acts: &'a [Act], seed: u64) -> Result<Wreck<'a>, String> {
         let size = Size { sources: 1, pipelines: 1, events: 8 * acts.len(), positions: false };
-        let mut script = Script::draw(seed, size);
+        let mut script = Script::amending(seed, size);
         (script.parts, script.runs) = (Vec::new(), Vec::new());
         let mut files = Vec::new();
         for (number, act) in acts.iter().enumerate() {

@@ -61,6 +61,8 @@ fn shows_at_the_end(bug: Bug) -> bool {
         Bug::BreakNotCertain,
         Bug::IdleByMax,
         Bug::SkewedOrigin,
+        Bug::HeldByLastEvent,
+        Bug::HeldIsRefolded,
     ];
     !by_ticks.contains(&bug)
 }

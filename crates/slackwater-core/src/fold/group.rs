@@ -1,6 +1,7 @@
 //! One key of one pipeline: what it accumulates, and which of its rows were made final.
 
 use super::period::Period;
+use crate::hold::Parked;
 use crate::plan::expr::Faults;
 use crate::plan::{Pipeline, Windowing};
 use crate::window::Window;
@@ -19,6 +20,8 @@ pub(super) struct Group {
     pub panes: Panes,
     /// Rows that were made final, removed ones included: nothing stale can bring them back.
     pub rows: BTreeMap<RowId, Sealed>,
+    /// Facts that are held, by identity: no pane has them.
+    pub parked: BTreeMap<Box<[u8]>, Parked>,
     /// The watermark at which something may seal next, if anything may: where the group stands in the agenda.
     pub due: Option<i128>,
     /// Whether it changed since it was last written down for a checkpoint.
@@ -56,7 +59,16 @@ impl Group {
             Windowing::Session { .. } => Panes::Sessions(BTreeMap::new()),
             Windowing::Bars(_) => Panes::Bars(BTreeMap::new()),
         };
-        Group { pipeline, key: key.into(), panes, rows: BTreeMap::new(), due: None, changed: false, touched: false }
+        Group {
+            pipeline,
+            key: key.into(),
+            panes,
+            rows: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            due: None,
+            changed: false,
+            touched: false,
+        }
     }
 
     /// Whether nothing is left of it: keys whose facts are all gone leave no trace, unless a row was made final.
@@ -66,7 +78,7 @@ impl Group {
             Panes::Sessions(cells) => cells.is_empty(),
             Panes::Bars(periods) => periods.is_empty(),
         };
-        bare && self.rows.is_empty()
+        bare && self.rows.is_empty() && self.parked.is_empty()
     }
 
     /// Nulls that arithmetic made of the facts of its bars.

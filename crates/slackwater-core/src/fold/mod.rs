@@ -9,6 +9,7 @@ mod emit;
 mod group;
 mod kept;
 mod panes;
+mod parked;
 mod period;
 mod provisional;
 mod refold;
@@ -26,14 +27,16 @@ pub use state::Which;
 use cell::Cell;
 use group::Group;
 
+use crate::aggregate::Sign;
 use crate::delta::{Cause, Delta, Deltas};
+use crate::hold::Place as Held;
 use crate::plan::expr::Faults;
 use crate::plan::{Pipeline, Plan};
 use crate::row::Row;
 use crate::table::Table;
 use crate::value::Scalar;
 use crate::window::Window;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -94,6 +97,10 @@ pub struct Fold {
     /// Groups that changed since their open rows were last asked for.
     touched: Vec<u32>,
     stale: Vec<Place>,
+    /// The groups of facts that are held, those that came or went since the last tick, and what the coming one released.
+    parked: BTreeMap<Held, u32>,
+    moved: BTreeSet<Held>,
+    released: Vec<(u32, i64)>,
     settled: Vec<Settled>,
     /// Nulls that arithmetic made, by pipeline, but for those of bars.
     faults: Vec<Faults>,
@@ -112,6 +119,9 @@ impl Fold {
             agenda: BTreeMap::new(),
             touched: Vec::new(),
             stale: Vec::new(),
+            parked: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            released: Vec::new(),
             settled: vec![Settled::Nothing; plan.pipelines.len()],
             faults: vec![0; plan.pipelines.len()],
             key: Vec::new(),
@@ -134,7 +144,13 @@ impl Fold {
         if pipeline.passes(row, &mut faults) {
             let group = self.group(pipeline, delta, deltas.key(delta));
             self.touch(group);
-            faults += self.fold_in(pipeline, group, delta.sign, row, place);
+            let aside = match delta.sign {
+                Sign::Plus => self.park(plan, deltas, delta, group),
+                Sign::Minus => self.unpark(pipeline, group, row, place),
+            };
+            if !aside {
+                faults += self.fold_in(pipeline, group, delta.sign, row, place);
+            }
         }
         self.faults[usize::from(delta.pipeline)] += faults * delta.sign.unit();
     }

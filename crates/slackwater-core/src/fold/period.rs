@@ -72,6 +72,8 @@ pub(super) struct Period {
     pub stale: Option<i64>,
     /// Bars that were closed are to be cut again.
     pub reopened: bool,
+    /// The time of the fact that closed the last bar, as of the last tick.
+    pub closed: Option<i64>,
 }
 
 /// A bar to be looked at.
@@ -94,6 +96,7 @@ impl Period {
             past: Vec::new(),
             stale: None,
             reopened: false,
+            closed: None,
         }
     }
 
@@ -130,8 +133,8 @@ impl Period {
         past.truncate(keep);
         let carry = past.last().map_or(Carry::default(), |past| past.carry.clone());
         let start = Mark { cut: 0, carry };
-        let (marks, stale) = (alloc::vec![start.clone()], self.stale);
-        *self = Period { past, at: start, marks, stale, reopened: true, ..Period::new(self.end) };
+        let (marks, stale, closed) = (alloc::vec![start.clone()], self.stale, self.closed);
+        *self = Period { past, at: start, marks, stale, closed, reopened: true, ..Period::new(self.end) };
     }
 
     /// Takes a fact of a period that was cleared.
@@ -204,6 +207,13 @@ impl Period {
         self.marks.drain(..keep);
         self.marks.iter_mut().for_each(|mark| mark.cut -= facts);
         self.at.cut -= facts;
+    }
+
+    /// Notes up to where bars are closed.
+    pub fn note_closed(&mut self) {
+        let last = self.marks.last().map_or(0, |mark| mark.cut);
+        let inside = last.checked_sub(1).map(|at| self.facts[at].time);
+        self.closed = inside.or(self.past.last().map(|past| past.time));
     }
 
     /// The watermark at which something may seal next.

@@ -8,6 +8,7 @@ use super::{Fold, Place};
 use crate::aggregate::Sign;
 use crate::memory::Fact;
 use crate::plan::{Pipeline, Plan, Windowing};
+use crate::planted::{self, Bug};
 use crate::row::Row;
 use crate::window::Window;
 use alloc::collections::BTreeMap;
@@ -122,8 +123,11 @@ impl Fold {
             }
             let mut key = core::mem::take(&mut self.key);
             let hash = pipeline.key_hash(number as u16, row, &mut key);
-            if let Some(group) = self.find(number as u16, hash, &key) {
-                self.refill(pipeline, group, row, (fact.part, fact.position.offset), again);
+            let place = (&**fact.part, fact.position.offset);
+            if let Some(group) = self.find(number as u16, hash, &key)
+                && (!self.is_parked(group, row, fact.source, place) || planted::is(Bug::HeldIsRefolded))
+            {
+                self.refill(pipeline, group, row, place, again);
             }
             self.key = key;
         }

@@ -7,9 +7,10 @@ use super::period::{Held, Mark, Past, Period};
 use super::{Fold, Settled};
 use crate::aggregate::Accumulator;
 use crate::codec::{CodecError, Reader, put_bytes, put_signed, put_varint};
+use crate::hold::Parked;
 use crate::number::I384;
 use crate::plan::{Cut, Pipeline, Plan, State, Windowing};
-use crate::row::Row;
+use crate::row::{IdentityBytes, Row};
 use crate::schema::Schema;
 use crate::value::Value;
 use crate::window::Window;
@@ -77,6 +78,18 @@ impl Fold {
             put_varint(out, *ordinal);
             row.encode(out);
         }
+        self.encode_panes(group, out);
+        // A key that holds nothing has no list of it.
+        if !group.parked.is_empty() {
+            put_varint(out, group.parked.len() as u64);
+            for (identity, parked) in &group.parked {
+                put_bytes(out, identity);
+                parked.encode(out);
+            }
+        }
+    }
+
+    fn encode_panes(&self, group: &Group, out: &mut Vec<u8>) {
         match &group.panes {
             Panes::Slices { cells, .. } => self.encode_cells(cells.len(), cells.values(), out),
             Panes::Sessions(cells) => self.encode_cells(cells.len(), cells.values(), out),
@@ -183,6 +196,9 @@ impl Fold {
                 _ => self.decode_cell(pipeline, group, reader)?,
             }
         }
+        if !reader.rest().is_empty() {
+            self.decode_parked(plan, group, reader)?;
+        }
         let settled = self.settled[usize::from(number)];
         let read = &self.groups[group as usize];
         if read.is_empty() {
@@ -192,6 +208,26 @@ impl Fold {
             self.schedule(group, due);
         }
         Ok(())
+    }
+
+    fn decode_parked(&mut self, plan: &Plan, number: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        let group = &mut self.groups[number as usize];
+        let source = plan.pipelines[usize::from(group.pipeline)].source;
+        let schema = &plan.sources[usize::from(source)].schema;
+        let (count, mut bytes) = (reader.varint()?, IdentityBytes::default());
+        for _ in 0..count {
+            let (identity, parked) = (reader.bytes()?, Parked::decode(reader)?);
+            let place = (&*parked.part, parked.position.offset);
+            let sound = Row::check(schema, &parked.content)
+                && bytes.of(Row::new(schema, &parked.content), source, place) == identity
+                && group.parked.last_key_value().is_none_or(|(last, _)| **last < *identity);
+            if !sound {
+                return reader.fail("held facts in order");
+            }
+            self.parked.insert((group.pipeline, identity.into()), number);
+            group.parked.insert(identity.into(), parked);
+        }
+        if count == 0 { reader.fail("held facts") } else { Ok(()) }
     }
 
     fn decode_cell(&mut self, pipeline: &Pipeline, group: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
@@ -317,6 +353,7 @@ impl Period {
                 period.at = mark;
             }
         }
+        period.note_closed();
         Ok(period)
     }
 }

@@ -8,10 +8,11 @@ use super::period;
 use super::settled::Notes;
 use super::{Bar, Cell, Final, Fold, Settled, sessions, slices};
 use crate::delta::Cause;
-use crate::memory::Net;
+use crate::hold::Holds;
+use crate::memory::{Fact, Net};
 use crate::plan::expr::Faults;
 use crate::plan::{Bars, Pipeline, Plan, Windowing};
-use crate::row::Row;
+use crate::row::{IdentityBytes, Row};
 use crate::window::{Anchor, WindowRule};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -30,13 +31,22 @@ struct Visit<'a> {
 
 impl Fold {
     /// Moves to what is settled now, by pipeline, and gives the rows that became or changed as final, in the order of
-    /// pipeline, window and key. `changes` are the net changes of all identities since the last tick. Stale spans must
-    /// have been folded again.
-    pub fn tick<'a>(&mut self, plan: &Plan, settled: &[Settled], changes: impl Iterator<Item = Net<'a>>) -> Vec<Final> {
+    /// pipeline, window and key. `changes` are the net changes of all identities since the last tick, and `holds` is what
+    /// was held then. What the tick releases was let in, and stale spans were folded again.
+    pub fn tick<'a>(
+        &mut self,
+        plan: &Plan,
+        settled: &[Settled],
+        changes: impl Iterator<Item = Net<'a>>,
+        holds: &Holds,
+    ) -> Vec<Final> {
         assert!(self.needs().is_empty(), "spans are folded again before a tick");
         // What is left over was let go in the meantime.
         self.stale.clear();
-        let notes = self.notes(plan, changes);
+        let mut notes = self.notes(plan, changes, holds);
+        for (group, time) in self.take_released() {
+            notes.entry(group).or_default().push((time, Cause::Release));
+        }
         let before = self.settled.clone();
         for (mine, now) in self.settled.iter_mut().zip(settled) {
             *mine = (*mine).max(*now);
@@ -68,7 +78,12 @@ impl Fold {
     }
 
     /// Where net changes fall into what was settled, by group.
-    fn notes<'a>(&mut self, plan: &Plan, changes: impl Iterator<Item = Net<'a>>) -> BTreeMap<u32, Vec<(i64, Cause)>> {
+    fn notes<'a>(
+        &mut self,
+        plan: &Plan,
+        changes: impl Iterator<Item = Net<'a>>,
+        holds: &Holds,
+    ) -> BTreeMap<u32, Vec<(i64, Cause)>> {
         let mut notes: BTreeMap<u32, Vec<(i64, Cause)>> = BTreeMap::new();
         if self.settled.iter().all(|settled| *settled == Settled::Nothing) {
             return notes;
@@ -76,7 +91,8 @@ impl Fold {
         let mut key = core::mem::take(&mut self.key);
         for change in changes {
             let (before, after) = change.sides();
-            for fact in before.into_iter().chain(after) {
+            let sides = before.map(|fact| (fact, true)).into_iter().chain(after.map(|fact| (fact, false)));
+            for (fact, old) in sides {
                 let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
                 for (number, pipeline) in plan.pipelines.iter().enumerate() {
                     let late = pipeline.source == fact.source && self.settled[number].passed(row.event_time());
@@ -84,7 +100,9 @@ impl Fold {
                         continue;
                     }
                     let hash = pipeline.key_hash(number as u16, row, &mut key);
-                    if let Some(group) = self.find(number as u16, hash, &key) {
+                    if let Some(group) = self.find(number as u16, hash, &key)
+                        && !self.is_hidden(group, row, &fact, old, holds)
+                    {
                         notes.entry(group).or_default().push((row.event_time(), change.cause));
                     }
                 }
@@ -92,6 +110,19 @@ impl Fold {
         }
         self.key = key;
         notes
+    }
+
+    /// Whether one side of a change was in no row, because it is held, or was when the last tick came.
+    fn is_hidden(&self, group: u32, row: Row<'_>, fact: &Fact<'_>, old: bool, holds: &Holds) -> bool {
+        let place = (&**fact.part, fact.position.offset);
+        match old {
+            true if holds.is_empty() => false,
+            true => {
+                let pipeline = self.groups[group as usize].pipeline;
+                holds.unseen(IdentityBytes::default().of(row, fact.source, place)).holds(pipeline)
+            }
+            false => self.is_parked(group, row, fact.source, place),
+        }
     }
 
     /// Takes the groups off the agenda for which something may seal now.
@@ -194,6 +225,7 @@ impl Visit<'_> {
             let from = period.at.carry.ordinal;
             let closed = period.cut(cutter, self.moved.1);
             period.let_go();
+            period.note_closed();
             cut.push((*anchor, from, closed, period.end));
         }
         periods.retain(|_, period| !period.is_empty());

@@ -71,6 +71,7 @@ pub fn draw(rng: &mut Rng, number: usize, positions: bool) -> Source {
         lag_by_origin: Vec::new(),
         idle_after: rng.chance(50).then(|| *rng.pick(&[0, 1, 20_000_000_000, 120_000_000_000])),
         wall_clock: rng.chance(15),
+        holds: false,
         columns: Vec::new(),
     };
     if origin.is_some() && rng.chance(40) {

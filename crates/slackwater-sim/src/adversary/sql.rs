@@ -62,6 +62,9 @@ fn put_source(out: &mut String, source: &Source) -> std::fmt::Result {
     for (origin, lag) in &source.lag_by_origin {
         writeln!(out, "lag_by_origin = {{ {} = \"{lag}ns\" }}", quoted(origin))?;
     }
+    if source.holds {
+        writeln!(out, "late = \"hold\"")?;
+    }
     if let Some(after) = source.idle_after {
         writeln!(out, "idle_after = \"{after}ns\"")?;
     }

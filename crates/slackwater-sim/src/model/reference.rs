@@ -1,6 +1,7 @@
 //! The naive engine of the model: it remembers what came and what was ticked, and at every tick computes everything
 //! anew from the beginning.
 
+use super::held::{Held, Passed, visible};
 use super::watermark::{Settled, Tick, settled};
 use crate::oracle::content::{bytes, version};
 use crate::oracle::span::{self, Span, Spot};
@@ -35,12 +36,19 @@ pub fn every_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Vec<Gi
     let mut sealed: Vec<Given> = Vec::new();
     let mut was = vec![Settled::default(); stage.pipelines.len()];
     let (mut all, mut before) = (Vec::new(), Vec::new());
+    let (mut held, mut passed) = (Held::default(), Vec::new());
     for (number, tick) in ticks.iter().enumerate() {
         let log = &log[..tick.events];
         let now = settled(stage, log, &ticks[..=number]);
         let winners = winners(stage, log);
-        let spans = span::all(stage, &winners);
-        let touches = touches(stage, &before, &winners);
+        let last = Passed { stage, sealed: &sealed, bars: &passed, was: &was };
+        let holding = held.next(&last, (&before, &winners), tick.release);
+        let spans = visible(stage, &winners, &holding);
+        let mut touches = touches(stage, (&before, &held), (&winners, &holding));
+        touches.extend(holding.released.iter().map(|(pipeline, key, time)| {
+            let (pipeline, key, time) = (*pipeline, key.clone(), *time);
+            Touch { pipeline, key, time, cause: Cause::Release }
+        }));
         let view = View { stage, sealed: &sealed, spans: &spans, touches: &touches, was: &was, now: &now };
         let given = view.generations();
         for row in &given {
@@ -48,7 +56,8 @@ pub fn every_tick(stage: &Stage, log: &[Fact<'_>], ticks: &[Tick]) -> Vec<Vec<Gi
             sealed.push(row.clone());
         }
         all.push(given);
-        (was, before) = (now, winners);
+        passed = spans.iter().map(|span| (span.spot.clone(), span.due)).collect();
+        (was, before, held) = (now, winners, holding);
     }
     all
 }
@@ -142,7 +151,7 @@ impl View<'_> {
 }
 
 /// What the net changes of all identities between two ticks touch.
-fn touches(stage: &Stage, before: &Winners<'_>, now: &Winners<'_>) -> Vec<Touch> {
+fn touches(stage: &Stage, (before, was): (&Winners<'_>, &Held), (now, holding): (&Winners<'_>, &Held)) -> Vec<Touch> {
     let mut touches = Vec::new();
     for (number, source) in stage.sources.iter().enumerate() {
         for (who, new) in &now[number] {
@@ -163,8 +172,12 @@ fn touches(stage: &Stage, before: &Winners<'_>, now: &Winners<'_>) -> Vec<Touch>
                 Some(old) if versions(&old) < versions(new) => Cause::Decoder,
                 Some(_) => Cause::Conflict,
             };
-            for side in old.iter().chain([new]) {
+            for (side, register) in old.iter().map(|old| (old, was)).chain([(new, holding)]) {
                 for pipeline in 0..stage.pipelines.len() {
+                    // What is held was in no row.
+                    if register.has(pipeline, who) {
+                        continue;
+                    }
                     if let Some(key) = span::key(stage, pipeline, side.event) {
                         let time = i128::from(span::time(source, side.event));
                         touches.push(Touch { pipeline, key, time, cause });

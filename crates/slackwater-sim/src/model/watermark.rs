@@ -17,6 +17,8 @@ pub struct Tick {
     pub caught_up: bool,
     /// Whether the input had ended.
     pub ended: bool,
+    /// Whether what was held at the tick before is released.
+    pub release: bool,
 }
 
 /// How far a pipeline is settled.

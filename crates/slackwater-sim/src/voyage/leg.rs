@@ -10,6 +10,7 @@ use slackwater::runtime::gauge::Gauge;
 use slackwater::runtime::instance::{Instance, Settings};
 use slackwater::runtime::reopen::{Keep, Opening, Reopened};
 use slackwater::runtime::replay::Resumed;
+use slackwater_core::hold::Release;
 use slackwater_core::judge::Counts;
 use slackwater_store::Fault;
 use slackwater_store::store::Store;
@@ -143,6 +144,14 @@ pub fn take(script: &Script, instance: &mut Instance<'_>, given: Given) -> Resul
     instance.take::<_, Stop>(&mut feed, (part.source, &part.name), &Gauge::default())
 }
 
+/// Lets in everything that is held, at the next tick.
+///
+/// # Errors
+/// Why that cannot be decided.
+pub fn release(instance: &mut Instance<'_>, sources: usize) -> Result<u64, Fault> {
+    (0..sources as u16).map(|source| instance.release(Release { source, pipeline: None, identity: None })).sum()
+}
+
 /// A whole run: the command that a person gives, and gives again when it failed.
 ///
 /// # Errors
@@ -150,6 +159,10 @@ pub fn take(script: &Script, instance: &mut Instance<'_>, given: Given) -> Resul
 pub fn sail(script: &Script, harbour: &Harbour, settings: &Settings, run: usize) -> Result<Seen, Stop> {
     open(script, harbour, settings, calm(run), |instance, _| {
         script.runs[run].iter().try_for_each(|given| take(script, instance, *given))?;
+        // What a run that failed has decided already is not decided again.
+        if script.release == Some(run) {
+            release(instance, script.trial.world.stage.sources.len())?;
+        }
         instance.end()?;
         Ok(Seen { counts: instance.seen().counts().to_vec(), faults: instance.faults() })
     })

@@ -84,6 +84,10 @@ impl Logbook {
         if let Some(more) = found.next() {
             return Err(format!("rows: {more:?} is not there in a calm voyage"));
         }
+        let notes = self.last.notes.iter().filter(|noted| noted.tick <= head.ticks);
+        if !notes.eq(&committed.notes) {
+            return Err(format!("held: {:?}, and in a calm voyage {:?}", committed.notes, self.last.notes));
+        }
         if !self.last.aside.starts_with(&committed.aside) {
             let place = committed.aside.iter().zip(&self.last.aside).position(|(found, wanted)| found != wanted);
             return Err(format!(
@@ -116,6 +120,7 @@ impl Logbook {
             ("settled", head.settled != wanted.settled),
             ("offsets", open(head) != open(wanted)),
             ("rows", head.rows != wanted.rows),
+            ("held", head.notes != wanted.notes),
             ("set aside", head.quarantined != wanted.quarantined),
             ("ticks", (head.ticks, head.ticked) != (wanted.ticks, wanted.ticked)),
             ("input", head.input != wanted.input),

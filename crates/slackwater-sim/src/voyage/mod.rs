@@ -49,6 +49,7 @@ pub fn voyage(seed: u64, size: Size) -> Result<Voyaged, String> {
     let mut voyage =
         Voyage { script, logbook, rng, at_sea, ashore, reshards, figures, trace, harbour, older, flipped, floor: 0 };
     voyage.figures.note("events", script.events());
+    voyage.figures.note("held", voyage.logbook.last.notes.len());
     let mut disks = Vec::new();
     for run in 0..script.runs.len() {
         voyage.run(run).map_err(|text| format!("run {run}: {text}"))?;
@@ -188,7 +189,10 @@ impl Voyage<'_> {
         let run = self.script.runs.len() - 1;
         for damage in Damage::ALL {
             let harbour = self.harbour.copy();
-            let older = run.checked_sub(1).map(|_| &disks[self.rng.below(run)]);
+            // A run in which nothing came and nothing was released leaves the journal as it was.
+            let journal = |run: usize| self.logbook.runs[run].0.journal;
+            let older = run.checked_sub(1).map(|_| self.rng.below(run));
+            let older = older.filter(|at| journal(*at) < journal(run)).map(|at| &disks[at]);
             let Some(found_out) = damage.wreak(&harbour, older, &self.logbook, &mut self.rng) else { continue };
             let outcome = sail(self.script, &harbour, &self.script.settings, run);
             let text = match outcome {

@@ -3,7 +3,7 @@
 //! Who sends keeps on sending what was not answered, and now and then what was. What is committed in the end must be what a
 //! calm voyage with the same events commits, whatever was sealed too early on the way.
 
-use super::leg::{Harbour, Stop, open, sail};
+use super::leg::{Harbour, Stop, open, release, sail};
 use super::logbook::told;
 use super::mishap::{AtSea, Figures};
 use super::script::{Script, plain};
@@ -147,6 +147,9 @@ impl Crossing<'_> {
                 instance.pulse(caught_up, checkpoint)?;
                 self.figures.note("ticks", 1);
             }
+            if self.rng.chance(10) {
+                self.figures.note("released", release(instance, sources.len())? as usize);
+            }
             if self.rng.chance(30) {
                 self.figures.note("open_rows", instance.open_rows()?.len());
             }
@@ -158,6 +161,12 @@ impl Crossing<'_> {
         self.pass_time();
         instance.decide(Decision::EndOfInput)?;
         instance.pulse(Vec::new(), true)?;
+        let held = release(instance, sources.len())?;
+        self.figures.note("released", held as usize);
+        if held > 0 {
+            self.pass_time();
+            instance.pulse(Vec::new(), true)?;
+        }
         Ok(())
     }
 

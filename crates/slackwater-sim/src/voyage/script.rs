@@ -42,6 +42,8 @@ pub struct Script {
     pub parts: Vec<Part>,
     /// What each run is given; every run ends with a tick.
     pub runs: Vec<Vec<Given>>,
+    /// The run that lets in what is held, where sources hold what is late.
+    pub release: Option<usize>,
     /// How all is kept.
     pub settings: Settings,
 }
@@ -61,18 +63,34 @@ pub fn plain() -> Settings {
 }
 
 impl Script {
-    /// Draws a voyage.
+    /// Draws a voyage; in some the sources hold what is late.
     pub fn draw(seed: u64, size: Size) -> Script {
-        let trial = Trial::draw(seed, size);
+        Script::of(seed, size, Rng::new(seed ^ 0x401d).chance(40))
+    }
+
+    /// Draws a voyage whose sources amend.
+    pub fn amending(seed: u64, size: Size) -> Script {
+        Script::of(seed, size, false)
+    }
+
+    fn of(seed: u64, size: Size, holds: bool) -> Script {
+        let mut trial = Trial::draw(seed, size);
+        if holds {
+            trial.hold();
+        }
         let mut rng = Rng::new(seed ^ 0x5ea);
         let settings = settings(&mut rng);
-        let mut script = Script { trial, parts: Vec::new(), runs: Vec::new(), settings };
+        let mut script = Script { trial, parts: Vec::new(), runs: Vec::new(), release: None, settings };
         let (events, runs) = (script.trial.world.events.len(), 1 + rng.below(4));
         let mut borders: Vec<usize> = (1..runs).map(|_| rng.below(events + 1)).collect();
         borders.extend([0, events]);
         borders.sort_unstable();
         for border in borders.windows(2) {
             script.draw_run(&mut rng, border[0]..border[1]);
+        }
+        if holds {
+            script.release = Some(script.runs.len());
+            script.runs.push(Vec::new());
         }
         script
     }

@@ -66,6 +66,7 @@ fn source() -> Source {
         lag_by_origin: Vec::new(),
         idle_after: None,
         wall_clock: false,
+        holds: false,
         columns: Vec::new(),
     }
 }

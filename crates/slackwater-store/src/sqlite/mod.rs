@@ -4,13 +4,14 @@
 //! theirs. The write-ahead log is synced with every commit.
 
 mod columns;
+mod held;
 mod pages;
 
 pub use pages::{Changed, Page, Place};
 
 use crate::Fault;
 use crate::crash::{self, CrashPoint};
-use crate::store::{Ask, Commit, Head, Kept, Receipt, Store, Sum, proof};
+use crate::store::{Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum, proof};
 use columns::quote;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params, params_from_iter};
@@ -96,8 +97,9 @@ impl Sqlite {
     /// Makes the tables where there are none, all at once.
     fn prepare(&mut self) -> Result<(), Fault> {
         if self.known()? {
-            let indexes: Vec<String> = self.plan.pipelines.iter().map(columns::by_tick).collect();
-            return self.connection.execute_batch(&indexes.join(";")).map_err(fault);
+            let mut later: Vec<String> = self.plan.pipelines.iter().map(columns::by_tick).collect();
+            later.push(held::TABLE.to_string());
+            return self.connection.execute_batch(&later.join(";")).map_err(fault);
         }
         let mut text = format!(
             "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -113,6 +115,7 @@ impl Sqlite {
                  quarantined INTEGER NOT NULL) WITHOUT ROWID;
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
         );
+        text.push_str(held::TABLE);
         self.plan.pipelines.iter().for_each(|pipeline| text.push_str(&columns::schema(pipeline)));
         let step = self.connection.transaction().map_err(fault)?;
         step.execute_batch(&text).map_err(fault)?;
@@ -203,6 +206,7 @@ impl Store for Sqlite {
         put_rows(&step, &plan, commit)?;
         crash::point(CrashPoint::RowsPut)?;
         put_quarantined(&step, &plan, commit)?;
+        held::put(&step, &plan, commit)?;
         put_receipts(&step, &plan, commit)?;
         crash::point(CrashPoint::AsideBeforeOffsets)?;
         put_ledgers(&step, &plan, commit.head)?;
@@ -256,6 +260,10 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.read_notes(visit)
+    }
+
     fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut statement = self.connection.prepare("SELECT body FROM receipts ORDER BY number").map_err(fault)?;
         let mut found = statement.query([]).map_err(fault)?;
@@ -287,6 +295,9 @@ impl Store for Sqlite {
         }
         if self.sum("SELECT body, number, 0 FROM quarantine")? != head.quarantined {
             return Err(damaged("the events that were set aside are not those that were committed"));
+        }
+        if self.sum_of_notes()? != head.notes {
+            return Err(damaged("the ledger of what was held is not the one that was committed"));
         }
         if self.sum("SELECT body, number, 0 FROM receipts")? != head.receipts {
             return Err(damaged("the answers to deliveries are not those that were committed"));

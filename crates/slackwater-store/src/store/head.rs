@@ -3,6 +3,7 @@
 use super::Receipt;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
 use slackwater_core::fold::{Final, Settled};
+use slackwater_core::hold::Note;
 use slackwater_core::judge::Counts;
 use slackwater_core::machine::Quarantined;
 
@@ -43,6 +44,8 @@ pub struct Head {
     pub receipts: Sum,
     /// Number of the first of them.
     pub first_receipt: u64,
+    /// Over the ledger of what was held.
+    pub notes: Sum,
 }
 
 /// How far one file or partition was taken in.
@@ -125,6 +128,16 @@ impl Head {
         }
     }
 
+    /// Adds to the sums what became of facts that were held. Its tick is set before.
+    pub fn take_notes(&mut self, notes: &[Note]) {
+        let (mut body, tick) = (Vec::new(), self.tick());
+        for note in notes {
+            body.clear();
+            note.encode(&mut body);
+            self.notes.add(proof(&body, tick));
+        }
+    }
+
     /// Adds the answer to a named delivery to the sums.
     pub fn put_receipt(&mut self, receipt: &Receipt) {
         self.receipts.add(receipt.proof());
@@ -164,8 +177,10 @@ impl Head {
             out.extend_from_slice(&digest.to_le_bytes());
             out.push(u8::from(*ended));
         }
-        put_varint(out, self.rows.len() as u64);
-        for Sum { count, proofs } in self.rows.iter().chain([&self.quarantined, &self.receipts]) {
+        // A directory that never held anything says nothing of it.
+        let notes = Some(&self.notes).filter(|notes| notes.count > 0);
+        put_varint(out, self.rows.len() as u64 + u64::from(notes.is_some()));
+        for Sum { count, proofs } in self.rows.iter().chain(notes).chain([&self.quarantined, &self.receipts]) {
             put_varint(out, *count);
             out.extend_from_slice(&proofs.to_le_bytes());
         }
@@ -200,6 +215,12 @@ impl Head {
         };
         for _ in 0..reader.varint()? {
             head.rows.push(sum(reader)?);
+        }
+        if head.rows.len() > head.settled.len() {
+            head.notes = head.rows.pop().unwrap_or_default();
+            if head.rows.len() != head.settled.len() || head.notes.count == 0 {
+                return reader.fail("a sum for each pipeline, and one of what was held");
+            }
         }
         head.quarantined = sum(reader)?;
         head.receipts = sum(reader)?;

@@ -12,6 +12,7 @@ pub use receipt::Receipt;
 
 use crate::Fault;
 use slackwater_core::fold::Final;
+use slackwater_core::hold::Note;
 use slackwater_core::machine::Quarantined;
 
 /// One atomic step.
@@ -23,8 +24,17 @@ pub struct Commit<'a> {
     pub rows: &'a [Final],
     /// Events that were set aside, in the order of their verdicts.
     pub quarantined: &'a [Quarantined],
+    /// What became of facts that were held, or are now.
+    pub notes: &'a [Note],
     /// Answers to named deliveries, in the order of their numbers.
     pub receipts: &'a [Receipt],
+}
+
+impl<'a> Commit<'a> {
+    /// A step that brings nothing but its head.
+    pub fn of(head: &'a Head) -> Self {
+        Commit { head, rows: &[], quarantined: &[], notes: &[], receipts: &[] }
+    }
 }
 
 /// Which rows of a pipeline to read. Times in nanoseconds since the epoch.
@@ -59,6 +69,19 @@ pub struct Kept {
     pub at: i64,
 }
 
+/// A line of the ledger of what was held, as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noted {
+    /// Its number, from 0.
+    pub number: u64,
+    /// The line.
+    pub note: Note,
+    /// Number of the tick at which it came to be true.
+    pub tick: u64,
+    /// Recorded time of that tick, in nanoseconds since the epoch.
+    pub at: i64,
+}
+
 /// Keeps results. A commit is durable when it returns, and never visible in part.
 pub trait Store: Send {
     /// The last commit; none before the first.
@@ -76,6 +99,9 @@ pub trait Store: Send {
 
     /// Gives the events that were set aside, in order, from a number on; the first has 0.
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault>;
+
+    /// Gives the ledger of what was held, in order, with the tick of each line.
+    fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault>;
 
     /// Gives the answers to named deliveries that are still kept, in order.
     fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault>;

@@ -113,7 +113,7 @@ fn judge_live(options: &DemoOptions, session: &Session, config: &Config, told: s
     let story::Told { finals, counts, kills, took, lateness } = told;
     say(options, &lateness);
     say(options, &format!("{kills} kills, {} lines acknowledged\n", session.sent));
-    let folded = Folded { finals, seen: Judge::new(&config.plan), faults: 0, refolded: 0 };
+    let folded = Folded { finals, seen: Judge::new(&config.plan), faults: 0, refolded: 0, held: vec![0] };
     let summary = Summary::new(&config.plan, &folded, None, took).with_counts(counts);
     judge(options, session, &folded, &summary)
 }

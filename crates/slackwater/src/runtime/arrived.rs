@@ -106,7 +106,8 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Folded {
         self.finals.sort_by(Final::order);
         let faults = self.machine.folds().iter().flat_map(|fold| fold.faults()).sum();
-        Folded { finals: self.finals, seen: self.machine.seen(self.plan), faults, refolded: self.refolded }
+        let held = (0..self.plan.sources.len() as u16).map(|source| self.machine.holds().count(source)).collect();
+        Folded { finals: self.finals, seen: self.machine.seen(self.plan), faults, refolded: self.refolded, held }
     }
 }
 

@@ -56,6 +56,8 @@ pub struct SourceStanding {
     pub caught_up: bool,
     /// Whether it takes nothing in until it is resumed.
     pub halted: bool,
+    /// Facts that are held by one pipeline at least.
+    pub held: u64,
 }
 
 /// How far an origin has come.

@@ -11,6 +11,7 @@ use super::part::{Housed, Stage, drive};
 use super::shard::{Aside, Folding, Judging, Recall, Told};
 use crate::decode::{Damaged, Decoder, Format};
 use slackwater_core::fold::{Final, Fold};
+use slackwater_core::hold::Holds;
 use slackwater_core::input::{Decision, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::{Quarantined, Shard, settle_stale};
@@ -52,6 +53,8 @@ pub struct Folded {
     pub faults: i64,
     /// Windows that were folded again from their facts, because something was taken away from them.
     pub refolded: usize,
+    /// Facts that are held, by source.
+    pub held: Vec<u64>,
 }
 
 /// The state of judge shards and fold shards that stand side by side.
@@ -63,6 +66,8 @@ pub struct Shards {
     pub memories: Vec<Memory>,
     /// The fold shards.
     pub folds: Vec<Fold>,
+    /// What they held at the last tick.
+    pub holds: Holds,
 }
 
 impl Shards {
@@ -73,6 +78,7 @@ impl Shards {
             judges: each().map(|_| Judge::new(plan)).collect(),
             memories: each().map(|_| Memory::new()).collect(),
             folds: each().map(|_| Fold::new(plan)).collect(),
+            holds: Holds::default(),
         }
     }
 
@@ -111,10 +117,10 @@ impl Shards {
         });
         stages.push(decoding.collect());
         let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
-        let states = self.judges.iter_mut().zip(&mut self.memories);
+        let (states, holds) = (self.judges.iter_mut().zip(&mut self.memories), &self.holds);
         let judging = queues.zip(states).enumerate().map(|(number, (((from, out), aside), (judge, memory)))| {
             let shard = Shard { number: number as u64, of: shards as u64, folds: shards };
-            Box::new(Judging { plan, shard, judge, memory, recall, from, turn: 0, out, aside }) as Housed<'_, E>
+            Box::new(Judging { plan, shard, judge, memory, holds, recall, from, turn: 0, out, aside }) as Housed<'_, E>
         });
         stages.push(judging.collect());
         let folding = self.folds.iter_mut().zip(delta_in);
@@ -176,7 +182,7 @@ fn end(plan: &Plan, shards: Shards, threads: usize) -> Folded {
         for fold in folds {
             sealed.1 += settle_stale(plan, fold, &memories);
             // Nothing was settled before, so no change of it is to be told.
-            sealed.0.extend(fold.tick(plan, &settled, std::iter::empty()));
+            sealed.0.extend(fold.tick(plan, &settled, std::iter::empty(), &Holds::default()));
         }
         sealed
     };
@@ -189,5 +195,6 @@ fn end(plan: &Plan, shards: Shards, threads: usize) -> Folded {
     // Each shard's rows are in order: runs, which this sort merges.
     finals.sort_by(Final::order);
     let faults = folds.iter().flat_map(Fold::faults).sum();
-    Folded { finals, seen, faults, refolded: count }
+    // Nothing was settled before the end, so nothing was late.
+    Folded { finals, seen, faults, refolded: count, held: vec![0; plan.sources.len()] }
 }

@@ -15,6 +15,7 @@ use super::replay::{Paused, Recording, Taken};
 use super::shard::Told;
 use crate::decode::{Damaged, Format};
 use slackwater_core::fold::{Final, Fold, Settled};
+use slackwater_core::hold::Note;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
@@ -91,6 +92,8 @@ pub struct Instance<'p> {
     /// What the next commit brings: rows, and events that were set aside.
     pub(super) rows: Vec<Final>,
     pub(super) aside: Vec<Quarantined>,
+    /// And what became of facts that were held.
+    pub(super) notes: Vec<Note>,
     pub(super) receipts: Receipts,
     /// ±facts that the next checkpoint archives.
     pub(super) changes: Changes,
@@ -125,6 +128,11 @@ impl<'p> Instance<'p> {
     /// What was counted and seen.
     pub fn seen(&self) -> Judge {
         self.shards.seen(self.plan)
+    }
+
+    /// Facts that are held, by source.
+    pub fn held(&self) -> Vec<u64> {
+        (0..self.plan.sources.len() as u16).map(|source| self.shards.holds.count(source)).collect()
     }
 
     /// Nulls that arithmetic made.
@@ -252,6 +260,9 @@ impl<'p> Instance<'p> {
         match input {
             Input::Events(_) => Err(Fault::Refused("decoded events are no entry of a journal".to_string())),
             Input::Decision(decision) => {
+                if let Decision::Release(release) = decision {
+                    self.shards.holds.decide(release);
+                }
                 self.watermarks.decide(decision);
                 Ok(Vec::new())
             }
@@ -265,12 +276,15 @@ impl<'p> Instance<'p> {
         let settled = self.watermarks.tick(self.plan, tick, &seen);
         let mut rows = Vec::new();
         for number in 0..self.shards.folds.len() {
+            let Shards { folds, holds, .. } = &mut self.shards;
+            folds[number].let_in(self.plan, holds);
             self.refold(number)?;
-            let Shards { memories, folds, .. } = &mut self.shards;
+            let Shards { memories, folds, holds, .. } = &mut self.shards;
             let changes = memories.iter().flat_map(|memory| memory.changes());
-            rows.extend(folds[number].tick(self.plan, &settled, changes));
+            rows.extend(folds[number].tick(self.plan, &settled, changes, holds));
             crash::point(CrashPoint::BetweenFinals)?;
         }
+        let mut notes = self.shards.holds.renew(&mut self.shards.folds);
         rows.sort_by(Final::order);
         self.head.ticks += 1;
         self.head.ticked = Some(tick.at);
@@ -278,7 +292,9 @@ impl<'p> Instance<'p> {
         self.shards.memories.iter_mut().for_each(|memory| memory.mark());
         self.head.settled = settled;
         self.head.take(&rows, &[]);
+        self.head.take_notes(&notes);
         self.rows.append(&mut rows);
+        self.notes.append(&mut notes);
         let mut outcome = Vec::new();
         self.head.settled.iter().for_each(|settled| settled.encode(&mut outcome));
         outcome.extend_from_slice(&self.head.output);
@@ -317,7 +333,9 @@ impl<'p> Instance<'p> {
             self.commit_one_half()?;
         }
         let receipts = self.receipts.fresh();
-        self.store.commit(&Commit { head: &self.head, rows: &self.rows, quarantined: &self.aside, receipts })?;
+        let Instance { head, rows, aside, notes, .. } = self;
+        self.store.commit(&Commit { head, rows, quarantined: aside, notes, receipts })?;
+        self.notes.clear();
         self.rows.clear();
         self.aside.clear();
         self.receipts.committed();
@@ -335,14 +353,21 @@ impl Instance<'_> {
         let mut half = self.head.clone();
         if is(Bug::OffsetBeforeState) {
             (half.rows, half.quarantined, half.output) = (before.rows, before.quarantined, before.output);
+            half.notes = before.notes;
             (half.ticks, half.ticked, half.settled) = (before.ticks, before.ticked, before.settled);
-            self.store.commit(&Commit { head: &half, rows: &[], quarantined: &[], receipts: &[] })?;
+            self.store.commit(&Commit::of(&half))?;
         } else {
             (half.journal, half.offsets, half.input) = (before.journal, before.offsets, before.input);
             half.counts = before.counts;
-            self.store.commit(&Commit { head: &half, rows: &self.rows, quarantined: &self.aside, receipts: &[] })?;
+            self.store.commit(&Commit {
+                rows: &self.rows,
+                quarantined: &self.aside,
+                notes: &self.notes,
+                ..Commit::of(&half)
+            })?;
             self.rows.clear();
             self.aside.clear();
+            self.notes.clear();
         }
         self.head.commit += 1;
         Ok(())

@@ -5,6 +5,7 @@ use super::clock::Stopwatch;
 use super::desk::Load;
 use super::instance::Instance;
 use slackwater_core::fold::{Final, Open, Settled};
+use slackwater_core::hold::Release;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
@@ -50,6 +51,23 @@ impl Instance<'_> {
         self.step(Input::Decision(decision))?;
         self.journal.sync()?;
         Ok(())
+    }
+
+    /// Whether any identity has another winner than at the last tick.
+    pub fn has_changed(&self) -> bool {
+        self.shards.memories.iter().any(|memory| memory.changes().next().is_some())
+    }
+
+    /// Lets the next tick release what is meant, if anything is; gives how many facts, each once for every pipeline.
+    ///
+    /// # Errors
+    /// When the journal cannot take the decision.
+    pub fn release(&mut self, release: Release) -> Result<u64, Fault> {
+        let count = self.shards.holds.would_release(&release);
+        if count > 0 {
+            self.decide(Decision::Release(release))?;
+        }
+        Ok(count)
     }
 
     /// Whether a source takes nothing in.
@@ -137,7 +155,8 @@ impl Instance<'_> {
             origins.sort_by(|a, b| a.name.cmp(&b.name));
             let counts = seen.counts()[number].clone();
             let (caught_up, halted) = (self.watermarks.is_caught_up(number), self.watermarks.is_halted(number));
-            SourceStanding { counts, origins, caught_up, halted }
+            let held = self.shards.holds.count(number as u16);
+            SourceStanding { counts, origins, caught_up, halted, held }
         };
         Standing {
             instance: self.head.instance,

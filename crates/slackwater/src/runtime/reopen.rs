@@ -12,6 +12,7 @@ use super::shard::{Tallies, Told};
 use crate::decode::Format;
 use slackwater_core::codec::{CodecError, Reader};
 use slackwater_core::fold::Fold;
+use slackwater_core::hold::Holds;
 use slackwater_core::input::Input;
 use slackwater_core::judge::Judge;
 use slackwater_core::plan::expr::Node;
@@ -159,6 +160,7 @@ impl<'p> Instance<'p> {
             // Its rows are in the store already, and so are its answers.
             self.rows.clear();
             self.aside.clear();
+            self.notes.clear();
             self.head = committed.clone();
             self.receipts = Receipts::load(&mut *self.store)?;
         }
@@ -246,8 +248,9 @@ impl<'p> Instance<'p> {
         let aside = std::mem::take(&mut self.aside);
         self.head.take(&[], &aside);
         let counts = self.shards.seen(self.plan).counts().to_vec();
-        let mine = (&self.head.output, &self.head.rows, self.head.quarantined, &counts, &self.taken.input);
-        let theirs = (&committed.output, &committed.rows, committed.quarantined, &committed.counts, &committed.input);
+        let sums = |head: &Head| (head.quarantined, head.notes);
+        let mine = (&self.head.output, &self.head.rows, sums(&self.head), &counts, &self.taken.input);
+        let theirs = (&committed.output, &committed.rows, sums(committed), &committed.counts, &committed.input);
         if mine == theirs && self.head.settled == committed.settled && self.head.ticks == committed.ticks {
             return Ok(());
         }
@@ -266,7 +269,7 @@ impl<'p> Instance<'p> {
         if let Some(committed) = committed {
             let (epoch, commit) = (self.head.epoch, committed.commit + 1);
             let head = Head { epoch, commit, ..committed.clone() };
-            self.store.commit(&Commit { head: &head, rows: &[], quarantined: &[], receipts: &[] })?;
+            self.store.commit(&Commit::of(&head))?;
             self.head.commit = commit;
         }
         Ok(())
@@ -350,6 +353,7 @@ impl<'p> Made<'p> {
             head: manifest.head.clone(),
             rows: Vec::new(),
             aside: Vec::new(),
+            notes: Vec::new(),
             receipts: Receipts::default(),
             changes: Changes::default(),
             winners: Entries::new(),
@@ -406,6 +410,7 @@ impl Instance<'_> {
             reader.finish().map_err(bad)?;
         }
         self.shards.folds.iter_mut().for_each(|fold| fold.written_down());
+        self.shards.holds = Holds::of(&self.shards.folds);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::desk::{Declined, Delivery, Desk, Waiting};
 use super::gauge::Gauge;
 use super::instance::Instance;
 use crate::decode::Chunk;
+use slackwater_core::hold::Release;
 use slackwater_core::input::Decision;
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
@@ -72,13 +73,15 @@ pub enum Order {
     Resume(u16),
     /// Let the watermarks follow these knobs, one of each source.
     Tune(Vec<Knobs>),
+    /// Let in what is held.
+    Release(Release),
 }
 
 /// Orders that wait for the instance; none once nobody carries them out any more.
 pub struct Orders(Mutex<Option<VecDeque<(Order, Done)>>>);
 
-/// What is to be done when an order was carried out, or could not be.
-pub type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// What is to be done when an order was carried out, on so many things, or could not be.
+pub type Done = Box<dyn FnOnce(Result<u64, String>) + Send>;
 
 impl Default for Orders {
     fn default() -> Self {
@@ -338,18 +341,21 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
         let obeyed = match order {
-            Order::Resume(source) if instance.is_halted(source) => instance.decide(Decision::Resume(source)),
-            Order::Resume(_) => Ok(()),
+            Order::Resume(source) if instance.is_halted(source) => {
+                instance.decide(Decision::Resume(source)).map(|()| 1)
+            }
+            Order::Resume(_) => Ok(0),
             Order::Tune(knobs) => {
                 let tuned = instance.tune(&knobs);
                 if tuned.is_ok() {
                     self.knobs = knobs;
                 }
-                tuned
+                tuned.map(|()| 0)
             }
+            Order::Release(release) => instance.release(release),
         };
-        done(obeyed.as_ref().map(|&()| ()).map_err(ToString::to_string));
-        obeyed.map(|()| true)
+        done(obeyed.as_ref().map(|count| *count).map_err(ToString::to_string));
+        obeyed.map(|_| true)
     }
 
     /// Ticks, if it is time for it and could bring anything.

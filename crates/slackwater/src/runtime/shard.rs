@@ -5,6 +5,7 @@ use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
 use slackwater_core::delta::Deltas;
 use slackwater_core::fold::Fold;
+use slackwater_core::hold::Holds;
 use slackwater_core::input::Batch;
 use slackwater_core::judge::{Counts, Judge};
 use slackwater_core::machine::{Quarantined, Shard, judge_batch};
@@ -52,6 +53,7 @@ pub(super) struct Judging<'a, E> {
     pub shard: Shard,
     pub judge: &'a mut Judge,
     pub memory: &'a mut Memory,
+    pub holds: &'a Holds,
     pub recall: Option<&'a dyn Recall<E>>,
     pub from: Vec<Receiver<Piece>>,
     pub turn: usize,
@@ -80,7 +82,7 @@ impl<E> Part<E> for Judging<'_, E> {
             }
             None => Vec::new(),
         };
-        let judged = judge_batch(self.plan, self.judge, (self.memory, &past), &batch, self.shard);
+        let judged = judge_batch(self.plan, self.judge, (self.memory, &past), &batch, self.shard, self.holds);
         for (out, deltas) in self.out.iter().zip(judged.deltas) {
             let weight = deltas.weight();
             out.send(deltas, weight);

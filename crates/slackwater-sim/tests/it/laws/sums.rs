@@ -47,6 +47,7 @@ fn summing() -> &'static (Stage, Compiled) {
             lag_by_origin: Vec::new(),
             idle_after: None,
             wall_clock: false,
+            holds: false,
             columns: Vec::new(),
         };
         let sum = |name: &str, field, function| {

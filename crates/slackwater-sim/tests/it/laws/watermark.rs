@@ -30,7 +30,7 @@ fn the_watermark_only_grows_and_only_it_makes_rows_final() {
             let at = time(&stage.sources[0], event).saturating_add(drawn.rng.within(-100, 200) * 1_000_000_000);
             let caught_up = drawn.rng.chance(60);
             let tick = Tick { at, caught_up: if caught_up { vec![0] } else { Vec::new() } };
-            ticks.push(naive::Tick { events, at, caught_up, ended: false });
+            ticks.push(naive::Tick { events, at, caught_up, ended: false, release: false });
             let now = marks.tick(plan, &tick, &run.machine.seen(plan));
             prop_assert!(reached.iter().zip(&now).all(|(before, now): (&Settled, &Settled)| before <= now));
             let wanted = naive::settled(stage, &log[..events], &ticks);

@@ -5,19 +5,22 @@ use super::laws::{Pooled, Run, pool};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use slackwater_core::delta::Cause;
+use slackwater_core::fold::Final;
+use slackwater_core::hold::{Fate, Release};
 use slackwater_core::input::{self, Batch, Decision, Input};
 use slackwater_core::machine::Machine;
+use slackwater_core::plan::{LatePolicy, Plan};
 use slackwater_sim::adversary::{self, World};
 use slackwater_sim::model::reference::{Given, every_tick};
 use slackwater_sim::model::watermark::{Tick, idles};
 use slackwater_sim::oracle::content::Stood;
-use slackwater_sim::oracle::{Fact, counts};
+use slackwater_sim::oracle::{Fact, Row, counts, truth};
 use slackwater_sim::rng::Rng;
-use slackwater_sim::world::Windows;
-use slackwater_sim::world::{Datum, Event};
+use slackwater_sim::world::{Datum, Event, Stage, Windows};
 use slackwater_sim::{compare, effort, engine};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// Full figure of sequences.
 const SEQUENCES: usize = 10_000;
@@ -38,6 +41,8 @@ enum Command {
     Recode,
     /// The input has ended.
     End,
+    /// What is held is released.
+    Release,
 }
 
 fn commands() -> impl Strategy<Value = Vec<Command>> {
@@ -49,6 +54,7 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
         4 => ticks,
         2 => Just(Command::Recode),
         1 => Just(Command::End),
+        2 => Just(Command::Release),
     ];
     prop::collection::vec(command, 1..14)
 }
@@ -57,13 +63,16 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
 #[derive(Clone, Debug, Default)]
 struct Tally {
     /// Commands by kind.
-    transitions: [usize; 4],
+    transitions: [usize; 5],
     /// Rows with other causes than a seal, by kind of window.
     amended: BTreeMap<&'static str, usize>,
     /// Rows among them that were removed.
     removed: usize,
     /// Ticks at which an origin was left out because it was silent.
     idle: usize,
+    /// Facts that came to be held, and that were released.
+    held: usize,
+    released: usize,
 }
 
 impl Tally {
@@ -72,18 +81,24 @@ impl Tally {
         other.amended.iter().for_each(|(kind, count)| *self.amended.entry(kind).or_default() += count);
         self.removed += other.removed;
         self.idle += other.idle;
+        self.held += other.held;
+        self.released += other.released;
     }
 }
 
 /// Events of one stage, decoded one by one.
 struct Played<'a> {
-    pooled: &'static Pooled,
     events: &'a [Event],
     batches: Vec<Batch>,
     run: Run,
     log: Vec<(usize, u32)>,
     ticks: Vec<Tick>,
     ended: bool,
+    release: bool,
+    /// Whether nothing came since the last tick.
+    at_tick: bool,
+    stage: Stage,
+    finals: Vec<Final>,
     stood: Stood,
     tally: Tally,
 }
@@ -104,9 +119,18 @@ impl Played<'_> {
         let Some(at) = (0..found.len().max(wanted.len())).find(differs) else { return Ok(()) };
         let (found, wanted) = (found.get(at), wanted.get(at));
         let pipeline = found.or(wanted).expect("one of them").spot.pipeline;
-        let windows = &self.pooled.stage.pipelines[pipeline].windows;
+        let windows = &self.stage.pipelines[pipeline].windows;
         let text = format!("row {at} of {windows:?}:\n  machine {found:?}\n  model   {wanted:?}");
         Err(TestCaseError::fail(text))
+    }
+
+    /// Once nothing is held any more, the newest rows are those of a plain fold.
+    fn is_whole(&mut self) -> Result<(), TestCaseError> {
+        let wanted = truth(&self.stage, &self.log()).rows;
+        let found: Vec<Row> = Final::newest(std::mem::take(&mut self.finals)).iter().map(compare::row).collect();
+        prop_assert_eq!(found, wanted, "after the release");
+        prop_assert!(self.run.machine.holds().is_empty(), "nothing is held after the release");
+        Ok(())
     }
 
     fn play(&mut self, command: &Command) -> Result<(), TestCaseError> {
@@ -122,26 +146,34 @@ impl Played<'_> {
                 }
                 let effects = self.run.step(&Input::Events(batch));
                 prop_assert!(effects.finals.is_empty(), "rows come at ticks only");
-                let wanted = counts(&self.pooled.stage, &self.log());
+                let wanted = counts(&self.stage, &self.log());
                 compare::counts(self.run.machine.seen(plan).counts(), &wanted).map_err(TestCaseError::fail)?;
             }
             Command::Tick(event, seconds, caught_up) => {
-                let source = &self.pooled.stage.sources[0];
+                let source = &self.stage.sources[0];
                 let Datum::Time(time) = self.events[*event].values[source.event_time] else { unreachable!("a time") };
                 let at = time.saturating_add(seconds * 1_000_000_000);
-                self.ticks.push(Tick { events: self.log.len(), at, caught_up: *caught_up, ended: self.ended });
+                let (caught_up_now, ended, release) = (*caught_up, self.ended, std::mem::take(&mut self.release));
+                self.ticks.push(Tick { events: self.log.len(), at, caught_up: caught_up_now, ended, release });
                 let listed = if *caught_up { vec![0] } else { Vec::new() };
-                let found = self.run.step(&Input::Tick(input::Tick { at, caught_up: listed })).finals;
-                let found: Vec<Given> = found.iter().map(compare::given).collect();
-                let wanted = every_tick(&self.pooled.stage, &self.log(), &self.ticks).pop().expect("a tick");
+                let found = self.run.step(&Input::Tick(input::Tick { at, caught_up: listed }));
+                for note in &found.notes {
+                    self.tally.held += usize::from(matches!(note.fate, Fate::Held(_)));
+                    self.tally.released += usize::from(note.fate == Fate::Released);
+                }
+                self.finals.extend(found.finals.iter().cloned());
+                let found: Vec<Given> = found.finals.iter().map(compare::given).collect();
+                let wanted = every_tick(&self.stage, &self.log(), &self.ticks).pop().expect("a tick");
                 for row in wanted.iter().filter(|row| row.cause != Cause::Seal) {
-                    let kind = self.pooled.stage.pipelines[row.spot.pipeline].windows.kind();
+                    let kind = self.stage.pipelines[row.spot.pipeline].windows.kind();
                     *self.tally.amended.entry(kind).or_default() += 1;
                     self.tally.removed += usize::from(row.values.is_none());
                 }
-                self.tally.idle += usize::from(idles(&self.pooled.stage, &self.log(), &self.ticks));
+                self.tally.idle += usize::from(idles(&self.stage, &self.log(), &self.ticks));
                 self.alike(&found, &wanted)?;
             }
+            // Where facts are held, it is the state of a tick that is written down.
+            Command::Recode if self.stage.sources[0].holds && !self.at_tick => {}
             Command::Recode => {
                 let bytes = self.run.machine.encode(plan, &self.run.memories);
                 let (judges, folds) = (self.run.memories.len(), self.run.machine.folds().len());
@@ -153,7 +185,13 @@ impl Played<'_> {
                 self.run.step(&Input::Decision(Decision::EndOfInput));
                 self.ended = true;
             }
+            Command::Release => {
+                let release = Release { source: 0, pipeline: None, identity: None };
+                self.run.step(&Input::Decision(Decision::Release(release)));
+                self.release = true;
+            }
         }
+        self.at_tick = matches!(command, Command::Tick(..)) || (self.at_tick && matches!(command, Command::Recode));
         Ok(())
     }
 }
@@ -168,9 +206,9 @@ fn the_machine_does_what_a_naive_engine_does() {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let tally = RefCell::new(Tally::default());
-    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands());
-    let outcome = runner.run(&strategy, |(stage, seed, judges, folds, commands)| {
-        tally.borrow_mut().merge(&played(stage, seed, (judges, folds), &commands)?);
+    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands(), prop::bool::weighted(0.5));
+    let outcome = runner.run(&strategy, |(stage, seed, judges, folds, commands, holds)| {
+        tally.borrow_mut().merge(&played((stage, holds), seed, (judges, folds), &commands)?);
         Ok(())
     });
     if let Err(failed) = outcome {
@@ -179,24 +217,39 @@ fn the_machine_does_what_a_naive_engine_does() {
     tell(sequences, &tally.into_inner());
 }
 
+/// The plan of a stage of the pool with a source that holds.
+fn holding(stage: usize) -> &'static Plan {
+    static PLANS: OnceLock<Vec<Plan>> = OnceLock::new();
+    let plan = |pooled: &Pooled| {
+        let mut plan = pooled.compiled.config.plan.clone();
+        plan.sources[0].late = LatePolicy::Hold;
+        plan
+    };
+    &PLANS.get_or_init(|| pool().iter().map(plan).collect())[stage]
+}
+
 /// Plays commands over events of a stage of the pool.
 fn played(
-    stage: usize,
+    (stage, holds): (usize, bool),
     seed: u64,
     (judges, folds): (usize, usize),
     commands: &[Command],
 ) -> Result<Tally, TestCaseError> {
-    let pooled = &pool()[stage];
+    let (number, pooled) = (stage, &pool()[stage]);
     let (events, injected) = adversary::events(&mut Rng::new(seed), &pooled.stage, EVENTS);
     let world = World { seed, stage: pooled.stage.clone(), events, injected };
     let order: Vec<usize> = (0..EVENTS).collect();
     let batches = pooled.compiled.decode(&pooled.compiled.cut(&engine::spell(&world), &order, 1).chunks);
-    let run = Run::new(&pooled.compiled.config.plan, judges, folds);
+    let mut stage = pooled.stage.clone();
+    stage.sources[0].holds = holds;
+    let run = Run::new(if holds { holding(number) } else { &pooled.compiled.config.plan }, judges, folds);
     let stood = Stood { part: "file".into(), offset: 0 };
     let (log, ticks, ended, tally) = (Vec::new(), Vec::new(), false, Tally::default());
-    let mut played = Played { pooled, events: &world.events, batches, run, log, ticks, ended, stood, tally };
+    let (release, at_tick, events) = (false, false, &world.events);
+    let mut played =
+        Played { events, batches, run, log, ticks, ended, release, at_tick, stage, finals: Vec::new(), stood, tally };
     // Everything that came shows at the end.
-    let end = [Command::End, Command::Tick(0, 0, false)];
+    let end = [Command::End, Command::Tick(0, 0, false), Command::Release, Command::Tick(0, 0, false)];
     for command in commands.iter().chain(&end) {
         played.play(command)?;
         let kind = match command {
@@ -204,15 +257,17 @@ fn played(
             Command::Tick(..) => 1,
             Command::Recode => 2,
             Command::End => 3,
+            Command::Release => 4,
         };
         played.tally.transitions[kind] += 1;
     }
+    played.is_whole()?;
     Ok(played.tally)
 }
 
 /// Prints the figures, and demands that nothing was tried too seldom.
 fn tell(sequences: usize, tally: &Tally) {
-    let Tally { transitions, amended, removed, idle } = tally;
+    let Tally { transitions, amended, removed, idle, held, released } = tally;
     let total: usize = transitions.iter().sum();
     let changed: usize = amended.values().sum();
     effort::print(&format!(
@@ -225,6 +280,8 @@ fn tell(sequences: usize, tally: &Tally) {
     let floor = effort::share(FLOOR);
     assert!(transitions.iter().all(|count| *count >= floor), "every command was given often: {transitions:?}");
     assert!(changed >= floor && *removed >= floor / 20, "changes of sealed rows were compared often: {tally:?}");
+    effort::print(&format!("model release={} held={held} released={released}", transitions[4]));
+    assert!(*held >= floor / 2 && *released >= floor / 4, "facts were held and released often: {tally:?}");
     assert!(*idle >= floor / 20, "origins were idle often: {idle}");
     for kind in Windows::KINDS {
         let count = amended.get(kind).copied().unwrap_or(0);

@@ -5,12 +5,14 @@
 //! arrays of these, in CSV too.
 
 use slackwater_core::fold::{Bar, Final};
+use slackwater_core::hold::Fate;
 use slackwater_core::machine::{Quarantined, Why};
 use slackwater_core::number::decimal;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::Row;
 use slackwater_core::time::format_rfc3339;
 use slackwater_core::value::{Scalar, Type, Value, elements};
+use slackwater_store::store::Noted;
 use std::fmt::Write as _;
 
 /// What rows are written as.
@@ -243,6 +245,37 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
             content(Row::new(&source.schema, &event.bytes), object.out);
         }
     }
+    object.end();
+}
+
+/// Appends a fact that is held as a JSON object and a line end: where it belongs, where it came from, since when it waits.
+pub fn held(plan: &Plan, noted: &Noted, out: &mut String) {
+    let Fate::Held(parked) = &noted.note.fate else { return };
+    let pipeline = &plan.pipelines[usize::from(noted.note.pipeline)];
+    let source = &plan.sources[usize::from(noted.note.source())];
+    let row = Row::new(&source.schema, &parked.content);
+    let mut object = Object::start(out);
+    object.raw("number", &noted.number.to_string());
+    object.text("pipeline", &pipeline.name);
+    object.text("source", &source.name);
+    object.key("key");
+    let mut key = Object::start(object.out);
+    for column in &pipeline.key {
+        key.value(&column.name, column.expr.eval(&row, &mut 0), column.expr.ty);
+    }
+    key.close();
+    if let Some(window) = pipeline.first_window(row.event_time()) {
+        object.time("window_start", window.start);
+        object.time("window_end", window.end);
+    }
+    object.time("event_time", row.event_time().into());
+    object.text("part", parked.part.rsplit('/').next().unwrap_or_default());
+    object.raw("line", &parked.position.line.to_string());
+    object.raw("offset", &parked.position.offset.to_string());
+    object.raw("tick", &noted.tick.to_string());
+    object.time("since", noted.at.into());
+    object.key("fact");
+    content(row, object.out);
     object.end();
 }
 

@@ -4,7 +4,7 @@ use super::hub::Hub;
 use super::meters::Meters;
 use super::readers::Readers;
 use super::refusal::Refusal;
-use super::{aside, intake, meters, openapi, report, rows, stream};
+use super::{aside, held, intake, meters, openapi, report, rows, stream};
 use crate::connect::http::Limits;
 use crate::connect::http::attempts::Attempts;
 use crate::connect::http::body::Room;
@@ -24,6 +24,7 @@ use axum::{RequestExt, Router};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use serde_json::Value;
+use slackwater_core::hold::Release;
 use slackwater_core::plan::Plan;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -46,6 +47,8 @@ enum Act {
     Metrics,
     OpenApi,
     Resume,
+    Held,
+    Release,
 }
 
 /// A route: what it asks of whoever calls it stands beside it.
@@ -67,7 +70,7 @@ const fn get(path: &'static str, policy: Policy, act: Act, about: &'static str) 
 }
 
 /// Every route.
-pub const ROUTES: [Route; 13] = [
+pub const ROUTES: [Route; 15] = [
     Route {
         method: "POST",
         path: "/v1/ingest/{source}",
@@ -82,12 +85,20 @@ pub const ROUTES: [Route; 13] = [
         about: "Takes events of a halted source in again",
         act: Act::Resume,
     },
+    Route {
+        method: "POST",
+        path: "/v1/sources/{source}/release",
+        policy: Policy::Admin,
+        about: "Lets the next tick release late facts that are held",
+        act: Act::Release,
+    },
     get("/v1/pipelines", Policy::Read, Act::Pipelines, "The pipelines, their columns, and how far each is settled"),
     get("/v1/pipelines/{pipeline}/rows", Policy::Read, Act::Rows, "Rows of a pipeline, sealed or moving, page by page"),
     get("/v1/pipelines/{pipeline}/stream", Policy::Read, Act::Stream, "Rows as they come, by server-sent events"),
     get("/v1/status", Policy::Read, Act::Status, "How far the service has come, and what became of every event"),
     get("/v1/lag", Policy::Read, Act::Lag, "How late the events of each origin came"),
     get("/v1/quarantine", Policy::Read, Act::Quarantine, "Events that were set aside, with their reasons"),
+    get("/v1/held", Policy::Read, Act::Held, "Late facts that are held until they are released"),
     get("/v1/quarantine/{number}", Policy::Read, Act::QuarantineShow, "One event that was set aside"),
     get("/health/live", Policy::Open, Act::Live, "Whether the process answers"),
     get("/health/ready", Policy::Open, Act::Ready, "Whether it takes events in"),
@@ -105,6 +116,9 @@ pub(super) struct Access {
 
 /// Takes events of a halted source in again; it may wait.
 pub type Resume = Arc<dyn Fn(u16) -> Result<(), String> + Send + Sync>;
+
+/// Lets in what is held, and gives how many facts that means; it may wait.
+pub type SetFree = Arc<dyn Fn(Release) -> Result<u64, String> + Send + Sync>;
 
 /// Bytes that are free on a disk, if the system says so.
 pub type Free = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
@@ -125,6 +139,7 @@ pub(super) struct App {
     pub hub: Arc<Hub>,
     pub meters: Meters,
     pub resume: Resume,
+    pub release: SetFree,
     pub free: Free,
     pub clock: Clock,
     pub stop: watch::Receiver<bool>,
@@ -274,6 +289,8 @@ async fn run(app: Arc<App>, route: Route, mut request: Request) -> Result<Respon
         Act::Quarantine => aside::list(app, caller, request).await,
         Act::QuarantineShow => aside::show(app, caller, &named).await,
         Act::Resume => resume(&app, &caller, &named).await,
+        Act::Held => held::list(app, caller, request).await,
+        Act::Release => held::release(app, caller, &named, request).await,
         Act::Live => Ok(json(&serde_json::json!({ "live": true }))),
         Act::Ready => report::ready(&app),
         Act::Metrics => meters::metrics(&app, &caller),

@@ -15,7 +15,8 @@ use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::reopen::Opening;
 use crate::runtime::service::{Front, Order, Orders, Pace, Service, Tail};
 use slackwater_core::fold::Final;
-use slackwater_core::plan::{Knobs, LatePolicy, Plan};
+use slackwater_core::hold::Release;
+use slackwater_core::plan::{Knobs, Plan};
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
@@ -92,12 +93,6 @@ impl Live {
     /// When another process uses the directory, or what is in it does not fit the configuration or is damaged beyond what
     /// can be made anew.
     pub fn open(config: Config, data: &Path, options: Options) -> Result<Live, Fault> {
-        if let Some(source) = config.plan.sources.iter().find(|source| source.late == LatePolicy::Hold) {
-            return Err(Fault::Refused(format!(
-                "source `{}` has late = \"hold\", which a running instance cannot do yet; write late = \"amend\"",
-                source.name
-            )));
-        }
         let plan = Arc::new(config.plan.clone());
         let mut options = options;
         options.tails.append(&mut followers(&config, &plan)?);
@@ -206,7 +201,7 @@ impl Live {
     /// # Errors
     /// Why it could not be recorded.
     pub fn resume(&self, source: u16) -> Result<(), String> {
-        self.order(Order::Resume(source))
+        self.order(Order::Resume(source)).map(drop)
     }
 
     /// From the next tick on watermarks follow these knobs, one of each source in the plan's order. That is recorded.
@@ -218,10 +213,18 @@ impl Live {
         if knobs.len() != sources {
             return Err(format!("knobs of {} sources were given, and there are {sources}", knobs.len()));
         }
-        self.order(Order::Tune(knobs))
+        self.order(Order::Tune(knobs)).map(drop)
     }
 
-    fn order(&self, order: Order) -> Result<(), String> {
+    /// Lets the next tick release what is held, and gives how many facts it means, each once for every pipeline.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn release(&self, release: Release) -> Result<u64, String> {
+        self.order(Order::Release(release))
+    }
+
+    fn order(&self, order: Order) -> Result<u64, String> {
         let (done, told) = mpsc::channel();
         self.0.front.orders.give(order, Box::new(move |result| drop(done.send(result))));
         self.desk().wake();

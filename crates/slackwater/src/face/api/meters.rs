@@ -99,7 +99,7 @@ pub(super) fn metrics(app: &App, caller: &Caller) -> Result<Response, Refusal> {
 fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Caller) {
     let (became, refused) = (Family::<Labels, Count>::default(), Family::<Labels, Count>::default());
     let received = Family::<Labels, Count>::default();
-    let halted = Family::<Labels, Number>::default();
+    let (halted, held) = (Family::<Labels, Number>::default(), Family::<Labels, Number>::default());
     for (source, of) in report::seen(&app.plan, standing, caller) {
         let counts = &of.counts;
         let all = [
@@ -112,6 +112,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
         let named = || ("source", source.name.clone());
         received.get_or_create(&vec![named()]).inc_by(counts.received);
         halted.get_or_create(&vec![named()]).set(f64::from(u8::from(of.halted)));
+        held.get_or_create(&vec![named()]).set(of.held as f64);
         for (verdict, count) in all {
             became.get_or_create(&vec![named(), ("verdict", verdict.to_string())]).inc_by(count);
         }
@@ -123,6 +124,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
     registry.register("events_received", "Events taken in", received);
     registry.register("events", "Events by what became of them", became);
     registry.register("quarantined", "Refused events by reason", refused);
+    registry.register("held_facts", "Late facts that wait to be released", held);
     registry.register("source_halted", "Whether a source takes nothing in until it is resumed", halted);
 }
 

@@ -3,6 +3,7 @@
 mod app;
 mod aside;
 mod asked;
+mod held;
 mod hub;
 mod intake;
 pub mod live;
@@ -17,3 +18,4 @@ mod stream;
 
 pub use app::{ROUTES, Route};
 pub use aside::shown;
+pub use held::{find, listed};

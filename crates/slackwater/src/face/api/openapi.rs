@@ -24,7 +24,7 @@ pub fn document() -> Value {
                 },
             },
         });
-        if route.method == "POST" {
+        if route.path == "/v1/ingest/{source}" {
             let text = json!({ "schema": { "type": "string" } });
             operation["requestBody"] =
                 json!({ "required": true, "content": { "application/x-ndjson": text, "text/csv": text } });
@@ -84,6 +84,16 @@ fn queries(path: &str) -> Vec<Value> {
             ("tier", "query", "string", "all (default) or final"),
             ("after", "query", "string", "As Last-Event-ID"),
             ("Last-Event-ID", "header", "string", "The id of the last event that was taken; 0 for all that is kept"),
+        ],
+        "/v1/sources/{source}/release" => &[
+            ("pipeline", "query", "string", "Only what this pipeline holds"),
+            ("number", "query", "integer", "Only the fact that has this number in /v1/held"),
+        ],
+        "/v1/held" => &[
+            ("source", "query", "string", "Facts of this source"),
+            ("pipeline", "query", "string", "Facts that this pipeline holds"),
+            ("from", "query", "integer", "From this number on"),
+            ("limit", "query", "integer", "Facts of a page, 1 to 1000, default 100"),
         ],
         "/v1/quarantine" => &[
             ("source", "query", "string", "Events of this source"),

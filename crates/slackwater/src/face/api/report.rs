@@ -90,6 +90,7 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
             "counts": counts(&of.counts),
             "caught_up": of.caught_up,
             "halted": of.halted,
+            "held": of.held,
             "origins": origins(source, of, &standing),
         })
     });

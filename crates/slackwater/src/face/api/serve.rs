@@ -1,6 +1,6 @@
 //! The server: started over a running instance, told to read its tokens and certificate again, and stopped.
 
-use super::app::{Access, App, Free, Resume, answer, router};
+use super::app::{Access, App, Free, Resume, SetFree, answer, router};
 use super::hub::Hub;
 use super::live::Live;
 use super::meters::Meters;
@@ -71,6 +71,8 @@ pub struct Served {
     pub store: OpenStore,
     /// Takes events of a halted source in again.
     pub resume: Resume,
+    /// Lets in what is held.
+    pub release: SetFree,
     /// Bytes that are free on its disk.
     pub free: Free,
 }
@@ -78,7 +80,7 @@ pub struct Served {
 impl Served {
     /// A running instance.
     pub fn of(live: &Live) -> Served {
-        let (opened, resumed, looked) = (live.clone(), live.clone(), live.clone());
+        let (opened, resumed, released, looked) = (live.clone(), live.clone(), live.clone(), live.clone());
         Served {
             plan: live.plan().clone(),
             sources: live.config().sources.clone(),
@@ -86,6 +88,7 @@ impl Served {
             board: live.board().clone(),
             store: Arc::new(move || -> Result<Sqlite, Fault> { opened.store() }),
             resume: Arc::new(move |source| resumed.resume(source)),
+            release: Arc::new(move |release| released.release(release)),
             free: Arc::new(move || looked.free()),
         }
     }
@@ -146,6 +149,7 @@ impl Server {
             hub,
             meters: Meters::default(),
             resume: served.resume,
+            release: served.release,
             free: served.free,
             clock: Clock::start(),
             stop: stopping.clone(),

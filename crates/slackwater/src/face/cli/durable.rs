@@ -15,7 +15,7 @@ use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::reopen::Opening;
 use crate::runtime::replay::Resumed;
 use slackwater_core::fold::Final;
-use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::plan::Plan;
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
 use slackwater_store::crash::{self, CrashPoint};
@@ -77,8 +77,8 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let finals = if args.generations { finals } else { Final::newest(finals) };
     write(&config.plan, shape, &finals, out)?;
     let (seen, faults, refolded) = (instance.seen(), instance.faults(), instance.refolded());
-    let summary =
-        Summary::new(&config.plan, &Folded { finals, seen, faults, refolded }, Some(generations), watch.elapsed());
+    let folded = Folded { finals, seen, faults, refolded, held: instance.held() };
+    let summary = Summary::new(&config.plan, &folded, Some(generations), watch.elapsed());
     tell(&if args.json { summary.json() } else { summary.text() });
     Ok(())
 }
@@ -91,14 +91,6 @@ fn can_be_kept(asked: &[Asked], plan: &Plan) -> Result<(), Stop> {
             let text = "--input: events of standard input have no position that means the same next time; write them to \
                         a file, or give the source an `identity`";
             return Err(Stop::Usage(text.to_string()));
-        }
-        if source.late == LatePolicy::Hold {
-            let text = format!(
-                "--data: source `{}` has late = \"hold\", and a fold of files has nobody who releases what is held; \
-                 write late = \"amend\"",
-                source.name
-            );
-            return Err(Stop::Usage(text));
         }
     }
     Ok(())

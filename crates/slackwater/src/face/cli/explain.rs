@@ -8,11 +8,12 @@ use crate::connect::files::render;
 use crate::runtime::recompute::{Feeding, recompute};
 use slackwater_core::fold::Final;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
-use slackwater_core::row::Row;
+use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_core::time::format_rfc3339;
 use slackwater_core::window::Window;
 use slackwater_store::archive::OwnedChange;
 use slackwater_store::store::{Ask, Kept, Store};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 pub(super) fn run(args: &ExplainArgs) -> Exit {
@@ -62,8 +63,12 @@ fn explain(args: &ExplainArgs) -> Result<(String, bool), Stop> {
     };
     let mut key = Vec::new();
     kept.row.key.iter().for_each(|value| value.value().encode(&mut key));
+    let held = store.held(Some(kept.tick))?.into_iter().map(|one| one.note).filter(|note| note.pipeline == number);
+    let held: BTreeSet<Box<[u8]>> = held.map(|note| note.identity).collect();
+    let mut bytes = IdentityBytes::default();
     archive.facts(pipeline.source, span.start, span.end, Some(kept.tick), &mut |fact| {
-        if key_of(fact.content) == key {
+        let place = (fact.part, fact.position.offset);
+        if key_of(fact.content) == key && !held.contains(bytes.of(Row::new(schema, fact.content), fact.source, place)) {
             facts.push(OwnedChange::from(*fact));
         }
     })?;

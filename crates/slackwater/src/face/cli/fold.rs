@@ -17,7 +17,7 @@ use crate::runtime::gauge::Gauge;
 use indicatif::{ProgressBar, ProgressStyle};
 use slackwater_core::fold::Final;
 use slackwater_core::machine::Quarantined;
-use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -158,7 +158,7 @@ pub(super) fn choose(plan: &Plan, names: &[String]) -> Result<Vec<String>, Stop>
     Ok(known.into_iter().filter(|name| names.is_empty() || names.contains(name)).collect())
 }
 
-/// Refuses sources whose events cannot be put in the order of their arrival, or whose late facts would have to be kept.
+/// Refuses sources whose events cannot be put in the order of their arrival.
 fn have_arrivals(plan: &Plan) -> Result<(), Stop> {
     let read = |index: usize| plan.pipelines.iter().any(|pipeline| usize::from(pipeline.source) == index);
     for (_, source) in plan.sources.iter().enumerate().filter(|(index, _)| read(*index)) {
@@ -171,10 +171,6 @@ fn have_arrivals(plan: &Plan) -> Result<(), Stop> {
                     "lets its arrival `{}` be null; take the ? from its type, so that nulls are refused",
                     field.name
                 )
-            }
-            _ if source.late == LatePolicy::Hold => {
-                "has late = \"hold\", and a fold of files keeps nothing to release later; write late = \"amend\""
-                    .to_string()
             }
             _ => continue,
         };

@@ -11,6 +11,7 @@ mod lag;
 pub mod logs;
 mod quarantine;
 mod query;
+mod release;
 mod remote;
 mod run;
 mod sources;
@@ -43,7 +44,7 @@ enum Command {
     Run(RunArgs),
     /// Show how far a service has come, and what became of every event
     Status(StatusArgs),
-    /// Look at the sources of a service, and take up one that is halted
+    /// Look at the sources of a service, take up one that is halted, and let in what is held
     #[command(subcommand)]
     Source(SourceCommand),
     /// Look at events that were set aside
@@ -130,6 +131,10 @@ enum SourceCommand {
     List(SourceListArgs),
     /// Take events of a halted source in again
     Resume(SourceResumeArgs),
+    /// List late facts that are held (late = "hold"), one JSON object each, with their numbers
+    Held(SourceHeldArgs),
+    /// Let held facts in: from the next tick on they count, as new generations of what they touch
+    Release(SourceReleaseArgs),
 }
 
 /// A service that runs.
@@ -162,6 +167,45 @@ struct SourceResumeArgs {
     source: String,
     #[command(flatten)]
     at: Running,
+    /// Write one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct SourceHeldArgs {
+    #[command(flatten)]
+    at: At,
+    /// Only of this source
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+    /// Only what this pipeline holds
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// From this number on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    from: u64,
+    /// So many at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: u32,
+    /// JSON is what it writes anyway
+    #[arg(long, hide = true)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct SourceReleaseArgs {
+    #[command(flatten)]
+    at: At,
+    /// The source
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Only what this pipeline holds
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// Only the fact of this number
+    #[arg(long, value_name = "N")]
+    number: Option<u64>,
     /// Write one JSON object
     #[arg(long)]
     json: bool,
@@ -486,6 +530,8 @@ pub fn run(cli: Cli, demo: impl FnOnce(DemoOptions) -> Exit) -> Exit {
         Command::Status(args) => status::run(&args),
         Command::Source(SourceCommand::List(args)) => sources::list(&args),
         Command::Source(SourceCommand::Resume(args)) => sources::resume(&args),
+        Command::Source(SourceCommand::Held(args)) => release::list(&args),
+        Command::Source(SourceCommand::Release(args)) => release::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Fold(args) => fold::run(&args),
         Command::Query(args) => query::run(&args),

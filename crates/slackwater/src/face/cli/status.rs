@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use slackwater_core::judge::Counts;
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::Store;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +36,14 @@ fn kept(data: &Path) -> Result<Value, Stop> {
     let mut all = Counts::default();
     head.counts.iter().for_each(|counts| all.merge(counts));
     let sources = plan.sources.iter().zip(&head.counts);
-    let sources = sources.map(|(source, counts)| json!({ "name": source.name, "counts": report::counts(counts) }));
+    let held = store.held(None)?;
+    let held = |index: usize| {
+        let mine = held.iter().filter(|noted| usize::from(noted.note.source()) == index);
+        mine.map(|noted| &noted.note.identity).collect::<BTreeSet<_>>().len()
+    };
+    let sources = sources.enumerate().map(|(index, (source, counts))| {
+        json!({ "name": source.name, "counts": report::counts(counts), "held": held(index) })
+    });
     let pipelines = plan.pipelines.iter().zip(&head.settled);
     let pipelines = pipelines.map(
         |(pipeline, settled)| json!({ "name": pipeline.name, "finalized_through": report::finalized(Some(settled)) }),
@@ -80,6 +88,9 @@ fn shown(status: &Value) -> String {
         let halted = if source["halted"] == json!(true) { ", halted" } else { "" };
         let name = source["name"].as_str().unwrap_or_default();
         let _ = writeln!(out, "source {name}: received {}{halted}", source["counts"]["received"]);
+        if let Some(held) = source["held"].as_u64().filter(|held| *held > 0) {
+            let _ = writeln!(out, "  held {held}");
+        }
         for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
             let _ = writeln!(out, "  quarantined {reason}: {count}");
         }

@@ -20,6 +20,8 @@ pub struct Summary {
     /// Pipeline and its rows.
     rows: Vec<(String, u64)>,
     faults: i64,
+    /// Facts that are held, of all sources.
+    held: u64,
     refolded: usize,
     /// Of events in the order of their arrival.
     generations: Option<Generations>,
@@ -71,7 +73,8 @@ impl Summary {
         let seconds = took.as_secs_f64();
         let lateness = generations.as_ref().map_or(Vec::new(), |_| lateness(plan, folded));
         let (faults, refolded, root) = (folded.faults, folded.refolded, root(folded));
-        Summary { counts, rows, faults, refolded, generations, lateness, seconds, root }
+        let held = folded.held.iter().sum();
+        Summary { counts, rows, faults, held, refolded, generations, lateness, seconds, root }
     }
 
     /// The same with counts from elsewhere.
@@ -114,6 +117,9 @@ impl Summary {
             let (max, ahead) = (seconds(lateness.max()), lateness.ahead());
             let _ = writeln!(out, " max {max}, {} events, {ahead} of them ahead of their arrival", lateness.count());
         }
+        if self.held > 0 {
+            let _ = writeln!(out, "late facts that are held {}", self.held);
+        }
         if self.refolded > 0 {
             let _ = writeln!(out, "windows folded again after a correction {}", self.refolded);
         }
@@ -137,8 +143,9 @@ impl Summary {
         format!(
             "{{\"received\":{received},\"facts\":{facts},\"duplicates\":{duplicates},\"superseded\":{superseded},\
              \"conflicts\":{conflicts},\"quarantined\":{quarantined},\"in_flight\":0,\"reasons\":{{{reasons}}},\
-             \"rows\":{{{rows}}},{history}\"refolded\":{refolded},\"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\
+             \"rows\":{{{rows}}},{history}\"held\":{},\"refolded\":{refolded},\"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\
              \"root\":\"{}\"}}\n",
+            self.held,
             self.seconds,
             self.rate(),
             hex(&self.root),

@@ -8,9 +8,11 @@ use crate::connect::files::render;
 use crate::runtime::recompute::{Feeding, recompute};
 use serde_json::json;
 use slackwater_core::fold::{Final, Settled};
+use slackwater_core::plan::Plan;
+use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::archive::OwnedChange;
-use slackwater_store::store::{Ask, Store};
-use std::collections::BTreeMap;
+use slackwater_store::store::{Ask, Noted, Store};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts to the core at once, and shards, in the given order and in the orders drawn by lot.
 const FEEDINGS: [Feeding; 4] = [
@@ -75,6 +77,7 @@ fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
         let all = (i64::MIN.into(), i128::from(i64::MAX) + 1);
         archive.facts(source, all.0, all.1, None, &mut |fact| facts.push(OwnedChange::from(*fact)))?;
     }
+    let held = store.held(None)?;
     let mut compared = Compared { facts: facts.len(), rows: stored.len(), ..Compared::default() };
     let mut order: Vec<usize> = (0..facts.len()).collect();
     let mut lot = 0x9e37_79b9_7f4a_7c15u64;
@@ -83,7 +86,7 @@ fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
             shuffle(&mut order, &mut lot);
         }
         let feeding = FEEDINGS[number as usize % FEEDINGS.len()];
-        let rows = recompute(&plan, order.iter().map(|at| &facts[*at]), feeding);
+        let rows = again(&plan, (&facts, &order), &held, feeding);
         let again: Rows = rows.into_iter().filter(|row| wanted(row.pipeline)).map(|row| (id(&row), row)).collect();
         let sealed = |pipeline: u16| head.settled[usize::from(pipeline)] == Settled::All;
         let mut differ = |row: &Final, what: &str| {
@@ -105,6 +108,27 @@ fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
         compared.orders += 1;
     }
     Ok(compared)
+}
+
+/// The rows that facts give, each pipeline without what it holds.
+fn again(plan: &Plan, (facts, order): (&[OwnedChange], &[usize]), held: &[Noted], feeding: Feeding) -> Vec<Final> {
+    if held.is_empty() {
+        return recompute(plan, order.iter().map(|at| &facts[*at]), feeding);
+    }
+    let mut rows = Vec::new();
+    for number in 0..plan.pipelines.len() as u16 {
+        let mine: BTreeSet<&[u8]> =
+            held.iter().filter(|one| one.note.pipeline == number).map(|one| &*one.note.identity).collect();
+        let mut bytes = IdentityBytes::default();
+        let mut counts = |fact: &&OwnedChange| {
+            let row = Row::new(&plan.sources[usize::from(fact.source)].schema, &fact.content);
+            !mine.contains(bytes.of(row, fact.source, (&fact.part, fact.position.offset)))
+        };
+        let shown: Vec<&OwnedChange> = order.iter().map(|at| &facts[*at]).filter(|fact| counts(fact)).collect();
+        let given = recompute(plan, shown.into_iter(), feeding).into_iter();
+        rows.extend(given.filter(|row| row.pipeline == number));
+    }
+    rows
 }
 
 fn id(row: &Final) -> (u16, Vec<u8>) {

@@ -188,18 +188,15 @@ sql = "SELECT symbol, sum(trades) AS trades FROM trades GROUP BY symbol, tumble(
 #[test]
 fn what_a_directory_could_not_keep_its_word_about_is_refused_before_it_is_made() {
     let place = place(10);
-    let held = CONFIG.replace("op = \"op\"", "op = \"op\"\nlate = \"hold\"");
     let mixed = format!(
         "{CONFIG}\n[source.other]\nkind = \"files\"\nformat = \"json\"\nidentity = \"id\"\nevent_time = \"ts\"\n\
                          keep_raw = \"none\"\n[source.other.fields]\nid = \"u64\"\nts = \"timestamp_ms\"\n"
     );
     let nowhere =
         CONFIG.replace("identity = \"id\"", "identity = \"position\"").replace("version = \"v\"\nop = \"op\"\n", "");
-    for (config, input, hint) in [
-        (held, "trades=events.ndjson", "late = \"amend\""),
-        (mixed, "trades=events.ndjson", "keep_raw"),
-        (nowhere, "trades=-", "write them to a file"),
-    ] {
+    for (config, input, hint) in
+        [(mixed, "trades=events.ndjson", "keep_raw"), (nowhere, "trades=-", "write them to a file")]
+    {
         place.write("c.toml", config);
         let ran = place.run(&durable(input, &[]));
         assert!(ran.code == 2 && ran.err.contains(hint), "{}: {}", ran.code, ran.err);

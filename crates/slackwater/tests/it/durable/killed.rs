@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// Runs the fold, killed after longer and longer times, until one comes to its end.
-fn torment(place: &crate::program::Place, args: &[&str], seed: u64) -> u32 {
+pub fn torment(place: &crate::program::Place, args: &[&str], seed: u64) -> u32 {
     let (mut kills, mut lot) = (0, seed | 1);
     loop {
         let mut command = place.command(args);

@@ -2,6 +2,7 @@
 
 mod broken;
 mod directory;
+mod held;
 mod killed;
 mod later;
 mod share;

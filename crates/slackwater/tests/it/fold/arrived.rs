@@ -273,3 +273,14 @@ fn years_of_silence_are_passed_at_once() {
         assert!(rows.len() == 3 && rows.iter().all(|(cause, _)| *cause == "seal"), "{rows:?}");
     }
 }
+
+#[test]
+fn what_is_held_as_it_arrived_stays_held_and_is_counted() {
+    let lines = [trade(1, "00:10", "00:10"), trade(2, "01:10", "01:10"), trade(3, "02:10", "02:10")];
+    let lines = [&lines[..], &[trade(4, "00:20", "02:30")]].concat();
+    let amended = replay(&config(""), &lines, &["--generations"]);
+    let held = replay(&config("late = \"hold\""), &lines, &["--generations"]);
+    assert!(told(&amended).contains(&"10:00:00 2 late 2".to_string()), "{:?}", told(&amended));
+    assert_eq!(told(&held), ["10:00:00 1 seal 1", "10:01:00 1 seal 1", "10:02:00 1 seal 1"]);
+    assert_eq!((&held.summary["held"], &held.summary["facts"]), (&1.into(), &4.into()));
+}

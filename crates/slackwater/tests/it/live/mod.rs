@@ -3,6 +3,7 @@
 mod answers;
 mod followed;
 mod halted;
+mod holding;
 mod killed;
 mod panicked;
 mod time;

@@ -3,6 +3,7 @@
 mod away;
 mod full;
 mod handles;
+mod holding;
 mod killed;
 mod link;
 mod poster;
