@@ -29,8 +29,8 @@ pub struct Asked {
     pub rate: u64,
     /// Subscribers of the last phase.
     pub subscribers: usize,
-    /// Only the first phase.
-    pub only_full: bool,
+    /// Only this phase, counted from 1; 0 for all.
+    pub only: u64,
 }
 
 /// Runs all phases.
@@ -38,14 +38,19 @@ pub fn run(asked: Asked, folder: &Path) -> io::Result<()> {
     let handles = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let most = rustix::process::Rlimit { current: handles, maximum: handles };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, most)?;
-    let Asked { seconds, rate, subscribers, only_full } = asked;
+    let Asked { seconds, rate, subscribers, only } = asked;
     println!(
         "ingest: {SENDERS} senders, batches of {BATCH}, {seconds} s a phase; the service beside them on the same cores"
     );
-    phase("full speed", (seconds, None, 0), folder)?;
-    if !only_full {
-        phase(&format!("{rate} events/s"), (seconds, Some(rate), 0), folder)?;
-        phase(&format!("{rate} events/s, {subscribers} streams"), (seconds, Some(rate), subscribers), folder)?;
+    let phases = [
+        ("full speed".to_string(), None, 0),
+        (format!("{rate} events/s"), Some(rate), 0),
+        (format!("{rate} events/s, {subscribers} streams"), Some(rate), subscribers),
+    ];
+    for (number, (name, rate, subscribers)) in (1..).zip(phases) {
+        if only == 0 || only == number {
+            phase(&name, (seconds, rate, subscribers), folder)?;
+        }
     }
     Ok(())
 }
