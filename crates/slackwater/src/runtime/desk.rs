@@ -241,7 +241,7 @@ impl Desk {
     pub(super) fn wait(&self, most: Duration, takes: bool) {
         let watch = Stopwatch::start();
         let mut queue = self.queue();
-        while !(takes && !queue.waiting.is_empty()) && !queue.woken {
+        while (queue.waiting.is_empty() || !takes) && !queue.woken {
             let Some(left) = most.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) else { break };
             queue = self.came.wait_timeout(queue, left).expect("nothing panics while it holds the desk").0;
         }
