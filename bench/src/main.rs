@@ -4,7 +4,8 @@
 //! the same if a Python that has them is named. `windows [--trades N] [--runs N]` does the same work over other windows.
 //! `durable [--trades N] [--runs N]` folds into a data directory, then a copy of the same file, beside a plain fold, and says how
 //! many bytes an event takes there, what loading it twice more adds, and how soon it goes on after it was killed. `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
-//! `ingest [--seconds N]` posts to the service from eight senders and says how many events were acknowledged in a second.
+//! `ingest [--seconds N] [--rate N] [--subscribers N]` posts to the service from eight senders, as fast as it answers and at a
+//! rate, without and with many streams, or one of these three phases alone.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod durable;
@@ -57,14 +58,22 @@ fn main() -> ExitCode {
             let count = arguments[1].parse().map_err(io::Error::other);
             count.and_then(|count| kept::index(count, &option(&arguments, "--ids", String::from("random"))))
         }
-        Some("ingest") => ingest::run(option(&arguments, "--seconds", 20), Path::new("target/data")),
+        Some("ingest") => {
+            let (seconds, rate) = (option(&arguments, "--seconds", 30), option(&arguments, "--rate", 50_000));
+            let subscribers = option(&arguments, "--subscribers", 1_000);
+            let only = option(&arguments, "--phase", 0);
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
+            ingest::run(ingest::Asked { seconds, rate, subscribers, only }, &folder)
+        }
+        Some("host") if arguments.len() > 1 => ingest::host(Path::new(&arguments[1])),
         Some("archive") if arguments.len() > 1 => {
             arguments[1].parse().map_err(io::Error::other).and_then(kept::archive)
         }
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
-             | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N | ingest [--seconds N]",
+             | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N \
+             | ingest [--seconds N] [--rate N] [--subscribers N] [--phase 1|2|3]",
         )),
     };
     match result {

@@ -40,14 +40,9 @@ impl Dense {
     /// Where an id stands. A page is made for it if ids are dense so far.
     #[inline]
     pub fn seat(&mut self, source: u16, origin: &[u8], id: u64) -> Seat {
-        let (run, within) = (id / PAGE as u64, (id % PAGE as u64) as usize);
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(origin, run ^ u64::from(source) << 48);
-        let owned = |page: u32| {
-            let (owner, of, holds) = &self.owners[page as usize];
-            *holds == run && *owner == source && **of == *origin
-        };
-        if let Some(page) = self.pages.find(hash, owned) {
-            return Seat::Slot(page as usize, within);
+        let (found, hash) = self.find(source, origin, id);
+        if found != Seat::Nowhere {
+            return found;
         }
         let pages = self.owners.len();
         self.sparse |= pages >= TRIAL && self.used < pages * WORTH;
@@ -55,9 +50,22 @@ impl Dense {
             return Seat::Nowhere;
         }
         self.pages.insert(hash, pages as u32);
-        self.owners.push((source, origin.into(), run));
+        self.owners.push((source, origin.into(), id / PAGE as u64));
         self.slots.push([0; PAGE]);
-        Seat::Slot(pages, within)
+        Seat::Slot(pages, (id % PAGE as u64) as usize)
+    }
+
+    /// Where an id stands, if there is a page for it, and the hash of its page.
+    #[inline]
+    pub fn find(&self, source: u16, origin: &[u8], id: u64) -> (Seat, u64) {
+        let (run, within) = (id / PAGE as u64, (id % PAGE as u64) as usize);
+        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(origin, run ^ u64::from(source) << 48);
+        let owned = |page: u32| {
+            let (owner, of, holds) = &self.owners[page as usize];
+            *holds == run && *owner == source && **of == *origin
+        };
+        let found = self.pages.find(hash, owned);
+        (found.map_or(Seat::Nowhere, |page| Seat::Slot(page as usize, within)), hash)
     }
 
     /// The number under a slot.

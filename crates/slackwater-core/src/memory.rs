@@ -96,12 +96,17 @@ pub struct Winner<'a> {
 }
 
 impl<'a> Winner<'a> {
+    /// With its digest, which is of the content and so need not be kept beside it.
+    fn digested(self) -> Self {
+        Winner { known: Known { digest: digest(self.fact.content), ..self.known }, ..self }
+    }
+
     fn content(&self) -> Option<Fact<'a>> {
         (self.known.op == Op::Assert).then_some(self.fact)
     }
 }
 
-/// What became of an identity between two ticks.
+/// What became of an identity between two ticks. The digests of both winners are left out: nobody asks for them here.
 #[derive(Clone, Copy, Debug)]
 pub struct Net<'a> {
     /// Its winner at the tick before, if it had one.
@@ -294,7 +299,10 @@ impl Memory {
         let since = chunks
             .flat_map(move |(number, chunk)| self.records(number, chunk, if number == first { offset } else { 0 }));
         since.filter(|record| record.live).map(move |Record { winner, .. }| {
-            let before = self.replaced.get(&winner.known.place);
+            let before = match self.replaced.is_empty() {
+                true => None,
+                false => self.replaced.get(&winner.known.place),
+            };
             Net::new(before.map(|place| read(&self.chunks, &self.parts, *place).winner), winner)
         })
     }
@@ -309,25 +317,39 @@ impl Memory {
     pub fn winners(&self) -> impl Iterator<Item = Winner<'_>> {
         let chunks = self.chunks.iter().enumerate();
         let records = chunks.flat_map(|(number, chunk)| self.records(number, chunk, 0));
-        records.filter(|record| record.live).map(|record| record.winner)
+        records.filter(|record| record.live).map(|record| record.winner.digested())
     }
 
     /// Whether the identity of a fact has a winner here.
-    pub fn holds(&mut self, plan: &Plan, fact: &Fact<'_>) -> bool {
-        let Memory { index, dense, chunks, parts, scratch: (mine, theirs), .. } = self;
+    pub fn holds(&self, plan: &Plan, fact: &Fact<'_>) -> bool {
         let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
+        self.place(plan, row, fact.source, (fact.part, fact.position.offset)).is_some()
+    }
+
+    /// The winner of the identity of a row, if there is one here. Nothing is changed by asking.
+    pub fn winner(&self, plan: &Plan, batch: &Batch, entry: &Entry) -> Option<Winner<'_>> {
+        let row = Row::new(&plan.sources[usize::from(batch.source)].schema, batch.bytes(entry));
+        let place = self.place(plan, row, batch.source, (&batch.part, entry.position.offset))?;
+        Some(read(&self.chunks, &self.parts, place).winner)
+    }
+
+    /// Where the winner of the identity of a row stands.
+    fn place(&self, plan: &Plan, row: Row<'_>, source: u16, at: (&str, u64)) -> Option<u32> {
         if let Some(id) = row.numeric_id()
-            && let Seat::Slot(page, slot) = dense.seat(fact.source, row.origin(), id)
+            && let (Seat::Slot(page, slot), _) = self.dense.find(source, row.origin(), id)
         {
-            return dense.get(page, slot).is_some();
+            return self.dense.get(page, slot);
         }
-        let identity = mine.of(row, fact.source, (fact.part, fact.position.offset));
-        let same = |place| {
-            let Fact { source, content, part, position, .. } = read(chunks, parts, place).winner.fact;
+        if self.index.is_empty() {
+            return None;
+        }
+        let (mut mine, mut theirs) = (IdentityBytes::default(), IdentityBytes::default());
+        let identity = mine.of(row, source, at);
+        self.index.find(xxhash_rust::xxh3::xxh3_64(identity), |place| {
+            let Fact { source, content, part, position, .. } = read(&self.chunks, &self.parts, place).winner.fact;
             let schema = &plan.sources[usize::from(source)].schema;
             theirs.of(Row::new(schema, content), source, (part, position.offset)) == identity
-        };
-        index.find(xxhash_rust::xxh3::xxh3_64(identity), same).is_some()
+        })
     }
 
     /// The winning contents whose event time lies in `[from, to)`, in no order that means anything.
@@ -345,6 +367,7 @@ impl Memory {
         })
     }
 
+    /// Records from a place on, without the digests of their contents.
     fn records<'a>(&'a self, number: usize, chunk: &'a Chunk, from: usize) -> impl Iterator<Item = Record<'a>> {
         let mut at = from;
         core::iter::from_fn(move || {
@@ -417,10 +440,11 @@ fn locate(place: u32) -> (usize, usize) {
 
 fn read<'a>(chunks: &'a [Chunk], parts: &'a [Arc<str>], place: u32) -> Record<'a> {
     let (chunk, at) = locate(place);
-    read_at(&chunks[chunk].bytes[at..], parts, place).0
+    let Record { live, winner } = read_at(&chunks[chunk].bytes[at..], parts, place).0;
+    Record { live, winner: winner.digested() }
 }
 
-/// The record at the start of `bytes`, and its length without padding.
+/// The record at the start of `bytes`, but for the digest of its content, and its length without padding.
 fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a>, usize) {
     let mut reader = Reader::new(bytes);
     let mut parse = || {
@@ -433,8 +457,7 @@ fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a
         let position = Position { offset: reader.varint()?, line: reader.varint()? };
         let content = reader.bytes()?;
         let op = if flags & RETRACTED == 0 { Op::Assert } else { Op::Retract };
-        // The digest is of the content and so need not be kept beside it.
-        let known = Known { version, decoder, op, digest: digest(content), place };
+        let known = Known { version, decoder, op, digest: 0, place };
         let fact = Fact { source, content, part, position, arrival };
         Ok::<_, crate::codec::CodecError>(Record { live: flags & LIVE != 0, winner: Winner { known, fact } })
     };

@@ -15,6 +15,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Whether it has nothing.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// The first number under `hash` that `is` accepts.
     #[inline]
     pub fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {

@@ -48,8 +48,8 @@ pub struct Manifest {
     pub next_segment: u64,
 }
 
-/// The checkpoints of a data directory.
-#[derive(Debug)]
+/// The checkpoints of a data directory. Of clones only one may write chunks.
+#[derive(Clone, Debug)]
 pub struct Checkpoints {
     disk: Arc<dyn Disk>,
     instance: [u8; 16],

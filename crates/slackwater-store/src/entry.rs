@@ -150,10 +150,16 @@ impl Entry {
 
 impl Received {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let Raw::Kept(bytes) = &self.bytes else {
-            return Err(Fault::Refused("event bytes that were dropped cannot be journaled again".to_string()));
-        };
-        within(bytes.len() + self.part.len() + self.header.len())?;
+        match &self.bytes {
+            Raw::Kept(bytes) => self.encode_with(&Pressed::new(bytes)?, out),
+            Raw::Dropped { .. } => {
+                Err(Fault::Refused("event bytes that were dropped cannot be journaled again".to_string()))
+            }
+        }
+    }
+
+    fn encode_with(&self, pressed: &Pressed, out: &mut Vec<u8>) -> Result<(), Fault> {
+        within(pressed.len + self.part.len() + self.header.len())?;
         put_varint(out, self.source.into());
         put_varint(out, self.decoder.into());
         put_bytes(out, self.part.as_bytes());
@@ -164,8 +170,8 @@ impl Received {
         self.delivered.iter().for_each(|digest| out.extend_from_slice(&digest.to_le_bytes()));
         put_bytes(out, &self.header);
         out.push(ZSTD);
-        put_varint(out, bytes.len() as u64);
-        out.extend_from_slice(&deflate(bytes, FAST)?);
+        put_varint(out, pressed.len as u64);
+        out.extend_from_slice(&pressed.packed);
         Ok(())
     }
 
@@ -265,6 +271,30 @@ pub(crate) fn inflate(packed: &[u8], len: u64) -> Option<Vec<u8>> {
     })
 }
 
+/// Event bytes that are compressed already, before it is known where they will stand.
+#[derive(Clone, Debug)]
+pub struct Pressed {
+    /// How many there were.
+    len: usize,
+    packed: Vec<u8>,
+}
+
+impl Pressed {
+    /// Compresses event bytes, on any thread.
+    ///
+    /// # Errors
+    /// More than [`MOST_BYTES`].
+    pub fn new(bytes: &[u8]) -> Result<Pressed, Fault> {
+        within(bytes.len())?;
+        Ok(Pressed { len: bytes.len(), packed: deflate(bytes, FAST)? })
+    }
+
+    /// Bytes that it takes.
+    pub fn weight(&self) -> usize {
+        self.packed.capacity()
+    }
+}
+
 /// An entry that is encoded and compressed already, so that the journal's writer has only to write.
 #[derive(Clone, Debug)]
 pub struct Packed {
@@ -281,6 +311,16 @@ impl Packed {
         let mut plain = Vec::new();
         entry.encode(&mut plain)?;
         Ok(Packed { kind: entry.kind(), body: crate::journal::stuff(plain) })
+    }
+
+    /// The entry of events whose bytes, whatever `received` has of them, are these.
+    ///
+    /// # Errors
+    /// An entry of more than [`MOST_BYTES`].
+    pub fn of_pressed(received: &Received, pressed: &Pressed) -> Result<Packed, Fault> {
+        let mut plain = Vec::with_capacity(pressed.packed.len() + received.header.len() + received.part.len() + 64);
+        received.encode_with(pressed, &mut plain)?;
+        Ok(Packed { kind: EVENTS, body: crate::journal::stuff(plain) })
     }
 
     /// Bytes that it takes on the disk, about.

@@ -10,10 +10,12 @@ use super::script::{Script, plain};
 use crate::adversary::Size;
 use crate::ledger::{Committed, Ledger};
 use crate::rng::Rng;
-use slackwater::runtime::clock::Clock;
-use slackwater::runtime::desk::{Declined, Delivery};
+use slackwater::runtime::clock::{Clock, Stopwatch};
+use slackwater::runtime::deliver::Begun;
+use slackwater::runtime::desk::{Declined, Delivery, Receipt};
 use slackwater::runtime::gauge::Gauge;
 use slackwater::runtime::instance::{Instance, Settings};
+use slackwater::runtime::keeping::{Keeping, Written};
 use slackwater_core::fold::Final;
 use slackwater_core::input::Decision;
 use slackwater_core::judge::Counts;
@@ -67,7 +69,7 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         let settings = Settings { shards: 1 + rng.below(3), journal, ..script.settings.clone() };
         let clock = Clock::driven(BEGUN, time);
         let outcome = open(&script, &harbour, &settings, clock, |instance, _| {
-            let mut crossing = Crossing { sent: &mut sent, time, rng: &mut rng, figures: &mut figures };
+            let mut crossing = Crossing { sent: &mut sent, time, rng: &mut rng, figures: &mut figures, keeping: None };
             crossing.make(instance, sources)
         });
         let came = mishap.and_then(|mishap| mishap.came(&harbour.disk, &harbour.ledger, outcome.is_err()));
@@ -112,7 +114,7 @@ fn pack(script: &Script, rng: &mut Rng) -> Vec<Sent> {
             let name = Some(Arc::from(format!("{}-{piece}", part.name)));
             let digest = xxhash_rust::xxh3::xxh3_128(&chunk.bytes);
             let (source, bytes, header) = (chunk.source, chunk.bytes, chunk.header);
-            sent.push(Sent { delivery: Delivery { source, name, bytes, header, digest }, answer: None });
+            sent.push(Sent { delivery: Delivery::new(source, name, bytes, (header, digest)), answer: None });
         }
     }
     for at in 1..sent.len() {
@@ -128,6 +130,14 @@ struct Crossing<'a> {
     time: &'static AtomicI64,
     rng: &'a mut Rng,
     figures: &'a mut Figures,
+    /// A checkpoint that was begun and does not count yet.
+    keeping: Option<Pending>,
+}
+
+/// A checkpoint that is written late, or was at once.
+enum Pending {
+    Begun(Box<Keeping>),
+    Written(Box<Written>),
 }
 
 impl Crossing<'_> {
@@ -143,8 +153,7 @@ impl Crossing<'_> {
             if self.rng.chance(40) {
                 self.pass_time();
                 let caught_up = (0..sources.len() as u16).filter(|_| self.rng.chance(50)).collect();
-                let checkpoint = self.rng.chance(30);
-                instance.pulse(caught_up, checkpoint)?;
+                self.tick(instance, caught_up)?;
                 self.figures.note("ticks", 1);
             }
             if self.rng.chance(10) {
@@ -159,6 +168,7 @@ impl Crossing<'_> {
             }
         }
         self.pass_time();
+        self.end_keeping(instance)?;
         instance.decide(Decision::EndOfInput)?;
         instance.pulse(Vec::new(), true)?;
         let held = release(instance, sources.len())?;
@@ -179,6 +189,54 @@ impl Crossing<'_> {
         sources.iter().map(&mut turned).collect()
     }
 
+    /// A tick, at times with a checkpoint, or with one that goes on beside what comes.
+    fn tick(&mut self, instance: &mut Instance<'_>, caught_up: Vec<u16>) -> Result<(), Stop> {
+        let checkpoint = self.rng.chance(20);
+        let counts = (checkpoint || self.rng.chance(40)) && self.end_keeping(instance)?;
+        instance.pulse(caught_up, checkpoint)?;
+        if counts && !checkpoint {
+            instance.forget()?;
+        }
+        if self.keeping.is_none() && self.rng.chance(50) {
+            let keeping = instance.begin_keeping()?;
+            self.keeping = Some(match self.rng.chance(50) {
+                true => Pending::Begun(Box::new(keeping)),
+                false => Pending::Written(Box::new(keeping.write()?)),
+            });
+            self.figures.note("checkpoints_beside", 1);
+        }
+        Ok(())
+    }
+
+    /// Takes the checkpoint that was begun, if one was.
+    fn end_keeping(&mut self, instance: &mut Instance<'_>) -> Result<bool, Stop> {
+        let Some(pending) = self.keeping.take() else { return Ok(false) };
+        let written = match pending {
+            Pending::Begun(keeping) => keeping.write(),
+            Pending::Written(written) => Ok(*written),
+        };
+        instance.end_keeping(written)?;
+        Ok(true)
+    }
+
+    /// Hands deliveries over together, or in two groups of which the second is journaled before the first is judged.
+    fn hand(
+        &mut self,
+        instance: &mut Instance<'_>,
+        mut deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Result<Receipt, Declined>>, Stop> {
+        if deliveries.len() < 2 || self.rng.chance(50) {
+            return Ok(instance.deliver(deliveries, &Gauge::default())?);
+        }
+        let second = deliveries.split_off(1 + self.rng.below(deliveries.len() - 1));
+        self.figures.note("groups_apart", 1);
+        let first = journal(instance, deliveries)?;
+        let second = journal(instance, second)?;
+        let mut told = judge(instance, first)?;
+        told.extend(judge(instance, second)?);
+        Ok(told)
+    }
+
     fn pass_time(&mut self) {
         let step = *self.rng.pick(&[1, 1_000_000, 1_000_000_000, 60_000_000_000]);
         self.time.fetch_add(step, Ordering::AcqRel);
@@ -195,7 +253,7 @@ impl Crossing<'_> {
         }
         let deliveries = chosen.iter().map(|at| self.sent[*at].delivery.clone()).collect();
         let mut declined = false;
-        for (at, told) in chosen.into_iter().zip(instance.deliver(deliveries, &Gauge::default())?) {
+        for (at, told) in chosen.into_iter().zip(self.hand(instance, deliveries)?) {
             match (told, &self.sent[at].answer) {
                 (Ok(receipt), Some(before)) if !receipt.repeated || receipt.counts != *before => {
                     return Err(Stop::Wrong(format!("answered {before:?} first, and then {receipt:?}")));
@@ -211,9 +269,30 @@ impl Crossing<'_> {
         // Behind a checkpoint the journal has room again.
         if declined {
             self.figures.note("declined", 1);
+            self.end_keeping(instance)?;
             instance.pulse(Vec::new(), true)?;
         }
         Ok(())
+    }
+}
+
+/// Journals and syncs deliveries.
+fn journal(instance: &mut Instance<'_>, deliveries: Vec<Delivery>) -> Result<Begun, Stop> {
+    let begun = instance.begin(deliveries)?;
+    Ok(match begun {
+        Begun::Journaled(group, Some(syncing)) => {
+            instance.end_sync(syncing.run(), Stopwatch::start())?;
+            Begun::Journaled(group, None)
+        }
+        begun => begun,
+    })
+}
+
+/// Judges deliveries that are journaled.
+fn judge(instance: &mut Instance<'_>, begun: Begun) -> Result<Vec<Result<Receipt, Declined>>, Stop> {
+    match begun {
+        Begun::Journaled(group, _) => Ok(instance.judge(group, &Gauge::default())?),
+        Begun::Declined(told) => Ok(told),
     }
 }
 

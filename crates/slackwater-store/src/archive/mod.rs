@@ -49,8 +49,8 @@ pub struct Ask {
     pub digest: u128,
 }
 
-/// All changes of facts.
-#[derive(Debug)]
+/// All changes of facts. A clone has the same segments; only one of the two may be written to.
+#[derive(Clone, Debug)]
 pub struct Archive {
     disk: Arc<dyn Disk>,
     /// By source.

@@ -7,6 +7,7 @@ use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::order::head;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// How far a run has been merged.
 struct Cursor<'r> {
@@ -67,7 +68,7 @@ impl<'r> Cursor<'r> {
 }
 
 /// Merges runs into one of this number. Of one identity the word of the newest run, which has the highest number, stays.
-pub(super) fn merge(disk: &dyn Disk, runs: &[Run], number: u64) -> Result<Run, Fault> {
+pub(super) fn merge(disk: &dyn Disk, runs: &[Arc<Run>], number: u64) -> Result<Run, Fault> {
     let mut draft = Draft::new(disk, number)?;
     let mut cursors = Vec::new();
     for run in runs {

@@ -31,14 +31,14 @@ const FOLDER: &str = "index";
 /// Most bytes of one identity: an event has no more.
 const IDENTITY_BYTES: usize = slackwater_core::limits::EVENT_BYTES;
 
-/// All identities.
-#[derive(Debug)]
+/// All identities. A clone has the same runs; only one of the two may be added to.
+#[derive(Clone, Debug)]
 pub struct Index {
     disk: Arc<dyn Disk>,
     /// From the oldest to the newest.
-    runs: Vec<Run>,
+    runs: Vec<Arc<Run>>,
     next: u64,
-    cache: Cache,
+    cache: Arc<Cache>,
 }
 
 impl Index {
@@ -50,7 +50,8 @@ impl Index {
     pub fn open(disk: Arc<dyn Disk>, runs: &[RunInfo], next: u64) -> Result<Index, Fault> {
         let made = disk.make_folder(FOLDER).and_then(|()| disk.sync_folder(""));
         made.map_err(|cause| Fault::disk(FOLDER, "make", cause))?;
-        let runs = runs.iter().map(|info| Run::open(&*disk, *info)).collect::<Result<Vec<Run>, Fault>>()?;
+        let open = |info: &RunInfo| Run::open(&*disk, *info).map(Arc::new);
+        let runs = runs.iter().map(open).collect::<Result<Vec<_>, Fault>>()?;
         let numbers: Vec<u64> = runs.iter().map(|run| run.info.number).chain([next]).collect();
         if !numbers.is_sorted_by(|a, b| a < b) {
             return Err(Fault::Refused(format!(
@@ -60,7 +61,7 @@ impl Index {
         // A number that was ever given is not given again: another checkpoint may name the run that has it.
         let there = disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))?;
         let next = there.iter().filter_map(|name| number_of(name)).fold(next, |next, number| next.max(number + 1));
-        Ok(Index { disk, runs, next, cache: Cache::new() })
+        Ok(Index { disk, runs, next, cache: Arc::new(Cache::new()) })
     }
 
     /// What is known of each of these identities, in any order.
@@ -141,7 +142,7 @@ impl Index {
         }
         let run = draft.finish()?;
         self.next += 1;
-        self.runs.push(run);
+        self.runs.push(Arc::new(run));
         self.merge()
     }
 
@@ -153,7 +154,7 @@ impl Index {
             let merged = merge::merge(&*self.disk, &self.runs[kept..], self.next)?;
             self.next += 1;
             self.runs.truncate(kept);
-            self.runs.push(merged);
+            self.runs.push(Arc::new(merged));
         }
     }
 

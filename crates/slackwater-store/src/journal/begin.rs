@@ -141,8 +141,23 @@ impl Journal {
     ) -> Journal {
         let written = segments[segments.len() - 1].bytes;
         let seal = Seal::new(&instance);
-        let (synced, buffer, stopped) = (last, Vec::new(), None);
-        Journal { disk, instance, seal, limits, record, segments, file, synced, last, written, buffer, stopped }
+        let (synced, buffer, syncing, stopped) = (last, Vec::new(), false, None);
+        let file = Arc::from(file);
+        Journal {
+            disk,
+            instance,
+            seal,
+            limits,
+            record,
+            segments,
+            file,
+            synced,
+            last,
+            written,
+            buffer,
+            syncing,
+            stopped,
+        }
     }
 }
 

@@ -11,21 +11,21 @@ mod frame;
 mod reading;
 mod retire;
 mod scan;
+mod syncing;
 
 pub use reading::Entries;
 pub use retire::{Retired, Retiring};
+pub use syncing::{Synced, Syncing};
 
 pub(crate) use file::{MOST_SEQUENCE, list};
 pub(crate) use frame::{Seal, eight, four, stuff};
 
-use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::entry::{Packed, STEP};
 use crate::fault::Fault;
 use crate::record;
 use file::{FOLDER, Segment};
 use frame::{Head, put, whole};
-use slackwater_core::planted::{Bug, is};
 use std::io;
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub struct Journal {
     /// Never empty; the last one grows, and its `bytes` are those that are durable.
     segments: Vec<Segment>,
     /// The last segment's file.
-    file: Box<dyn File>,
+    file: Arc<dyn File>,
     /// The last entry that is durable, and its chain.
     synced: (u64, u32),
     /// The last entry, and its chain.
@@ -64,6 +64,8 @@ pub struct Journal {
     written: u64,
     /// Frames that are not written yet.
     buffer: Vec<u8>,
+    /// Whether a sync is under way that has not come back.
+    syncing: bool,
     /// Why it can be used no more.
     stopped: Option<String>,
 }
@@ -107,25 +109,10 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`] has them. A sync that failed is never tried again: the journal can not be used any more.
     pub fn sync(&mut self) -> Result<u64, Fault> {
-        self.alive()?;
-        self.write()?;
-        if self.last.0 == self.synced.0 {
-            return Ok(self.synced.0);
+        match self.begin_sync()? {
+            Some(syncing) => self.end_sync(syncing.run()),
+            None => Ok(self.synced.0),
         }
-        crash::point(CrashPoint::EntriesAppended)?;
-        let mut done = self.file.sync();
-        if done.is_err() && is(Bug::SyncRetried) {
-            done = self.file.sync();
-        }
-        if let Err(cause) = done {
-            let fault = Fault::disk(&self.active().name(), "sync", cause);
-            return Err(self.stop(fault));
-        }
-        self.synced = self.last;
-        let written = self.written;
-        self.active_mut().bytes = written;
-        crash::point(CrashPoint::EntriesSynced)?;
-        Ok(self.synced.0)
     }
 
     /// Sequence of the last entry; 0 if there is none.
@@ -165,6 +152,7 @@ impl Journal {
     }
 
     fn alive(&self) -> Result<(), Fault> {
+        assert!(!self.syncing, "nothing is asked of a journal whose sync has not come back");
         match &self.stopped {
             None => Ok(()),
             Some(why) => Err(Fault::Refused(format!(
@@ -247,7 +235,7 @@ impl Journal {
             Ok((segment, file)) => {
                 self.written = segment.bytes;
                 self.segments.push(segment);
-                self.file = file;
+                self.file = Arc::from(file);
                 Ok(())
             }
             Err(begin::Failure { fault, undone: true }) => {

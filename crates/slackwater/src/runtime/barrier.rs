@@ -3,9 +3,9 @@
 use super::engine::Shards;
 use super::instance::Instance;
 use slackwater_core::codec::{put_bytes, put_varint};
-use slackwater_core::fold::{Fold, Which};
+use slackwater_core::fold::{Fold, Settled, Which};
 use slackwater_core::judge::Judge;
-use slackwater_core::memory::{Fact, Memory, Winner};
+use slackwater_core::memory::{Fact, Memory, Net, Winner};
 use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_core::row::{IdentityBytes, Row};
@@ -15,6 +15,7 @@ use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::crew;
 use slackwater_store::index::{Entries, Known};
 use slackwater_store::journal::Journal;
+use slackwater_store::store::Head;
 use slackwater_store::{Fault, KeepRaw};
 use std::collections::BTreeSet;
 
@@ -28,7 +29,11 @@ impl Instance<'_> {
     ///
     /// # Errors
     /// When something cannot be kept. The last commit stands.
+    ///
+    /// # Panics
+    /// When another one is being written.
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
+        assert!(self.resting.is_none(), "one checkpoint at a time");
         for number in 0..self.shards.folds.len() {
             self.refold(number)?;
         }
@@ -70,6 +75,7 @@ impl Instance<'_> {
         let tick = self.head.ticks + u64::from(!at_tick);
         let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
             self;
+        let head = &self.head;
         let Shards { memories, folds, .. } = shards;
         let memories: &[Memory] = memories;
         let sync = |journal: &mut Journal| {
@@ -80,7 +86,7 @@ impl Instance<'_> {
         };
         let mut archive_them = || {
             if !at_tick {
-                put_changes(memories, tick, changes);
+                put_changes(plan, memories, head, changes);
             }
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
@@ -92,7 +98,9 @@ impl Instance<'_> {
             index.add(winners)?;
             winners.clear();
             crash::point(CrashPoint::WinnersIndexed)?;
-            keep_groups(folds, checkpoints, chunks)
+            Groups::of(folds, chunks)?.write(checkpoints, chunks)?;
+            folds.iter_mut().for_each(|fold| fold.written_down());
+            Ok(())
         };
         if settings.threads <= 1 {
             return sync(journal).and_then(|()| archive_them()).and_then(|()| index_them());
@@ -105,7 +113,7 @@ impl Instance<'_> {
     }
 
     /// What is small: watermarks, counters and origins, and what is settled.
-    fn state(&self) -> Vec<u8> {
+    pub(super) fn state(&self) -> Vec<u8> {
         let mut state = Vec::new();
         self.watermarks.encode(&mut state);
         let mut seen = Judge::new(self.plan);
@@ -118,7 +126,10 @@ impl Instance<'_> {
     }
 
     /// Lets go what no kept checkpoint names, and turns journal segments that none needs into record.
-    fn forget(&mut self) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn forget(&mut self) -> Result<(), Fault> {
         let mut kept: Vec<Manifest> = Vec::new();
         for number in self.checkpoints.list()? {
             // One that is damaged is no longer a place to go back to, and is not counted as one.
@@ -154,46 +165,71 @@ impl Instance<'_> {
     }
 }
 
-/// Groups that changed go into a new chunk; from time to time all do, and the chunks before are let go.
-fn keep_groups(folds: &mut [Fold], checkpoints: &mut Checkpoints, chunks: &mut Vec<Chunk>) -> Result<(), Fault> {
-    let whole = chunks.last().map_or(0, |chunk| chunk.bytes);
-    let since: u64 = chunks.iter().rev().skip(1).map(|chunk| chunk.bytes).sum();
-    let anew = chunks.is_empty() || since > whole || chunks.len() >= MOST_CHUNKS;
-    let which = if anew { Which::All } else { Which::Changed };
-    let (mut content, mut count) = (Vec::new(), 0);
-    put_varint(&mut content, folds.len() as u64);
-    for fold in &mut *folds {
-        let mut groups = Vec::new();
-        count += fold.encode_groups(which, &mut groups);
-        put_bytes(&mut content, &groups);
-        crash::point(CrashPoint::BetweenParts)?;
-    }
-    if anew {
-        chunks.clear();
-    }
-    if anew || count > 0 {
-        chunks.insert(0, checkpoints.write_chunk(&content)?);
-    }
-    folds.iter_mut().for_each(|fold| fold.written_down());
-    Ok(())
+/// Groups as a chunk has them: those that changed, or from time to time all, and then the chunks before are let go.
+#[derive(Debug)]
+pub(super) struct Groups {
+    content: Vec<u8>,
+    anew: bool,
+    any: bool,
 }
 
-/// Notes the ±facts of every identity that changed since the last tick, for the archive.
-pub(super) fn put_changes(memories: &[Memory], tick: u64, changes: &mut Changes) {
-    let mut put = |fact: Option<Fact<'_>>, winner: Option<Winner<'_>>, plus| {
-        let (Some(fact), Some(Winner { known, .. })) = (fact, winner) else { return };
-        let Fact { source, content, part, position, arrival } = fact;
-        let (version, decoder) = (known.version, known.decoder);
+impl Groups {
+    /// Those that the next chunk has, beside the ones that there are.
+    pub fn of(folds: &mut [Fold], chunks: &[Chunk]) -> Result<Groups, Fault> {
+        let whole = chunks.last().map_or(0, |chunk| chunk.bytes);
+        let since: u64 = chunks.iter().rev().skip(1).map(|chunk| chunk.bytes).sum();
+        let anew = chunks.is_empty() || since > whole || chunks.len() >= MOST_CHUNKS;
+        let which = if anew { Which::All } else { Which::Changed };
+        let (mut content, mut count) = (Vec::new(), 0);
+        put_varint(&mut content, folds.len() as u64);
+        for fold in folds {
+            let mut groups = Vec::new();
+            count += fold.encode_groups(which, &mut groups);
+            put_bytes(&mut content, &groups);
+            crash::point(CrashPoint::BetweenParts)?;
+        }
+        Ok(Groups { content, anew, any: count > 0 })
+    }
+
+    /// Writes them.
+    pub fn write(self, checkpoints: &mut Checkpoints, chunks: &mut Vec<Chunk>) -> Result<(), Fault> {
+        if self.anew {
+            chunks.clear();
+        }
+        if self.anew || self.any {
+            chunks.insert(0, checkpoints.write_chunk(&self.content)?);
+        }
+        Ok(())
+    }
+}
+
+/// Notes the ±facts of every identity that changed since the last tick, for the archive: they become visible with the next
+/// one. Gives the changes of which something falls into what is settled.
+pub(super) fn put_changes<'m>(plan: &Plan, memories: &'m [Memory], head: &Head, changes: &mut Changes) -> Vec<Net<'m>> {
+    let (tick, mut late) = (head.ticks + 1, Vec::new());
+    // By source, the furthest that any pipeline of its is settled.
+    let mut settled = vec![Settled::Nothing; plan.sources.len()];
+    for (pipeline, known) in plan.pipelines.iter().zip(&head.settled) {
+        let of = &mut settled[usize::from(pipeline.source)];
+        *of = (*of).max(*known);
+    }
+    let mut put = |fact: &Fact<'_>, winner: Winner<'_>, plus| {
+        let Fact { source, content, part, position, arrival } = *fact;
+        let (version, decoder) = (winner.known.version, winner.known.decoder);
         changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
+        let time = Row::new(&plan.sources[usize::from(source)].schema, content).event_time();
+        settled[usize::from(source)].passed(time)
     };
-    memories.iter().flat_map(|memory| memory.changes()).for_each(|net| {
+    for net in memories.iter().flat_map(|memory| memory.changes()) {
         let (before, after) = net.sides();
-        put(before, net.before, false);
-        put(after, Some(net.after), true);
-    });
+        let gone = before.zip(net.before).is_some_and(|(fact, winner)| put(&fact, winner, false));
+        let come = after.is_some_and(|fact| put(&fact, net.after, true));
+        late.extend((gone || come).then_some(net));
+    }
+    late
 }
 
-fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {
+pub(super) fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {
     let mut identity = IdentityBytes::default();
     memory.winners().for_each(|winner| {
         let (known, fact) = (winner.known, winner.fact);

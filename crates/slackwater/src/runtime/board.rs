@@ -125,7 +125,7 @@ pub enum News {
         finals: Vec<Final>,
     },
     /// Rows that moved since this was last told, by key.
-    Moved(Vec<Open>),
+    Moved(Vec<Arc<Open>>),
     /// The instance was let go and opened again: what moved before is void, and ticks may have been committed untold.
     Reopened,
 }
@@ -134,7 +134,7 @@ pub enum News {
 pub type Listener = Box<dyn Fn(&Arc<News>) + Send>;
 
 /// The open rows of one pipeline by canonical key.
-type Rows = BTreeMap<Vec<u8>, Vec<Final>>;
+type Rows = BTreeMap<Vec<u8>, Arc<Open>>;
 
 /// Open rows by pipeline, and how many ticks there had been when they were so.
 #[derive(Default)]
@@ -197,15 +197,14 @@ impl Board {
     /// The rows of a pipeline that still move, where `wanted` says so.
     pub fn rows(&self, pipeline: u16, wanted: impl Fn(&Final) -> bool) -> Moving {
         let open = self.open.read().expect("nothing panics while it holds the board");
-        let rows = open.rows[usize::from(pipeline)].values().flatten();
+        let rows = open.rows[usize::from(pipeline)].values().flat_map(|open| &open.rows);
         Moving { ticks: open.ticks, rows: rows.filter(|row| wanted(row)).cloned().collect() }
     }
 
     /// The rows of a pipeline that still move, by key.
-    pub fn keys(&self, pipeline: u16) -> Vec<Open> {
+    pub fn keys(&self, pipeline: u16) -> Vec<Arc<Open>> {
         let open = self.open.read().expect("nothing panics while it holds the board");
-        let all = open.rows[usize::from(pipeline)].iter();
-        all.map(|(key, rows)| Open { pipeline, key: key.clone(), rows: rows.clone() }).collect()
+        open.rows[usize::from(pipeline)].values().cloned().collect()
     }
 
     /// How far the instance has come.
@@ -225,13 +224,15 @@ impl Board {
 
     /// Shows what moved.
     pub(super) fn post_rows(&self, ticks: u64, moved: Vec<Open>) {
+        let moved: Vec<Arc<Open>> = moved.into_iter().map(Arc::new).collect();
         let mut open = self.open.write().expect("nothing panics while it holds the board");
         open.ticks = ticks;
-        for Open { pipeline, key, rows } in &moved {
-            let known = &mut open.rows[usize::from(*pipeline)];
-            match rows.is_empty() {
-                true => drop(known.remove(key)),
-                false => drop(known.insert(key.clone(), rows.clone())),
+        for row in &moved {
+            let known = &mut open.rows[usize::from(row.pipeline)];
+            match (row.rows.is_empty(), known.get_mut(&row.key)) {
+                (true, _) => drop(known.remove(&row.key)),
+                (false, Some(known)) => *known = row.clone(),
+                (false, None) => drop(known.insert(row.key.clone(), row.clone())),
             }
         }
         drop(open);
@@ -243,7 +244,7 @@ impl Board {
     /// How many rows still move, by pipeline.
     pub(super) fn open(&self) -> Vec<usize> {
         let open = self.open.read().expect("nothing panics while it holds the board");
-        open.rows.iter().map(|rows| rows.values().map(Vec::len).sum()).collect()
+        open.rows.iter().map(|rows| rows.values().map(|open| open.rows.len()).sum()).collect()
     }
 
     pub(super) fn post_standing(&self, standing: Standing) {

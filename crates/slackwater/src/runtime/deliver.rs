@@ -1,4 +1,7 @@
 //! What arrives at a running instance: journaled and synced together, then judged and folded in one round.
+//!
+//! The two can be done apart: while one group is judged the disk syncs the next. Nothing is judged before its sync has come
+//! back, so a group that has no room is withdrawn before any state has seen it.
 
 use super::clock::Stopwatch;
 use super::desk::{Declined, Delivery, Receipt};
@@ -7,18 +10,21 @@ use super::ingest::Feed;
 use super::instance::{Instance, Stop};
 use super::recall::Shelves;
 use super::receipts::Named;
-use super::replay::{Taken, append};
+use super::replay::{Ahead, Taken, entry};
 use super::shard::{Tallies, Told};
 use crate::decode::Chunk;
 use slackwater_core::judge::Counts;
 use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
+use slackwater_store::journal::{Synced, Syncing};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 /// The part of deliveries without a name: they stand one behind the other.
 const UNNAMED: &str = "unnamed";
+/// Bytes of a round from which on it is worth more than one thread.
+const WORTH: usize = 1 << 18;
 
 /// Chunks that are at hand.
 struct Ready(VecDeque<Chunk>);
@@ -43,6 +49,38 @@ enum Plan {
     Taken(usize),
     /// It is the same as the one that is taken in as the chunk of this number.
     Again(usize),
+    /// Its name is that of one which is not judged yet, and will be before this.
+    Later(Named),
+}
+
+/// A chunk that is to be taken in, with the name of the delivery that it is, if it is a named one.
+pub(super) struct Coming {
+    pub chunk: Chunk,
+    pub ahead: Ahead,
+    pub named: Option<Named>,
+}
+
+/// Deliveries that are journaled together, and not judged yet.
+pub struct Group {
+    plans: Vec<Plan>,
+    journaled: Journaled,
+}
+
+/// Chunks that are in the journal.
+pub(super) struct Journaled {
+    chunks: VecDeque<Chunk>,
+    names: Vec<Option<Named>>,
+    bytes: usize,
+    /// The last entry.
+    last: u64,
+}
+
+/// What came of journaling deliveries.
+pub enum Begun {
+    /// They are in the journal, and count when the sync has come back; there is none where there is nothing to sync.
+    Journaled(Group, Option<Syncing>),
+    /// Nothing of them was taken in; this is what each is told.
+    Declined(Vec<Result<Receipt, Declined>>),
 }
 
 impl Instance<'_> {
@@ -55,16 +93,34 @@ impl Instance<'_> {
         deliveries: Vec<Delivery>,
         gauge: &Gauge,
     ) -> Result<Vec<Result<Receipt, Declined>>, Fault> {
-        let (mut plans, mut chunks, mut names) = (Vec::new(), Vec::new(), BTreeMap::new());
+        match self.begin(deliveries)? {
+            Begun::Declined(told) => Ok(told),
+            Begun::Journaled(group, syncing) => {
+                let watch = Stopwatch::start();
+                if let Some(syncing) = syncing {
+                    self.end_sync(syncing.run(), watch)?;
+                }
+                self.judge(group, gauge)
+            }
+        }
+    }
+
+    /// Journals deliveries. The one group that was begun before may not be judged yet, but is synced.
+    ///
+    /// # Errors
+    /// As [`Instance::deliver`] has them.
+    pub fn begin(&mut self, deliveries: Vec<Delivery>) -> Result<Begun, Fault> {
+        let (mut plans, mut coming, mut names) = (Vec::new(), Vec::new(), BTreeMap::new());
         // Where the next unnamed delivery of each source begins.
         let mut ends: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
-        for Delivery { source, name, bytes, header, digest } in deliveries {
+        for delivery in deliveries {
+            let Delivery { source, name, bytes, header, digest, ahead } = delivery;
             if self.watermarks.is_halted(source.into()) {
                 plans.push(Plan::Known(Box::new(Err(Declined::Halted))));
                 continue;
             }
             let named = name.map(|name| Named { source, name, digest });
-            if let Some(plan) = named.as_ref().and_then(|named| self.known(named, &mut names, chunks.len())) {
+            if let Some(plan) = named.as_ref().and_then(|named| self.known(named, &mut names, coming.len())) {
                 plans.push(plan);
                 continue;
             }
@@ -75,31 +131,60 @@ impl Instance<'_> {
                     let start = || known.map_or((0, 1), |known| (known.offset, known.line));
                     let end = ends.entry(source).or_insert_with(start);
                     let place = *end;
-                    *end = (end.0 + bytes.len() as u64, end.1 + memchr::memchr_iter(b'\n', &bytes).count() as u64);
+                    *end = (end.0 + bytes.len() as u64, end.1 + ahead.links.lines);
                     (Arc::from(UNNAMED), place)
                 }
             };
-            plans.push(Plan::Taken(chunks.len()));
-            chunks.push((Chunk { source, part, offset, line, bytes, header, arrival: None }, named));
+            plans.push(Plan::Taken(coming.len()));
+            let chunk = Chunk { source, part, offset, line, bytes, header, arrival: None };
+            coming.push(Coming { chunk, ahead, named });
         }
-        let counts = match self.take_chunks(chunks, gauge) {
-            Ok(counts) => counts,
+        match self.journal_them(coming) {
+            Ok((journaled, syncing)) => Ok(Begun::Journaled(Group { plans, journaled }, syncing)),
             Err(fault) if fault.is_full() => {
                 let full = || Err(Declined::NoRoom(fault.to_string()));
                 let answer = |plan| match plan {
                     Plan::Known(answer) => *answer,
                     _ => full(),
                 };
-                return Ok(plans.into_iter().map(answer).collect());
+                Ok(Begun::Declined(plans.into_iter().map(answer).collect()))
             }
-            Err(fault) => return Err(fault),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Notes that what was begun is synced.
+    ///
+    /// # Errors
+    /// A sync that failed: nothing more can be taken in.
+    pub fn end_sync(&mut self, synced: Synced, watch: Stopwatch) -> Result<(), Fault> {
+        self.journal.end_sync(synced)?;
+        self.syncs.add(watch.elapsed());
+        Ok(())
+    }
+
+    /// Judges and folds a group that is synced, and gives what each of its deliveries is told.
+    ///
+    /// # Errors
+    /// When something that is needed cannot be read.
+    pub fn judge(&mut self, group: Group, gauge: &Gauge) -> Result<Vec<Result<Receipt, Declined>>, Fault> {
+        let counts = self.judge_them(group.journaled, gauge)?;
+        let later = |named: Named| {
+            let known = self.receipts.of(named.source, &named.name);
+            let known = known.ok_or_else(|| Fault::Refused(format!("delivery `{}` was not answered", named.name)))?;
+            Ok(if known.digest == named.digest {
+                Ok(Receipt { counts: known.counts.clone(), repeated: true })
+            } else {
+                Err(Declined::NameTaken)
+            })
         };
         let answer = |plan| match plan {
-            Plan::Known(answer) => *answer,
-            Plan::Taken(chunk) => Ok(Receipt { counts: counts[chunk].clone(), repeated: false }),
-            Plan::Again(chunk) => Ok(Receipt { counts: counts[chunk].clone(), repeated: true }),
+            Plan::Known(answer) => Ok(*answer),
+            Plan::Taken(chunk) => Ok(Ok(Receipt { counts: counts[chunk].clone(), repeated: false })),
+            Plan::Again(chunk) => Ok(Ok(Receipt { counts: counts[chunk].clone(), repeated: true })),
+            Plan::Later(named) => later(named),
         };
-        Ok(plans.into_iter().map(answer).collect())
+        group.plans.into_iter().map(answer).collect()
     }
 
     /// What is to become of a named delivery, if its name is known, or was used in this round. Else it is used from now on
@@ -111,6 +196,9 @@ impl Instance<'_> {
             return Some(Plan::Known(Box::new(answer)));
         }
         let key = (named.source, named.name.clone());
+        if self.unjudged.contains(&key) {
+            return Some(Plan::Later(named.clone()));
+        }
         if let Some((digest, chunk)) = names.get(&key) {
             let same = *digest == named.digest;
             return Some(if same { Plan::Again(*chunk) } else { Plan::Known(Box::new(Err(Declined::NameTaken))) });
@@ -123,57 +211,73 @@ impl Instance<'_> {
     ///
     /// # Errors
     /// When something cannot be kept. If [`Fault::is_full`] says so nothing has changed.
-    pub(super) fn take_chunks(
-        &mut self,
-        chunks: Vec<(Chunk, Option<Named>)>,
-        gauge: &Gauge,
-    ) -> Result<Vec<Counts>, Fault> {
+    pub(super) fn take_chunks(&mut self, coming: Vec<Coming>, gauge: &Gauge) -> Result<Vec<Counts>, Fault> {
+        let (journaled, syncing) = self.journal_them(coming)?;
+        let watch = Stopwatch::start();
+        if let Some(syncing) = syncing {
+            self.end_sync(syncing.run(), watch)?;
+        }
+        self.judge_them(journaled, gauge)
+    }
+
+    /// Appends chunks to the journal, and hands them to the disk.
+    ///
+    /// # Errors
+    /// When they cannot be kept. If [`Fault::is_full`] says so nothing has changed.
+    fn journal_them(&mut self, coming: Vec<Coming>) -> Result<(Journaled, Option<Syncing>), Fault> {
+        let (mut chunks, mut names, mut bytes) = (VecDeque::new(), Vec::new(), 0);
+        if coming.is_empty() {
+            return Ok((Journaled { chunks, names, bytes, last: self.journal.last() }, None));
+        }
+        let arrival = self.clock.now();
+        let mut taken: Taken = self.taken.clone();
+        for Coming { chunk, ahead, named } in coming {
+            let chunk = Chunk { arrival: Some(arrival), ..chunk };
+            match &named {
+                Some(named) => taken.deliver(named),
+                None => taken.add(&chunk, &ahead.links),
+            }
+            let packed = entry(self.formats, &chunk, &ahead, named.as_ref().map(|named| named.digest))?;
+            if let Err(fault) = self.journal.append(&packed) {
+                // Those before it were to be taken in with it.
+                if fault.is_full() {
+                    self.journal.withdraw()?;
+                }
+                return Err(fault);
+            }
+            bytes += chunk.bytes.len();
+            chunks.push_back(chunk);
+            names.push(named);
+        }
+        let syncing = if is(Bug::ReplyBeforeSync) { None } else { self.journal.begin_sync()? };
+        (self.taken, self.recorded) = (taken, Some(arrival).max(self.recorded));
+        self.bytes_since += bytes as u64;
+        self.unjudged.extend(names.iter().flatten().map(|named| (named.source, named.name.clone())));
+        Ok((Journaled { chunks, names, bytes, last: self.journal.last() }, syncing))
+    }
+
+    /// Takes in what is in the journal and synced.
+    fn judge_them(&mut self, journaled: Journaled, gauge: &Gauge) -> Result<Vec<Counts>, Fault> {
+        let Journaled { chunks, names, bytes, last } = journaled;
         if chunks.is_empty() {
             return Ok(Vec::new());
         }
-        let arrival = self.clock.now();
-        let (mut ready, mut names) = (VecDeque::new(), Vec::new());
-        let mut taken: Taken = self.taken.clone();
-        let mut bytes_taken = 0;
-        for (chunk, named) in chunks {
-            let chunk = Chunk { arrival: Some(arrival), ..chunk };
-            bytes_taken += chunk.bytes.len() as u64;
-            match &named {
-                Some(named) => taken.deliver(named),
-                None => taken.add(chunk.source, &chunk.part, (chunk.offset, chunk.line), chunk.end(), &chunk.bytes),
-            }
-            match append(&mut self.journal, self.formats, chunk, named.as_ref().map(|named| named.digest)) {
-                Ok(chunk) => ready.push_back(chunk),
-                Err(fault) => {
-                    // Those before it were to be taken in with it.
-                    if fault.is_full() {
-                        self.journal.withdraw()?;
-                    }
-                    return Err(fault);
-                }
-            }
-            names.push(named);
-        }
-        let watch = Stopwatch::start();
-        if !is(Bug::ReplyBeforeSync) {
-            self.journal.sync()?;
-        }
-        self.syncs.add(watch.elapsed());
-        (self.taken, self.recorded) = (taken, Some(arrival).max(self.recorded));
-        self.bytes_since += bytes_taken;
-        let Instance { plan, formats, settings, shards, index, archive, aside, .. } = self;
-        let (shelves, mut tallies) = (Shelves { index, archive }, Tallies::default());
+        let Instance { plan, formats, settings, shards, index, archive, resting, aside, .. } = self;
+        let resting = resting.as_ref().map_or(&[][..], |resting| resting);
+        let (shelves, mut tallies) = (Shelves { index, archive, resting }, Tallies::default());
         let tell = |told: Told| -> Result<(), Stop<Infallible>> {
             tallies.add(&told);
             aside.extend(told.aside);
             Ok(())
         };
-        shards
-            .take((plan, formats), vec![Ready(ready)], settings.threads, gauge, Some(&shelves), tell)
-            .map_err(Stop::into_fault)?;
-        self.at = self.journal.last();
+        let threads = if bytes < WORTH { 1 } else { settings.threads };
+        let recall = Some(&shelves as _);
+        shards.take((plan, formats), vec![Ready(chunks)], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
+        self.at = last;
         for (named, counts) in names.into_iter().zip(&tallies.chunks) {
-            named.into_iter().for_each(|named| self.receipts.put(&mut self.head, named, counts.clone()));
+            let Some(named) = named else { continue };
+            self.unjudged.remove(&(named.source, named.name.clone()));
+            self.receipts.put(&mut self.head, named, counts.clone());
         }
         Ok(tallies.chunks)
     }

@@ -4,6 +4,7 @@
 //! be short and never wait.
 
 use super::clock::Stopwatch;
+use super::replay::Ahead;
 use crate::decode::csv::{self, HeaderError};
 use crate::decode::{Format, Header, frame};
 use slackwater_core::judge::Counts;
@@ -32,9 +33,22 @@ pub struct Delivery {
     pub header: Option<Header>,
     /// xxh3-128 of all bytes as they were sent.
     pub digest: u128,
+    /// What is made of its bytes by whoever hands it in, so that the instance's thread need not.
+    pub(super) ahead: Ahead,
 }
 
 impl Delivery {
+    /// A delivery of records without their header.
+    pub fn new(
+        source: u16,
+        name: Option<Arc<str>>,
+        bytes: Vec<u8>,
+        (header, digest): (Option<Header>, u128),
+    ) -> Delivery {
+        let ahead = Ahead::of(1, &bytes);
+        Delivery { source, name, bytes, header, digest, ahead }
+    }
+
     /// A delivery of these bytes: records, for CSV behind a header.
     ///
     /// # Errors
@@ -71,11 +85,11 @@ impl Delivery {
             }
             Format::Parquet => panic!("a delivery is made of records"),
         }
-        Ok(Delivery { source, name, bytes, header, digest })
+        Ok(Delivery::new(source, name, bytes, (header, digest)))
     }
 
     fn weight(&self) -> usize {
-        self.bytes.capacity() + size_of::<Delivery>()
+        self.bytes.capacity() + self.ahead.weight() + size_of::<Delivery>()
     }
 }
 
@@ -223,11 +237,11 @@ impl Desk {
         taken
     }
 
-    /// Waits until something comes, or so long.
-    pub(super) fn wait(&self, most: Duration) {
+    /// Waits until it is woken, or something comes that could be taken, or so long.
+    pub(super) fn wait(&self, most: Duration, takes: bool) {
         let watch = Stopwatch::start();
         let mut queue = self.queue();
-        while queue.waiting.is_empty() && !queue.woken {
+        while (queue.waiting.is_empty() || !takes) && !queue.woken {
             let Some(left) = most.checked_sub(watch.elapsed()).filter(|left| !left.is_zero()) else { break };
             queue = self.came.wait_timeout(queue, left).expect("nothing panics while it holds the desk").0;
         }

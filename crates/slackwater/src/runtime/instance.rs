@@ -19,7 +19,7 @@ use slackwater_core::hold::Note;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
-use slackwater_core::memory::Fact;
+use slackwater_core::memory::{Fact, Memory};
 use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_core::watermark::Watermarks;
@@ -31,6 +31,8 @@ use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::{Journal, Limits};
 use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
 use slackwater_store::{Fault, KeepRaw};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How an instance keeps what it keeps. No choice here changes a result.
@@ -85,6 +87,8 @@ pub struct Instance<'p> {
     /// The chunks of state that the last checkpoint named, newest first.
     pub(super) chunks: Vec<Chunk>,
     pub(super) shards: Shards,
+    /// The memories that a checkpoint covers which is being written.
+    pub(super) resting: Option<Arc<Vec<Memory>>>,
     pub(super) watermarks: Watermarks,
     pub(super) taken: Taken,
     /// What would be true if it were committed now.
@@ -95,8 +99,12 @@ pub struct Instance<'p> {
     /// And what became of facts that were held.
     pub(super) notes: Vec<Note>,
     pub(super) receipts: Receipts,
+    /// Names of deliveries that are journaled and not judged.
+    pub(super) unjudged: BTreeSet<(u16, Arc<str>)>,
     /// ±facts that the next checkpoint archives.
     pub(super) changes: Changes,
+    /// Room for those that come while a checkpoint is being written.
+    pub(super) spare: Changes,
     /// Room for the winners that a checkpoint puts into the index.
     pub(super) winners: Entries,
     /// Up to which entry no kept checkpoint needs the journal.
@@ -184,7 +192,7 @@ impl<'p> Instance<'p> {
             let ended_now = &mut ended;
             let recording =
                 Recording { feed, plan, formats, journal, taken, ended: ended_now, watch, every, bytes_left, begun };
-            let shelves = Shelves { index, archive };
+            let shelves = Shelves { index, archive, resting: &[] };
             let put_aside = |told: Told| -> Result<(), Stop<F::Error>> {
                 aside.extend(told.aside);
                 Ok(())
@@ -240,6 +248,9 @@ impl<'p> Instance<'p> {
     }
 
     /// Journals an input and takes it.
+    ///
+    /// # Panics
+    /// When something stands before it that is not judged.
     pub(super) fn step(&mut self, input: Input) -> Result<(), Fault> {
         let outcome = self.apply(&input)?;
         crash::point(CrashPoint::RowsFolded)?;
@@ -248,7 +259,9 @@ impl<'p> Instance<'p> {
         }
         let mut encoded = Vec::new();
         input.encode(&mut encoded);
-        self.at = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
+        let at = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
+        assert_eq!(self.at + 1, at, "what stands before an input is taken in before it");
+        self.at = at;
         if matches!(input, Input::Tick(_)) {
             self.ticked = self.at;
         }
@@ -279,16 +292,17 @@ impl<'p> Instance<'p> {
             let Shards { folds, holds, .. } = &mut self.shards;
             folds[number].let_in(self.plan, holds);
             self.refold(number)?;
-            let Shards { memories, folds, holds, .. } = &mut self.shards;
-            let changes = memories.iter().flat_map(|memory| memory.changes());
-            rows.extend(folds[number].tick(self.plan, &settled, changes, holds));
+        }
+        let Shards { memories, folds, holds, .. } = &mut self.shards;
+        let late = put_changes(self.plan, memories, &self.head, &mut self.changes);
+        for fold in folds {
+            rows.extend(fold.tick(self.plan, &settled, late.iter().copied(), holds));
             crash::point(CrashPoint::BetweenFinals)?;
         }
         let mut notes = self.shards.holds.renew(&mut self.shards.folds);
         rows.sort_by(Final::order);
         self.head.ticks += 1;
         self.head.ticked = Some(tick.at);
-        put_changes(&self.shards.memories, self.head.ticks, &mut self.changes);
         self.shards.memories.iter_mut().for_each(|memory| memory.mark());
         self.head.settled = settled;
         self.head.take(&rows, &[]);
@@ -309,11 +323,15 @@ impl<'p> Instance<'p> {
         for source in 0..self.plan.sources.len() as u16 {
             self.archive.facts(source, from, to, None, &mut |change| archived.push(OwnedChange::from(*change)))?;
         }
+        let resting = self.resting.as_ref().map_or(&[][..], |resting| resting);
         let Shards { memories, folds, .. } = &mut self.shards;
-        let mut replaced = |fact: &Fact<'_>| memories.iter_mut().any(|memory| memory.holds(self.plan, fact));
-        archived.retain(|change| !replaced(&fact(change)));
-        let facts =
-            archived.iter().map(fact).chain(memories.iter().flat_map(|memory| memory.facts(self.plan, from, to)));
+        let replaced = |fact: &Fact<'_>| memories.iter().any(|memory| memory.holds(self.plan, fact));
+        let rested = |fact: &Fact<'_>| resting.iter().any(|memory| memory.holds(self.plan, fact));
+        archived.retain(|change| !replaced(&fact(change)) && !rested(&fact(change)));
+        let resting = resting.iter().flat_map(|memory| memory.facts(self.plan, from, to));
+        let resting = resting.filter(|fact| !replaced(fact));
+        let present = memories.iter().flat_map(|memory| memory.facts(self.plan, from, to));
+        let facts = archived.iter().map(fact).chain(resting).chain(present);
         self.refolded += folds[number].refold(self.plan, facts);
         Ok(())
     }

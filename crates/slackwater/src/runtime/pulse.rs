@@ -115,6 +115,11 @@ impl Instance<'_> {
         next.is_some_and(|next| next <= self.clock.now())
     }
 
+    /// Whether a checkpoint may be written beside what goes on: where there is more than one thread for it.
+    pub fn may_keep_aside(&self) -> bool {
+        self.settings.threads > 1
+    }
+
     /// Bytes of events that were taken in since the last checkpoint.
     pub fn bytes_since_checkpoint(&self) -> u64 {
         self.bytes_since

@@ -3,30 +3,35 @@
 use super::shard::Recall;
 use slackwater_core::input::{Batch, Decoded, Position};
 use slackwater_core::judge::{Known, Verdict, weigh};
-use slackwater_core::memory::Past;
+use slackwater_core::memory::{Memory, Past, Winner};
 use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Op, Row};
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, Ask};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::index::Index;
+use std::borrow::Cow;
 
 /// What is kept on disk of the facts of an instance.
 #[derive(Debug)]
 pub(super) struct Shelves<'a> {
     pub index: &'a Index,
     pub archive: &'a Archive,
+    /// What a checkpoint that is being written will have put there.
+    pub resting: &'a [Memory],
 }
 
 impl<E: From<Fault>> Recall<E> for Shelves<'_> {
     fn recall(&self, plan: &Plan, batch: &Batch, missing: &[u32]) -> Result<Vec<(u32, Past)>, E> {
         crash::point(CrashPoint::MidBatch)?;
+        let (mut past, missing) = self.rested(plan, batch, missing);
         if missing.is_empty() || self.index.is_empty() {
-            return Ok(Vec::new());
+            return Ok(past);
         }
+        let rested = past.len();
         let schema = &plan.sources[usize::from(batch.source)].schema;
         let (mut identity, mut bytes, mut ends) = (IdentityBytes::default(), Vec::new(), vec![0]);
-        for number in missing {
+        for number in &*missing {
             let entry = &batch.entries()[*number as usize];
             let row = Row::new(schema, batch.bytes(entry));
             bytes.extend_from_slice(identity.of(row, batch.source, (&batch.part, entry.position.offset)));
@@ -34,7 +39,6 @@ impl<E: From<Fault>> Recall<E> for Shelves<'_> {
         }
         let asks: Vec<&[u8]> = ends.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
         let found = self.index.look_up(&asks)?;
-        let mut past = Vec::new();
         // Contents that will be asked for: which answer needs it, and where it is.
         let (mut wanted, mut places) = (Vec::new(), Vec::new());
         for ((number, identity), known) in missing.iter().zip(asks).zip(found) {
@@ -56,7 +60,35 @@ impl<E: From<Fault>> Recall<E> for Shelves<'_> {
             (past.part, past.position, past.arrival) = (fact.part, fact.position, fact.arrival);
             past.content = Some(fact.content);
         }
+        if rested > 0 {
+            past.sort_unstable_by_key(|(number, _)| *number);
+        }
         Ok(past)
+    }
+}
+
+impl Shelves<'_> {
+    /// The winners among what rests, and the events whose winner is not there.
+    fn rested<'m>(&self, plan: &Plan, batch: &Batch, missing: &'m [u32]) -> (Vec<(u32, Past)>, Cow<'m, [u32]>) {
+        if self.resting.is_empty() {
+            return (Vec::new(), Cow::Borrowed(missing));
+        }
+        let (mut past, mut left) = (Vec::new(), Vec::new());
+        for number in missing {
+            let entry = &batch.entries()[*number as usize];
+            let winner = self.resting.iter().find_map(|memory| memory.winner(plan, batch, entry));
+            let Some(Winner { known, fact }) = winner else {
+                left.push(*number);
+                continue;
+            };
+            let Decoded::Row(head) = &entry.decoded else { continue };
+            let known = Known { place: u32::MAX, ..known };
+            let replaces = matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_));
+            let content = (known.op == Op::Assert && replaces).then(|| fact.content.to_vec());
+            let (part, position, arrival) = (fact.part.clone(), fact.position, fact.arrival);
+            past.push((*number, Past { known, part, position, arrival, content }));
+        }
+        (past, Cow::Owned(left))
     }
 }
 

@@ -29,6 +29,7 @@ use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::Journal;
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -193,7 +194,7 @@ impl<'p> Instance<'p> {
                 recorded,
                 named: named_now,
             };
-            let shelves = Shelves { index, archive };
+            let shelves = Shelves { index, archive, resting: &[] };
             let tell = |told: Told| -> Result<(), Stop<Infallible>> {
                 tallies.add(&told);
                 aside.extend(told.aside);
@@ -339,6 +340,7 @@ impl<'p> Made<'p> {
             plan,
             formats,
             shards: Shards::new(plan, settings.shards),
+            resting: None,
             settings,
             clock,
             store,
@@ -355,7 +357,9 @@ impl<'p> Made<'p> {
             aside: Vec::new(),
             notes: Vec::new(),
             receipts: Receipts::default(),
+            unjudged: BTreeSet::new(),
             changes: Changes::default(),
+            spare: Changes::default(),
             winners: Entries::new(),
             behind: 0,
             ticked: 0,

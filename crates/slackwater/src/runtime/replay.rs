@@ -7,7 +7,7 @@ use crate::decode::{Chunk, Damaged, Decoder, Format, Header};
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use slackwater_store::crash::{self, CrashPoint};
-use slackwater_store::entry::{Entry, Packed, Raw, Received};
+use slackwater_store::entry::{Entry, Packed, Pressed, Raw, Received};
 use slackwater_store::journal::{Entries, Journal};
 use slackwater_store::store::Offset;
 use std::iter::Peekable;
@@ -35,20 +35,21 @@ impl Taken {
     }
 
     /// Adds a chunk. One that stands elsewhere than where its file was left begins its file anew.
-    pub fn add(&mut self, source: u16, part: &str, place: (u64, u64), end: u64, bytes: &[u8]) {
-        let found = self.offsets.iter().position(|offset| offset.source == source && offset.part == part);
+    pub fn add(&mut self, chunk: &Chunk, links: &Links) {
+        let Chunk { source, part, offset, line, .. } = chunk;
+        let found = self.offsets.iter().position(|known| known.source == *source && known.part == **part);
         let at = found.unwrap_or_else(|| {
-            self.offsets.push(Offset { source, part: part.to_string(), ..Offset::default() });
+            self.offsets.push(Offset { source: *source, part: part.to_string(), ..Offset::default() });
             self.offsets.len() - 1
         });
         let known = &mut self.offsets[at];
-        if place.0 < known.offset {
+        if *offset < known.offset {
             known.digest = 0;
         }
-        known.digest = chain(known.digest, place.1, bytes);
-        (known.offset, known.line, known.ended) = (end, place.1 + lines(bytes), false);
+        known.digest = links.behind(known.digest);
+        (known.offset, known.line, known.ended) = (chunk.end(), line + links.lines, false);
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.input).update(&source.to_le_bytes()).update(&place.0.to_le_bytes());
+        hasher.update(&self.input).update(&source.to_le_bytes()).update(&offset.to_le_bytes());
         hasher.update(&known.digest.to_le_bytes());
         self.input = *hasher.finalize().as_bytes();
     }
@@ -60,44 +61,102 @@ impl Taken {
     }
 }
 
-/// The digest before, times an odd number, plus xxh3-128 of what follows, line by line: a file that has grown is cut into
-/// other chunks than those in which it was taken in. Line 0 is a row group, which is always cut alike.
-fn chain(before: u128, line: u64, bytes: &[u8]) -> u128 {
-    const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-    let link = |digest: u128, bytes: &[u8]| digest.wrapping_mul(ODD).wrapping_add(xxhash_rust::xxh3::xxh3_128(bytes));
-    if line == 0 {
-        return link(before, bytes);
-    }
-    let (mut digest, mut start) = (before, 0);
-    for end in memchr::memchr_iter(b'\n', bytes).map(|at| at + 1).chain([bytes.len()]) {
-        if start < end {
-            digest = link(digest, &bytes[start..end]);
+/// The lines of some bytes, each a link of the digest of their file.
+///
+/// That is the digest before, times an odd number, plus xxh3-128 of what follows, line by line: a file that has grown is cut
+/// into other chunks than those in which it was taken in. So what links add can be told before it is known behind what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Links {
+    /// How many line ends there are.
+    pub lines: u64,
+    factor: u128,
+    sum: u128,
+}
+
+impl Links {
+    /// Those of a chunk's bytes. Line 0 is a row group, which is always cut alike.
+    pub fn of(line: u64, bytes: &[u8]) -> Links {
+        const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        let mut links = Links { lines: 0, factor: 1, sum: 0 };
+        let mut link = |bytes: &[u8]| {
+            links.factor = links.factor.wrapping_mul(ODD);
+            links.sum = links.sum.wrapping_mul(ODD).wrapping_add(xxhash_rust::xxh3::xxh3_128(bytes));
+        };
+        let (mut start, mut lines) = (0, 0);
+        for end in memchr::memchr_iter(b'\n', bytes).map(|at| at + 1) {
+            if line > 0 {
+                link(&bytes[start..end]);
+            }
+            (start, lines) = (end, lines + 1);
         }
-        start = end;
+        if line == 0 {
+            link(bytes);
+        } else if start < bytes.len() {
+            link(&bytes[start..]);
+        }
+        links.lines = lines;
+        links
     }
-    digest
+
+    /// The digest behind them.
+    pub fn behind(&self, before: u128) -> u128 {
+        before.wrapping_mul(self.factor).wrapping_add(self.sum)
+    }
+}
+
+fn chain(before: u128, line: u64, bytes: &[u8]) -> u128 {
+    Links::of(line, bytes).behind(before)
 }
 
 fn lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// Appends a chunk to the journal, under the digest of the delivery that it is, if it is a named one; gives it back.
-pub(super) fn append(
-    journal: &mut Journal,
+/// What follows from the bytes of a chunk alone, and so can be made before it is its turn.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    pub links: Links,
+    pressed: Option<Pressed>,
+}
+
+impl Ahead {
+    /// Makes it, on any thread.
+    pub fn of(line: u64, bytes: &[u8]) -> Ahead {
+        // What cannot be compressed is refused when it is to be journaled.
+        Ahead { links: Links::of(line, bytes), pressed: Pressed::new(bytes).ok() }
+    }
+
+    /// Bytes that it takes.
+    pub fn weight(&self) -> usize {
+        self.pressed.as_ref().map_or(0, Pressed::weight)
+    }
+}
+
+/// The entry of a chunk, under the digest of the delivery that it is, if it is a named one.
+pub(super) fn entry(
     formats: &[Format],
-    chunk: Chunk,
+    chunk: &Chunk,
+    ahead: &Ahead,
     delivered: Option<u128>,
-) -> Result<Chunk, Fault> {
-    let Chunk { source, part, offset, line, bytes, header, arrival } = chunk;
+) -> Result<Packed, Fault> {
+    let Chunk { source, part, offset, line, header, arrival, .. } = chunk;
     let mut encoded = Vec::new();
     header.iter().for_each(|known| known.encode(&mut encoded));
-    let (decoder, bytes) = (formats[usize::from(source)].decoder_version(), Raw::Kept(bytes));
-    let received = Received { source, decoder, part, offset, line, arrival, delivered, header: encoded, bytes };
-    let entry = Entry::Events(received);
-    journal.append(&Packed::new(&entry)?)?;
-    let Entry::Events(Received { part, bytes: Raw::Kept(bytes), .. }) = entry else { unreachable!("just made") };
-    Ok(Chunk { source, part, offset, line, bytes, header, arrival })
+    let received = Received {
+        source: *source,
+        decoder: formats[usize::from(*source)].decoder_version(),
+        part: part.clone(),
+        offset: *offset,
+        line: *line,
+        arrival: *arrival,
+        delivered,
+        header: encoded,
+        bytes: Raw::Dropped { len: chunk.bytes.len() as u64 },
+    };
+    match &ahead.pressed {
+        Some(pressed) => Packed::of_pressed(&received, pressed),
+        None => Packed::of_pressed(&received, &Pressed::new(&chunk.bytes)?),
+    }
 }
 
 /// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up, but
@@ -131,8 +190,10 @@ impl<F: Feed> Feed for Recording<'_, F> {
         self.bytes_left = self.bytes_left.saturating_sub(chunk.bytes.len() as u64);
         self.look_through(&chunk).map_err(Paused::Damaged)?;
         crash::point(CrashPoint::ChunkRead).map_err(Paused::Kept)?;
-        let chunk = append(self.journal, self.formats, chunk, None).map_err(Paused::Kept)?;
-        self.taken.add(chunk.source, &chunk.part, (chunk.offset, chunk.line), chunk.end(), &chunk.bytes);
+        let ahead = Ahead::of(chunk.line, &chunk.bytes);
+        let packed = entry(self.formats, &chunk, &ahead, None).map_err(Paused::Kept)?;
+        self.journal.append(&packed).map_err(Paused::Kept)?;
+        self.taken.add(&chunk, &ahead.links);
         crash::point(CrashPoint::ChunkJournaled).map_err(Paused::Kept)?;
         Ok(Some(chunk))
     }
@@ -248,7 +309,7 @@ impl Replaying<'_> {
         let named = delivered.map(|digest| Named { source, name: chunk.part.clone(), digest });
         match &named {
             Some(named) => self.taken.deliver(named),
-            None => self.taken.add(source, &chunk.part, (offset, line), chunk.end(), &chunk.bytes),
+            None => self.taken.add(&chunk, &Links::of(line, &chunk.bytes)),
         }
         self.named.push(named);
         *self.recorded = arrival.max(*self.recorded);

@@ -3,23 +3,30 @@
 //! It is one state machine, polled by one thread; a simulator may poll it too. Where the disk has no room the instance is
 //! let go and opened again from what is kept, until there is: then it goes on by itself.
 
-use super::board::{Board, News, Times};
+use super::board::{News, Times};
 use super::clock::Stopwatch;
-use super::desk::{Declined, Delivery, Desk, Waiting};
+use super::deliver::{Begun, Coming, Group};
+use super::desk::{Answer, Declined, Delivery, Waiting};
 use super::gauge::Gauge;
 use super::instance::Instance;
+use super::keeping::Written;
+use super::orders::{Front, Order};
+use super::replay::Ahead;
+use super::syncer::{Syncer, Underway};
 use crate::decode::Chunk;
-use slackwater_core::hold::Release;
 use slackwater_core::input::Decision;
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
 use slackwater_store::store::Offset;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Bytes of events that one round takes in at most, about.
 const ROUND: usize = 8 << 20;
+
+/// How long rows that were shown are not shown again though nothing else waits to be done.
+const PROMPT: Duration = Duration::from_millis(10);
 
 /// How long to wait before what failed for want of room is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -29,7 +36,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Pace {
     /// From one tick to the next.
     pub tick: Duration,
-    /// From one publication of rows that move to the next.
+    /// From one publication of rows that move to the next at most; where there is time for it they are shown sooner.
     pub publish: Duration,
     /// From one checkpoint to the next.
     pub checkpoint: Duration,
@@ -66,89 +73,14 @@ pub trait Tail: Send {
     fn rewind(&mut self);
 }
 
-/// What an operator asks of a running instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Take events of a source in again.
-    Resume(u16),
-    /// Let the watermarks follow these knobs, one of each source.
-    Tune(Vec<Knobs>),
-    /// Let in what is held.
-    Release(Release),
-}
-
-/// Orders that wait for the instance; none once nobody carries them out any more.
-pub struct Orders(Mutex<Option<VecDeque<(Order, Done)>>>);
-
-/// What is to be done when an order was carried out, on so many things, or could not be.
-pub type Done = Box<dyn FnOnce(Result<u64, String>) + Send>;
-
-impl Default for Orders {
-    fn default() -> Self {
-        Orders(Mutex::new(Some(VecDeque::new())))
-    }
-}
-
-impl Orders {
-    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<(Order, Done)>>> {
-        self.0.lock().expect("nothing panics while it holds the orders")
-    }
-
-    /// Gives an order. It is answered in any case.
-    pub fn give(&self, order: Order, done: Done) {
-        let mut waiting = self.waiting();
-        match &mut *waiting {
-            Some(orders) => orders.push_back((order, done)),
-            None => {
-                drop(waiting);
-                done(Err("the instance has stopped".to_string()));
-            }
-        }
-    }
-
-    fn next(&self) -> Option<(Order, Done)> {
-        self.waiting().as_mut()?.pop_front()
-    }
-
-    /// Refuses all that wait, and all that come.
-    fn close(&self) {
-        let left = self.waiting().take();
-        left.into_iter().flatten().for_each(|(_, done)| done(Err("the instance has stopped".to_string())));
-    }
-}
-
-impl std::fmt::Debug for Orders {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Orders")
-    }
-}
-
-/// What a service shares with those who use it.
-#[derive(Clone, Debug)]
-pub struct Front {
-    /// Where deliveries are handed in.
-    pub desk: Arc<Desk>,
-    /// Where it shows what it has.
-    pub board: Arc<Board>,
-    /// Where orders are given.
-    pub orders: Arc<Orders>,
-}
-
-impl Front {
-    /// Takes nothing more, and declines all that waits.
-    fn end(&self, declined: Declined) {
-        self.desk.close(declined.clone());
-        self.orders.close();
-        self.decline(&declined);
-    }
-
-    /// Declines all that waits; false where nothing did.
-    fn decline(&self, declined: &Declined) -> bool {
-        let waiting = self.desk.take(usize::MAX);
-        let any = !waiting.is_empty();
-        waiting.into_iter().for_each(|waiting| (waiting.answer)(Err(declined.clone())));
-        any
-    }
+/// Deliveries that are journaled, and what is to be done with their answers.
+struct Round {
+    group: Group,
+    sources: Vec<u16>,
+    answers: Vec<Answer>,
+    /// Their sync, until it has come back.
+    synced: Option<Underway>,
+    watch: Stopwatch,
 }
 
 /// A running instance.
@@ -171,10 +103,18 @@ pub struct Service<'p, O> {
     kept: Stopwatch,
     /// Whether something came since rows were last shown.
     moved: bool,
+    /// Whether something was shown since it was last said how far it has come, and when that was.
+    untold: bool,
+    told: Stopwatch,
     /// Whether the journal had no room for what came: a checkpoint makes some.
     crowded: bool,
     /// What keeps a file from being read on.
     stuck: Option<String>,
+    /// What is journaled and not judged.
+    begun: Option<Round>,
+    syncer: Syncer,
+    /// The checkpoint that is being written.
+    keeping: Option<JoinHandle<Result<Written, Fault>>>,
     /// What keeps it from taking anything in, and since when it was last tried.
     trouble: Option<(String, Stopwatch)>,
 }
@@ -195,6 +135,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let knobs: Vec<Knobs> = instance.plan.sources.iter().map(|source| source.knobs.clone()).collect();
         instance.tune(&knobs)?;
         let now = Stopwatch::start;
+        let syncer = Syncer::start(instance.may_keep_aside().then(|| front.desk.clone()))?;
         let mut service = Service {
             open,
             instance: Some(instance),
@@ -209,11 +150,17 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             published: now(),
             kept: now(),
             moved: true,
+            untold: true,
+            told: now(),
             crowded: false,
             stuck: None,
+            begun: None,
+            syncer,
+            keeping: None,
             trouble: None,
         };
         service.publish()?;
+        service.tell();
         Ok(service)
     }
 
@@ -225,11 +172,15 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let ended = loop {
             match self.poll() {
                 Ok(true) => {}
-                Ok(false) if self.front.desk.is_done() => break self.finish(),
-                Ok(false) => self.front.desk.wait(self.pause()),
+                Ok(false) if self.begun.is_none() && self.front.desk.is_done() => break self.finish(),
+                Ok(false) => self.front.desk.wait(self.pause(), self.begun.is_none()),
                 Err(fault) => break Err(fault),
             }
         };
+        if let (Err(fault), Some(Round { answers, synced, .. })) = (&ended, self.begun.take()) {
+            drop(synced.map(Underway::wait));
+            answers.into_iter().for_each(|answer| answer(Err(Declined::Failed(fault.to_string()))));
+        }
         if let Err(fault) = &ended {
             self.front.end(Declined::Failed(fault.to_string()));
         }
@@ -263,44 +214,99 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         }
     }
 
-    /// One round of what waits.
+    /// What waits is journaled; what was journaled before is judged while the disk syncs that.
     fn take_in(&mut self) -> Result<bool, Fault> {
-        let Some(instance) = &mut self.instance else { return Ok(false) };
+        let ready = self.end_sync(false)?;
+        let begun = self.begin()?;
+        let judged = ready.is_some();
+        ready.map_or(Ok(()), |ready| self.judge(ready))?;
+        let tailed = self.take_tails()?;
+        self.moved |= judged || tailed;
+        Ok(begun || judged || tailed)
+    }
+
+    /// Journals what waits, unless a sync is under way.
+    fn begin(&mut self) -> Result<bool, Fault> {
+        let Some(instance) = self.instance.as_mut().filter(|_| self.begun.is_none()) else { return Ok(false) };
         let waiting = self.front.desk.take(ROUND);
-        let watch = Stopwatch::start();
-        let any = !waiting.is_empty();
+        if waiting.is_empty() {
+            return Ok(false);
+        }
         let (deliveries, answers): (Vec<Delivery>, Vec<_>) =
             waiting.into_iter().map(|Waiting { delivery, answer }| (delivery, answer)).unzip();
-        let sources: Vec<u16> = deliveries.iter().map(|delivery| delivery.source).collect();
-        match instance.deliver(deliveries, &self.gauge) {
+        let sources = deliveries.iter().map(|delivery| delivery.source).collect();
+        match instance.begin(deliveries) {
+            Ok(Begun::Journaled(group, syncing)) => {
+                let watch = Stopwatch::start();
+                let synced = syncing.map(|syncing| self.syncer.run(syncing)).transpose()?;
+                self.begun = Some(Round { group, sources, answers, synced, watch });
+                Ok(true)
+            }
+            Ok(Begun::Declined(told)) => {
+                self.crowded = true;
+                answers.into_iter().zip(told).for_each(|(answer, told)| answer(told));
+                Ok(true)
+            }
+            Err(fault) => {
+                let failed = Declined::Failed(fault.to_string());
+                answers.into_iter().for_each(|answer| answer(Err(failed.clone())));
+                Err(fault)
+            }
+        }
+    }
+
+    /// The round whose sync has come back, if it has, or once it has.
+    fn end_sync(&mut self, wait: bool) -> Result<Option<Round>, Fault> {
+        let (Some(instance), Some(begun)) = (&mut self.instance, &mut self.begun) else { return Ok(None) };
+        if let Some(synced) = begun.synced.take_if(|synced| wait || synced.has_come()) {
+            let watch = begun.watch;
+            let done = synced.wait().and_then(|synced| instance.end_sync(synced, watch));
+            if let Err(fault) = done {
+                let failed = Declined::Failed(fault.to_string());
+                let answers = self.begun.take().into_iter().flat_map(|round| round.answers);
+                answers.for_each(|answer| answer(Err(failed.clone())));
+                return Err(fault);
+            }
+        }
+        Ok(self.begun.take_if(|begun| begun.synced.is_none()))
+    }
+
+    /// Judges a round, and answers it.
+    fn judge(&mut self, round: Round) -> Result<(), Fault> {
+        let Some(instance) = &mut self.instance else { return Ok(()) };
+        let Round { group, sources, answers, watch, .. } = round;
+        match instance.judge(group, &self.gauge) {
             Ok(told) => {
-                let no_room = |answer: &Result<_, Declined>| matches!(answer, Err(Declined::NoRoom(_)));
-                self.crowded |= told.iter().any(no_room);
                 for (source, answer) in sources.iter().zip(&told) {
                     let refused =
                         answer.as_ref().is_ok_and(|receipt| !receipt.repeated && receipt.counts.refused() > 0);
                     self.halt_where(*source, refused)?;
                 }
                 answers.into_iter().zip(told).for_each(|(answer, told)| answer(told));
+                self.times.round.add(watch.elapsed());
+                Ok(())
             }
             Err(fault) => {
                 let failed = Declined::Failed(fault.to_string());
                 answers.into_iter().for_each(|answer| answer(Err(failed.clone())));
-                return Err(fault);
+                Err(fault)
             }
         }
-        let came = any | self.take_tails()?;
-        if came {
-            self.times.round.add(watch.elapsed());
+    }
+
+    /// Judges what is journaled, so that something else can stand behind it.
+    fn settle(&mut self) -> Result<(), Fault> {
+        if let Some(round) = self.end_sync(true)? {
+            self.judge(round)?;
             self.moved = true;
         }
-        Ok(came)
+        Ok(())
     }
 
     /// What grew.
     fn take_tails(&mut self) -> Result<bool, Fault> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
-        let (mut chunks, mut bytes) = (Vec::new(), 0);
+        let (mut coming, mut bytes) = (Vec::new(), 0);
         self.stuck = None;
         for tail in &mut self.tails {
             let source = tail.source();
@@ -308,7 +314,8 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
                 match tail.next(&|part| instance.offset(source, part).cloned()) {
                     Ok(Some(chunk)) => {
                         bytes += chunk.bytes.len();
-                        chunks.push((chunk, None));
+                        let ahead = Ahead::of(chunk.line, &chunk.bytes);
+                        coming.push(Coming { chunk, ahead, named: None });
                     }
                     Ok(None) => break,
                     Err(why) => {
@@ -318,28 +325,43 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
                 }
             }
         }
-        let sources: Vec<u16> = chunks.iter().map(|(chunk, _): &(Chunk, _)| chunk.source).collect();
-        let tallies = instance.take_chunks(chunks, &self.gauge)?;
+        if coming.is_empty() {
+            return Ok(false);
+        }
+        self.settle()?;
+        let Some(instance) = &mut self.instance else { return Ok(false) };
+        let watch = Stopwatch::start();
+        let sources: Vec<u16> = coming.iter().map(|coming| coming.chunk.source).collect();
+        let tallies = instance.take_chunks(coming, &self.gauge)?;
+        self.times.round.add(watch.elapsed());
         for (source, tally) in sources.iter().zip(&tallies) {
             self.halt_where(*source, tally.refused() > 0)?;
         }
-        Ok(!sources.is_empty())
+        Ok(true)
     }
 
     /// Halts a source that a refused event halts, if there was one.
     fn halt_where(&mut self, source: u16, refused: bool) -> Result<(), Fault> {
+        let halts = |instance: &Instance<'_>| self.halts[usize::from(source)] && !instance.is_halted(source);
+        if !refused || !self.instance.as_ref().is_some_and(halts) {
+            return Ok(());
+        }
+        // What was journaled meanwhile stands before the decision.
+        self.settle()?;
         match &mut self.instance {
-            Some(instance) if refused && self.halts[usize::from(source)] && !instance.is_halted(source) => {
-                instance.decide(Decision::Halt(source))
-            }
+            Some(instance) if !instance.is_halted(source) => instance.decide(Decision::Halt(source)),
             _ => Ok(()),
         }
     }
 
     /// Carries out orders.
     fn obey(&mut self) -> Result<bool, Fault> {
-        let Some(instance) = &mut self.instance else { return Ok(false) };
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
+        if let Err(fault) = self.settle() {
+            done(Err(fault.to_string()));
+            return Err(fault);
+        }
+        let Some(instance) = &mut self.instance else { return Ok(false) };
         let obeyed = match order {
             Order::Resume(source) if instance.is_halted(source) => {
                 instance.decide(Decision::Resume(source)).map(|()| 1)
@@ -367,6 +389,8 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             return Ok(false);
         }
         self.looked = Some(Stopwatch::start());
+        self.settle()?;
+        let Some(instance) = &mut self.instance else { return Ok(false) };
         let mut served = self.front.desk.served();
         let behind = self.tails.iter().filter(|tail| !tail.is_caught_up());
         behind.for_each(|tail| served[usize::from(tail.source())] = false);
@@ -384,42 +408,91 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     }
 
     fn beat(&mut self, caught_up: Vec<u16>, crowded: bool) -> Result<bool, Fault> {
+        // Where it presses, what comes waits until the checkpoint before is there.
+        self.settle()?;
+        let counts = self.end_keeping(crowded || self.crowded)?;
         let Some(instance) = &mut self.instance else { return Ok(false) };
-        let checkpoint = crowded || self.kept.elapsed() >= self.pace.checkpoint;
-        let pulse = instance.pulse(caught_up, checkpoint)?;
-        let spent = if checkpoint { &mut self.times.checkpoint } else { &mut self.times.commit };
+        let due = (crowded || self.kept.elapsed() >= self.pace.checkpoint) && self.keeping.is_none();
+        let now = due && (self.crowded || !instance.may_keep_aside());
+        let pulse = instance.pulse(caught_up, now)?;
+        let spent = if now { &mut self.times.checkpoint } else { &mut self.times.commit };
         spent.add(pulse.commit);
-        if checkpoint {
-            (self.kept, self.crowded) = (Stopwatch::start(), false);
-        }
         let head = instance.head();
         let (tick, at) = head.tick();
         let settled = head.settled.clone();
         self.front.board.tell(News::Committed { tick, at, settled, finals: pulse.finals });
         self.publish()?;
-        Ok(true)
-    }
-
-    /// Shows what moved, if it is time for it.
-    fn show(&mut self) -> Result<bool, Fault> {
-        if !self.moved || self.published.elapsed() < self.pace.publish {
-            return Ok(false);
+        self.tell();
+        let Some(instance) = &mut self.instance else { return Ok(true) };
+        if counts && !now {
+            instance.forget()?;
         }
-        self.publish()?;
+        if due {
+            self.kept = Stopwatch::start();
+            match now {
+                true => self.crowded = false,
+                false => self.begin_keeping()?,
+            }
+        }
         Ok(true)
     }
 
+    /// Begins to write a checkpoint beside what goes on.
+    fn begin_keeping(&mut self) -> Result<(), Fault> {
+        let Some(instance) = &mut self.instance else { return Ok(()) };
+        let thread = instance.begin_keeping()?.spawn();
+        self.keeping = Some(thread.map_err(|cause| Fault::Refused(format!("no thread could be started: {cause}")))?);
+        Ok(())
+    }
+
+    /// Takes the checkpoint that was written, if it is there, or once it is. Whether there was one: the next commit names it.
+    fn end_keeping(&mut self, wait: bool) -> Result<bool, Fault> {
+        let Some(thread) = self.keeping.take_if(|thread| wait || thread.is_finished()) else { return Ok(false) };
+        let written = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.times.checkpoint.add(written.as_ref().map_or(Duration::ZERO, |written| written.took));
+        match &mut self.instance {
+            Some(instance) => instance.end_keeping(written).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Shows what moved, if it is time for it: soon where nothing waits, and else from time to time.
+    fn show(&mut self) -> Result<bool, Fault> {
+        let due = self.moved && self.published.elapsed() >= self.rest();
+        if due {
+            self.publish()?;
+        }
+        let told = self.untold && self.told.elapsed() >= self.pace.publish;
+        if told {
+            self.tell();
+        }
+        Ok(due || told)
+    }
+
+    /// How long what moved is not shown again.
+    fn rest(&self) -> Duration {
+        let waits = self.begun.is_some() || self.front.desk.load().deliveries > 0;
+        if waits { self.pace.publish } else { PROMPT.min(self.pace.publish) }
+    }
+
+    /// Shows the rows that moved.
     fn publish(&mut self) -> Result<(), Fault> {
         let Some(instance) = &mut self.instance else { return Ok(()) };
-        let board = &self.front.board;
         let open = instance.open_rows()?;
-        board.post_rows(instance.head().ticks, open);
+        self.front.board.post_rows(instance.head().ticks, open);
+        (self.moved, self.untold, self.published) = (false, true, Stopwatch::start());
+        Ok(())
+    }
+
+    /// Says how far it has come.
+    fn tell(&mut self) {
+        let Some(instance) = &mut self.instance else { return };
+        let board = &self.front.board;
         let mut standing = instance.standing(self.front.desk.load());
         (standing.open, standing.times) = (board.open(), Times { sync: standing.times.sync, ..self.times });
         standing.trouble.clone_from(&self.stuck);
         board.post_standing(standing);
-        (self.moved, self.published) = (false, Stopwatch::start());
-        Ok(())
+        (self.untold, self.told) = (false, Stopwatch::start());
     }
 
     /// How long it can wait if nothing comes.
@@ -427,7 +500,10 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let mut next =
             self.looked.as_ref().map_or(Duration::ZERO, |looked| self.pace.tick.saturating_sub(looked.elapsed()));
         if self.moved {
-            next = next.min(self.pace.publish.saturating_sub(self.published.elapsed()));
+            next = next.min(self.rest().saturating_sub(self.published.elapsed()));
+        }
+        if self.untold {
+            next = next.min(self.pace.publish.saturating_sub(self.told.elapsed()));
         }
         if !self.tails.is_empty() {
             next = next.min(self.pace.publish);
@@ -437,7 +513,15 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// What is in memory may be ahead of what is kept: it is let go.
     fn get_into_trouble(&mut self, why: String) {
+        // What was journaled will be taken in when the directory is opened again, but nobody can say so now.
+        let unknown = Declined::Failed(format!("it is not known whether this was taken in: {why}"));
+        if let Some(Round { answers, synced, .. }) = self.begun.take() {
+            drop(synced.map(Underway::wait));
+            answers.into_iter().for_each(|answer| answer(Err(unknown.clone())));
+        }
         (self.instance, self.looked) = (None, None);
+        // Nothing may be written any more when the directory is opened again. Whether it could be makes no difference.
+        let _ = self.end_keeping(true);
         self.tails.iter_mut().for_each(|tail| tail.rewind());
         let mut standing = (*self.front.board.standing()).clone();
         standing.trouble = Some(why.clone());
@@ -453,6 +537,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
                 (self.instance, self.trouble) = (Some(instance), None);
                 self.front.board.clear();
                 self.publish()?;
+                self.tell();
                 self.front.board.tell(News::Reopened);
                 Ok(())
             }
@@ -469,13 +554,19 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         if self.instance.is_none() {
             return Ok(());
         }
+        // The last checkpoint is there when this ends.
+        self.crowded = true;
         self.beat(Vec::new(), true).map(drop)
     }
 }
 
 impl<O> Drop for Service<'_, O> {
     fn drop(&mut self) {
-        // Also where it panicked: nobody waits for what nobody answers.
+        // Also where it panicked: nobody waits for what nobody answers, and nothing is written any more. What comes of that
+        // makes no difference, for nothing names it.
         self.front.end(Declined::Failed("the instance has stopped".to_string()));
+        if let Some(thread) = self.keeping.take() {
+            drop(thread.join());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! News for many: each row is written as text once, however many subscribers there are, and none of them has a queue.
+//! News for many: each row is written as text once, when the first subscriber asks for it, and none of them has a queue.
 //!
 //! A subscriber is a place: the last final row that it was given, and the last news of moving rows. What comes next is taken
 //! from the last ticks kept here, or from the store when they do not reach back so far; of moving rows only the newest is
@@ -85,7 +85,9 @@ struct Key {
     at: u64,
     key: Vec<Scalar>,
     gone: bool,
-    event: Bytes,
+    open: Arc<Open>,
+    /// Their text, once somebody has asked for it.
+    event: Option<Bytes>,
 }
 
 /// A pipeline's news.
@@ -203,7 +205,7 @@ impl Hub {
         feed.moved += 1;
         feed.forgotten = feed.moved;
         for open in self.board.keys(pipeline) {
-            self.take(feed, &open);
+            self.take(feed, open);
         }
     }
 
@@ -237,11 +239,10 @@ impl Hub {
             out.extend_from_slice(b"event: reset\ndata: {}\n\n");
         }
         let from = if all { 0 } else { since + 1 };
-        for (_, key) in feed.order.range((from, Vec::new())..) {
-            let known = &feed.keys[key];
-            if !(all && known.gone) {
-                out.extend_from_slice(&known.event);
-            }
+        let Feed { keys, order, .. } = &mut *feed;
+        for (_, key) in order.range((from, Vec::new())..) {
+            let Some(known) = keys.get_mut(key).filter(|known| !(all && known.gone)) else { continue };
+            out.extend_from_slice(known.text(&self.plan));
         }
         let bytes = Bytes::from(out);
         feed.shared.push_back((since, last, bytes.clone()));
@@ -308,7 +309,7 @@ impl Hub {
         self.ticks.send_replace(tick);
     }
 
-    fn rows_moved(&self, moved: &[Open]) {
+    fn rows_moved(&self, moved: &[Arc<Open>]) {
         for (number, feed) in (0..).zip(&self.feeds) {
             let mut feed = feed.lock().expect("nothing panics while it holds a feed");
             let mut mine = moved.iter().filter(|open| open.pipeline == number).peekable();
@@ -317,7 +318,7 @@ impl Hub {
             }
             feed.moved += 1;
             feed.shared.clear();
-            mine.for_each(|open| self.take(&mut feed, open));
+            mine.for_each(|open| self.take(&mut feed, open.clone()));
             if feed.gone > GONE {
                 feed.forget();
             }
@@ -326,7 +327,7 @@ impl Hub {
     }
 
     /// Notes the open rows of a key under the last number.
-    fn take(&self, feed: &mut Feed, open: &Open) {
+    fn take(&self, feed: &mut Feed, open: Arc<Open>) {
         let known = feed.keys.remove(&open.key);
         let key = match (open.rows.first(), known) {
             (first, Some(known)) => {
@@ -338,13 +339,22 @@ impl Hub {
             // Nobody was told of it.
             (None, None) => return,
         };
-        let mut text = String::from("event: provisional\ndata: ");
-        render::open_rows(&self.plan, open.pipeline, &key, &open.rows, &mut text);
-        text.push_str("\n\n");
         let (at, gone) = (feed.moved, open.rows.is_empty());
         feed.gone += usize::from(gone);
-        feed.keys.insert(open.key.clone(), Key { at, key, gone, event: Bytes::from(text) });
         feed.order.insert((at, open.key.clone()));
+        feed.keys.insert(open.key.clone(), Key { at, key, gone, open, event: None });
+    }
+}
+
+impl Key {
+    /// The event that tells its rows.
+    fn text(&mut self, plan: &Plan) -> &Bytes {
+        self.event.get_or_insert_with(|| {
+            let mut text = String::from("event: provisional\ndata: ");
+            render::open_rows(plan, self.open.pipeline, &self.key, &self.open.rows, &mut text);
+            text.push_str("\n\n");
+            Bytes::from(text)
+        })
     }
 }
 
