@@ -60,6 +60,8 @@ pub enum Bug {
     DecisionLeftOut,
     /// A delivery is answered before it is synced.
     ReplyBeforeSync,
+    /// What is replayed is judged by the clock of the replay, which stands at the epoch.
+    VerdictByClock,
 }
 
 impl Bug {
@@ -84,7 +86,7 @@ impl Bug {
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.
-    pub const KEPT: [Bug; 10] = [
+    pub const KEPT: [Bug; 11] = [
         Bug::CrcUnchecked,
         Bug::SyncRetried,
         Bug::RenameWithoutFolderSync,
@@ -95,6 +97,7 @@ impl Bug {
         Bug::TrimBeforeCheckpoint,
         Bug::DecisionLeftOut,
         Bug::ReplyBeforeSync,
+        Bug::VerdictByClock,
     ];
 
     /// Whether a defect lies in the journal alone.

@@ -5,6 +5,7 @@ use super::clock::Stopwatch;
 use super::receipts::Named;
 use crate::decode::{Chunk, Damaged, Decoder, Format, Header};
 use slackwater_core::plan::Plan;
+use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::entry::{Entry, Packed, Pressed, Raw, Received};
@@ -275,6 +276,7 @@ impl Feed for Replaying<'_> {
 impl Replaying<'_> {
     fn chunk(&mut self, sequence: u64, received: Received) -> Result<Chunk, Fault> {
         let Received { source, decoder, part, offset, line, arrival, delivered, header, bytes } = received;
+        let arrival = if is(Bug::VerdictByClock) { Some(0) } else { arrival };
         let place = format!("entry {sequence} of the journal ({part}, byte {offset})");
         let Raw::Kept(bytes) = bytes else {
             let text = format!(
