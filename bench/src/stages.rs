@@ -6,6 +6,7 @@ use slackwater::decode::{Chunk, Decoder, Header};
 use slackwater::face::config::{self, Config};
 use slackwater::runtime::engine::{self, Arrangement};
 use slackwater::runtime::gauge::Gauge;
+use slackwater_core::hold::Holds;
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::{Shard, judge_batch};
 use slackwater_core::memory::Memory;
@@ -105,13 +106,13 @@ fn decode(config: &Config, file: &Path) -> io::Result<u64> {
 
 fn judge(config: &Config, file: &Path) -> io::Result<u64> {
     let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
-    let (mut judge, mut memory) = (Judge::new(&config.plan), Memory::new());
+    let (mut judge, mut memory, holds) = (Judge::new(&config.plan), Memory::new(), Holds::default());
     for chunk in chunks(config, file)? {
         decoder.begin(chunk?);
         while decoder.is_busy() {
             let batch = Arc::new(decoder.next_batch().map_err(io::Error::other)?);
             let shard = Shard { number: 0, of: 1, folds: 1 };
-            black_box(judge_batch(&config.plan, &mut judge, (&mut memory, &[]), &batch, shard));
+            black_box(judge_batch(&config.plan, &mut judge, (&mut memory, &[]), &batch, shard, &holds));
         }
     }
     Ok(judge.counts()[0].received)
