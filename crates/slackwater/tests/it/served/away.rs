@@ -66,19 +66,16 @@ fn stop(child: &mut Child, signal: &str) {
     assert!(sent.expect("kill is there").success());
 }
 
-#[test]
-fn nobody_is_idle_because_the_service_was_killed() {
+/// A window that was over long ago, and that nothing but its silent origin holds open: whatever `away` does to the service for
+/// longer than `idle_after`, what comes behind that is in time for it.
+fn silent_while(away: impl FnOnce(&Place, Child) -> Child) {
     let (place, port) = place("5s");
     let mut child = start(&place);
     assert!(ready(&mut child, port));
-    // The window was over long ago: nothing but its origin holds it open.
     let old = (now_ms() - 100_000) / 1_000 * 1_000;
     assert_eq!(poster::post((port, port), "one", &event(1, old)).expect("an answer").0, 200);
     std::thread::sleep(Duration::from_millis(200));
-    child.kill().expect("a child");
-    child.wait().expect("a child");
-    std::thread::sleep(Duration::from_millis(5_500));
-    let mut child = start(&place);
+    let mut child = away(&place, child);
     assert!(ready(&mut child, port));
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(poster::post((port, port), "two", &event(2, old + 500)).expect("an answer").0, 200);
@@ -87,22 +84,27 @@ fn nobody_is_idle_because_the_service_was_killed() {
     child.wait().expect("a child");
 }
 
+/// Longer than an origin may be silent.
+const AWAY: Duration = Duration::from_millis(5_500);
+
+#[test]
+fn nobody_is_idle_because_the_service_was_killed() {
+    silent_while(|place, mut child| {
+        child.kill().expect("a child");
+        child.wait().expect("a child");
+        std::thread::sleep(AWAY);
+        start(place)
+    });
+}
+
 #[test]
 fn nobody_is_idle_because_the_service_stood_still() {
-    let (place, port) = place("5s");
-    let mut child = start(&place);
-    assert!(ready(&mut child, port));
-    let old = (now_ms() - 100_000) / 1_000 * 1_000;
-    assert_eq!(poster::post((port, port), "one", &event(1, old)).expect("an answer").0, 200);
-    std::thread::sleep(Duration::from_millis(200));
-    stop(&mut child, "STOP");
-    std::thread::sleep(Duration::from_millis(5_500));
-    stop(&mut child, "CONT");
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(poster::post((port, port), "two", &event(2, old + 500)).expect("an answer").0, 200);
-    assert_eq!(sealed(&place, 2), [(1, 2)]);
-    child.kill().expect("a child");
-    child.wait().expect("a child");
+    silent_while(|_, mut child| {
+        stop(&mut child, "STOP");
+        std::thread::sleep(AWAY);
+        stop(&mut child, "CONT");
+        child
+    });
 }
 
 #[test]
