@@ -5,4 +5,5 @@ mod damage;
 mod fuzz;
 mod matrix;
 mod minute;
+mod serving;
 mod small;

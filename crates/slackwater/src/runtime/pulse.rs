@@ -9,6 +9,7 @@ use slackwater_core::hold::Release;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
+use slackwater_store::crash::{self, CrashPoint};
 use std::time::Duration;
 
 /// What a tick brought.
@@ -90,6 +91,7 @@ impl Instance<'_> {
             self.checkpoint()?;
         } else {
             self.journal.sync()?;
+            crash::point(CrashPoint::TickSynced)?;
             self.head.take(&[], &self.aside);
             self.advance();
             self.commit()?;
