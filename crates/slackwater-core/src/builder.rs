@@ -1,10 +1,11 @@
 //! Collecting the fields of one event into a row's content.
 
-use crate::plan::Source;
+use crate::plan::{Guards, Source};
 use crate::poison::{Reason, Refusal};
 use crate::row::{IdentityBytes, Op};
 use crate::schema::{IdentityRule, Schema, Slot};
 use crate::value::{Type, Value};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Collects the fields of one event, in any order, and gives the row's content, or the reason why there is none.
@@ -14,6 +15,8 @@ use alloc::vec::Vec;
 pub struct RowBuilder<'s> {
     source: &'s Source,
     schema: &'s Schema,
+    /// What the source demands of the events at hand.
+    guards: Arc<Guards>,
     /// Every event writes each slot, with a value or with the zeros of a null; only the null bits start anew.
     fixed: Vec<u8>,
     nulls: usize,
@@ -49,12 +52,18 @@ fn apart<T: Clone>(len: usize, value: T) -> Vec<T> {
 }
 
 impl<'s> RowBuilder<'s> {
-    /// A builder for rows of `source`.
+    /// A builder for rows of `source`, under the guards that it is configured with.
     pub fn new(source: &'s Source) -> Self {
+        RowBuilder::under(source, source.guards.clone())
+    }
+
+    /// A builder for rows of `source` under other guards.
+    pub fn under(source: &'s Source, guards: Arc<Guards>) -> Self {
         let schema = &source.schema;
         RowBuilder {
             source,
             schema,
+            guards,
             fixed: apart(schema.fixed_len(), 0),
             nulls: schema.null_bytes(),
             seen: apart(schema.fields().len().div_ceil(64), 0),
@@ -72,6 +81,17 @@ impl<'s> RowBuilder<'s> {
     /// The source.
     pub fn source(&self) -> &'s Source {
         self.source
+    }
+
+    /// What the source demands.
+    #[inline]
+    pub fn guards(&self) -> &Arc<Guards> {
+        &self.guards
+    }
+
+    /// When the events at hand were first seen here.
+    pub fn stamped(&self) -> Option<i64> {
+        self.stamp
     }
 
     /// The schema.

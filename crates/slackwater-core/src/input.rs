@@ -7,8 +7,9 @@ use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
 use crate::hold::Release;
 use crate::judge::vet;
-use crate::plan::Knobs;
-use crate::poison::Refusal;
+use crate::plan::{Guards, Knobs};
+use crate::poison::{Reason, Refusal};
+use crate::quarantine::{Discard, Retrial};
 use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::schema::Schema;
 use alloc::string::String;
@@ -57,6 +58,13 @@ pub enum Decision {
     Resume(u16),
     /// The next tick lets in what is held.
     Release(Release),
+    /// From here on the events of this source are judged under these guards.
+    Guards(u16, Arc<Guards>),
+    /// Events of this source that were refused are judged again. What they are decoded to is a batch whose events stood in
+    /// quarantine.
+    Retrial(u16, Retrial),
+    /// Events of this source that are in quarantine stay there for good.
+    Discard(u16, Discard),
 }
 
 /// Where an event stood: byte offset and line in its file or partition. Lines count from 1; 0 where there are none.
@@ -116,6 +124,12 @@ pub struct Batch {
     pub decoder: u32,
     /// Name of the file or partition.
     pub part: Arc<str>,
+    /// What the decoder knew besides the bytes of the events; nothing where it needs nothing.
+    pub header: Arc<[u8]>,
+    /// What the source demanded of them.
+    pub guards: Arc<Guards>,
+    /// Where they stood in quarantine until now, the reason of each; else nothing.
+    pub stood: Vec<Refusal>,
     entries: Vec<Entry>,
     bytes: Vec<u8>,
 }
@@ -123,12 +137,14 @@ pub struct Batch {
 impl Batch {
     /// An empty batch.
     pub fn new(source: u16, decoder: u32, part: Arc<str>) -> Self {
-        Batch { source, decoder, part, entries: Vec::new(), bytes: Vec::new() }
+        Batch::with_capacity(source, decoder, part, 0, 0)
     }
 
     /// An empty batch with room for `events` events in `bytes` bytes of content.
     pub fn with_capacity(source: u16, decoder: u32, part: Arc<str>, events: usize, bytes: usize) -> Self {
-        Batch { source, decoder, part, entries: Vec::with_capacity(events), bytes: Vec::with_capacity(bytes) }
+        let (entries, bytes) = (Vec::with_capacity(events), Vec::with_capacity(bytes));
+        let (header, guards, stood) = (Arc::default(), Arc::default(), Vec::new());
+        Batch { source, decoder, part, header, guards, stood, entries, bytes }
     }
 
     /// The events, in the order in which they were read.
@@ -170,7 +186,7 @@ impl Batch {
     #[inline]
     pub fn push(&mut self, builder: &mut RowBuilder<'_>, position: Position, raw: &[u8]) {
         if let Err(refusal) = self.try_push(builder, position) {
-            self.push_refused(position, refusal, raw);
+            self.push_refused(position, refusal, builder.stamped(), raw);
         }
     }
 
@@ -185,7 +201,7 @@ impl Batch {
         let source = builder.source();
         let finished = builder.finish(&mut self.bytes)?;
         let row = Row::new(&source.schema, &self.bytes[start..]);
-        if let Err(refusal) = vet(source, row, finished.op, finished.arrival) {
+        if let Err(refusal) = vet(source, builder.guards(), row, finished.op, finished.arrival) {
             self.bytes.truncate(start);
             return Err(refusal);
         }
@@ -228,18 +244,26 @@ impl Batch {
         u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB")
     }
 
-    /// Adds an event that is refused, with its raw bytes.
-    pub fn push_refused(&mut self, position: Position, refusal: Refusal, raw: &[u8]) {
+    /// Adds an event that is refused, with its raw bytes, and when it was first seen here.
+    pub fn push_refused(&mut self, position: Position, refusal: Refusal, arrival: Option<i64>, raw: &[u8]) {
         let start = self.end();
         self.bytes.extend_from_slice(raw);
         let end = self.end();
         let decoded = Decoded::Refused(refusal);
-        self.entries.push(Entry { position, arrival: None, sequence: None, decoded, start, end });
+        self.entries.push(Entry { position, arrival, sequence: None, decoded, start, end });
+    }
+
+    /// The guard that a refusal is about, as it was written.
+    pub fn guard_of(&self, refusal: Refusal) -> Option<&str> {
+        let index = refusal.field.filter(|_| refusal.reason == Reason::Require)?;
+        self.guards.require.get(usize::from(index)).map(|guard| &*guard.text)
     }
 
     /// The events of `range`, as a batch of their own.
     pub fn slice(&self, range: Range<usize>) -> Batch {
         let mut part = Batch::new(self.source, self.decoder, self.part.clone());
+        (part.header, part.guards) = (self.header.clone(), self.guards.clone());
+        part.stood = self.stood.get(range.clone()).unwrap_or_default().to_vec();
         for entry in &self.entries[range] {
             part.push_from(self, entry);
         }
@@ -285,7 +309,7 @@ impl Input {
         let input = match reader.byte()? {
             1 => Input::Events(Batch::decode(&mut reader, schemas)?),
             2 => Input::Tick(Tick::decode(&mut reader, schemas.len())?),
-            3 => Input::Decision(Decision::decode(&mut reader, schemas.len())?),
+            3 => Input::Decision(Decision::decode(&mut reader, schemas)?),
             _ => return reader.fail("a known input"),
         };
         reader.finish()?;
@@ -301,30 +325,37 @@ impl Decision {
             Decision::Halt(source) => (3, source),
             Decision::Resume(source) => (4, source),
             Decision::Release(release) => (5, &release.source),
+            Decision::Guards(source, _) => (6, source),
+            Decision::Retrial(source, _) => (7, source),
+            Decision::Discard(source, _) => (8, source),
         };
         out.push(kind);
         put_varint(out, (*source).into());
         match self {
             Decision::Knobs(_, knobs) => knobs.encode(out),
             Decision::Release(release) => release.encode(out),
-            _ => {}
+            Decision::Guards(_, guards) => guards.encode(out),
+            Decision::Retrial(_, retrial) => retrial.encode(out),
+            Decision::Discard(_, discard) => discard.encode(out),
+            Decision::EndOfInput | Decision::Halt(_) | Decision::Resume(_) => {}
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, sources: usize) -> Result<Decision, CodecError> {
+    fn decode(reader: &mut Reader<'_>, schemas: &[&Schema]) -> Result<Decision, CodecError> {
         let kind = reader.byte()?;
         if kind == 1 {
             return Ok(Decision::EndOfInput);
         }
         let source: u16 = reader.number()?;
-        if usize::from(source) >= sources {
-            return reader.fail("a source of the plan");
-        }
+        let Some(schema) = schemas.get(usize::from(source)) else { return reader.fail("a source of the plan") };
         match kind {
             2 => Ok(Decision::Knobs(source, Knobs::decode(reader)?)),
             3 => Ok(Decision::Halt(source)),
             4 => Ok(Decision::Resume(source)),
             5 => Ok(Decision::Release(Release::decode(reader, source)?)),
+            6 => Ok(Decision::Guards(source, Arc::new(Guards::decode(reader, schema)?))),
+            7 => Ok(Decision::Retrial(source, Retrial::decode(reader, source)?)),
+            8 => Ok(Decision::Discard(source, Discard::decode(reader)?)),
             _ => reader.fail("a known decision"),
         }
     }
@@ -349,7 +380,11 @@ impl Batch {
         put_varint(out, u64::from(self.source));
         put_varint(out, u64::from(self.decoder));
         put_bytes(out, self.part.as_bytes());
+        put_bytes(out, &self.header);
+        self.guards.encode(out);
         put_varint(out, self.entries.len() as u64);
+        out.push(u8::from(!self.stood.is_empty()));
+        self.stood.iter().for_each(|refusal| refusal.encode(out));
         for entry in &self.entries {
             put_varint(out, entry.position.offset);
             put_varint(out, entry.position.line);
@@ -373,8 +408,16 @@ impl Batch {
         let decoder = reader.number::<u32>()?;
         let part = Arc::from(String::from(reader.text()?));
         let mut batch = Batch::new(source, decoder, part);
+        batch.header = reader.bytes()?.into();
+        batch.guards = Arc::new(Guards::decode(reader, schema)?);
         let mut ids = IdentityBytes::default();
-        for _ in 0..reader.varint()? {
+        let count = reader.varint()?;
+        if reader.flag()? {
+            for _ in 0..count {
+                batch.stood.push(Refusal::decode(reader)?);
+            }
+        }
+        for _ in 0..count {
             batch.decode_entry(reader, schema, &mut ids)?;
         }
         Ok(batch)
@@ -395,9 +438,8 @@ impl Batch {
             2 => {
                 let refusal = Refusal::decode(reader)?;
                 let raw = reader.bytes()?;
-                self.push_refused(position, refusal, raw);
-                let last = self.entries.last_mut().expect("just pushed");
-                (last.arrival, last.sequence) = (arrival, sequence);
+                self.push_refused(position, refusal, arrival, raw);
+                self.entries.last_mut().expect("just pushed").sequence = sequence;
                 return Ok(());
             }
             _ => return reader.fail("a row or a refusal"),

@@ -23,6 +23,7 @@ pub mod number;
 pub mod plan;
 pub mod planted;
 pub mod poison;
+pub mod quarantine;
 pub mod row;
 pub mod schema;
 pub mod staleness;

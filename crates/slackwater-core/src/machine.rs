@@ -3,70 +3,20 @@
 //! It is the reference for every other driver. Threads, a journal or a simulator call the same parts in another
 //! arrangement, and the results must be the same bits.
 
-use crate::codec::{CodecError, Reader, put_bytes, put_varint};
+use crate::codec::{CodecError, Reader};
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold};
 use crate::hold::{Holds, Note, Unseen};
-use crate::input::{Batch, Decision, Decoded, Entry, Input, Position, Tick};
+use crate::input::{Batch, Decision, Decoded, Entry, Input, Tick};
 use crate::judge::{Change, Counts, Judge, Verdict};
 use crate::memory::{Fact, Memory, Past};
 use crate::plan::{LatePolicy, Plan};
 use crate::planted::{self, Bug};
-use crate::poison::Refusal;
+use crate::quarantine::{Quarantined, Why};
 use crate::row::{IdentityBytes, Op, Row};
 use crate::watermark::Watermarks;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-/// An event that counts in no result, kept whole.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quarantined {
-    /// Index of its source.
-    pub source: u16,
-    /// File or partition.
-    pub part: Arc<str>,
-    /// Where it stood.
-    pub position: Position,
-    /// Why.
-    pub why: Why,
-    /// Its raw bytes; of a conflict's loser its content.
-    pub bytes: Vec<u8>,
-}
-
-/// Why an event is in quarantine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It was refused.
-    Refused(Refusal),
-    /// Another content of the same version won.
-    Conflict,
-}
-
-impl Quarantined {
-    /// Appends the canonical encoding.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.source.into());
-        put_bytes(out, self.part.as_bytes());
-        put_varint(out, self.position.offset);
-        put_varint(out, self.position.line);
-        match self.why {
-            Why::Conflict => out.push(0),
-            Why::Refused(refusal) => {
-                out.push(1);
-                refusal.encode(out);
-            }
-        }
-        put_bytes(out, &self.bytes);
-    }
-
-    /// Reads back what [`Quarantined::encode`] wrote.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let (source, part) = (reader.number()?, Arc::from(reader.text()?));
-        let position = Position { offset: reader.varint()?, line: reader.varint()? };
-        let why = if reader.flag()? { Why::Refused(Refusal::decode(reader)?) } else { Why::Conflict };
-        Ok(Quarantined { source, part, position, why, bytes: reader.bytes()?.to_vec() })
-    }
-}
 
 /// What one input brought about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,6 +72,9 @@ impl Machine {
                 }
             }
             Input::Decision(Decision::Release(release)) => self.holds.decide(release),
+            Input::Decision(Decision::Discard(source, discard)) => {
+                self.judges[0].discard(*source, discard.numbers.len() as u64);
+            }
             Input::Decision(decision) => self.watermarks.decide(decision),
             Input::Tick(tick) => {
                 let settled = self.watermarks.tick(plan, tick, &self.reached(plan));
@@ -242,6 +195,9 @@ pub fn judge_batch(
 ) -> Judged {
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
+    if shard.number == 0 {
+        judge.take_back(batch);
+    }
     let before = judge.counts()[usize::from(batch.source)].clone();
     for (number, entry) in batch.entries().iter().enumerate() {
         if number % AHEAD == 0 {
@@ -303,7 +259,8 @@ fn unseen<'a>(plan: &Plan, batch: &Batch, entry: &Entry, had: bool, holds: &'a H
         return Unseen::Nowhere;
     }
     if !had {
-        return Unseen::Everywhere;
+        // Who lets an event out of quarantine has decided that it is to count.
+        return if batch.stood.is_empty() { Unseen::Everywhere } else { Unseen::Nowhere };
     }
     if holds.is_empty() {
         return Unseen::Nowhere;
@@ -318,17 +275,28 @@ fn lost(old: &Fact<'_>) -> Quarantined {
         source: old.source,
         part: old.part.clone(),
         position: old.position,
+        arrival: old.arrival,
+        header: Arc::default(),
         why: Why::Conflict,
+        guard: None,
         bytes: old.content.to_vec(),
     }
 }
 
 fn set_aside(batch: &Batch, entry: &Entry, why: Why) -> Quarantined {
+    // A loser is kept as its content, which needs no header.
+    let (header, guard) = match why {
+        Why::Conflict => (Arc::default(), None),
+        Why::Refused(refusal) => (batch.header.clone(), batch.guard_of(refusal).map(Arc::from)),
+    };
     Quarantined {
         source: batch.source,
         part: batch.part.clone(),
         position: entry.position,
+        arrival: entry.arrival,
+        header,
         why,
+        guard,
         bytes: batch.bytes(entry).to_vec(),
     }
 }

@@ -21,6 +21,8 @@ const UNIT: usize = 8;
 const LIVE: u8 = 1;
 const RETRACTED: u8 = 2;
 const ARRIVAL: u8 = 4;
+/// It stood in quarantine.
+const STOOD: u8 = 8;
 
 /// Identities and facts of one judge shard.
 ///
@@ -93,6 +95,8 @@ pub struct Winner<'a> {
     pub known: Known,
     /// Its content.
     pub fact: Fact<'a>,
+    /// Whether it was let out of quarantine.
+    pub stood: bool,
 }
 
 impl<'a> Winner<'a> {
@@ -121,6 +125,7 @@ impl<'a> Net<'a> {
     fn new(before: Option<Winner<'a>>, after: Winner<'a>) -> Self {
         let rank = |winner: &Winner<'a>| (winner.known.version, winner.known.decoder);
         let cause = match &before {
+            None if after.stood => Cause::Release,
             None => Cause::Late,
             Some(_) if after.known.op == Op::Retract => Cause::Retraction,
             Some(before) if rank(before).0 < rank(&after).0 => Cause::Correction,
@@ -228,7 +233,7 @@ impl Memory {
         let mut found = None;
         let schema = &plan.sources[usize::from(batch.source)].schema;
         index.find(head.identity, |place| {
-            let Winner { known, fact: Fact { source, content, part, position, .. } } =
+            let Winner { known, fact: Fact { source, content, part, position, .. }, .. } =
                 read(chunks, parts, place).winner;
             if source != batch.source {
                 return false;
@@ -261,7 +266,8 @@ impl Memory {
     pub fn put(&mut self, batch: &Batch, entry: &Entry, head: &Head, found: &Found, adopted: Option<Known>) {
         let (source, decoder, part) = (batch.source, batch.decoder, self.part(&batch.part));
         let Entry { position, arrival, .. } = *entry;
-        let (flags, version, content) = (LIVE | retracted(head.op), head.version, batch.bytes(entry));
+        let stood = if batch.stood.is_empty() { 0 } else { STOOD };
+        let (flags, version, content) = (LIVE | stood | retracted(head.op), head.version, batch.bytes(entry));
         let place = self.append(&Draft { flags, source, decoder, version, part, position, arrival, content });
         if head.op == Op::Assert {
             let chunk = self.chunks.last_mut().expect("just appended to");
@@ -459,7 +465,10 @@ fn read_at<'a>(bytes: &'a [u8], parts: &'a [Arc<str>], place: u32) -> (Record<'a
         let op = if flags & RETRACTED == 0 { Op::Assert } else { Op::Retract };
         let known = Known { version, decoder, op, digest: 0, place };
         let fact = Fact { source, content, part, position, arrival };
-        Ok::<_, crate::codec::CodecError>(Record { live: flags & LIVE != 0, winner: Winner { known, fact } })
+        Ok::<_, crate::codec::CodecError>(Record {
+            live: flags & LIVE != 0,
+            winner: Winner { known, fact, stood: flags & STOOD != 0 },
+        })
     };
     let record = parse().expect("a record in memory is as it was written");
     (record, reader.position())

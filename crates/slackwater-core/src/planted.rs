@@ -40,6 +40,8 @@ pub enum Bug {
     HeldByLastEvent,
     /// Spans that are folded again are given what is held.
     HeldIsRefolded,
+    /// An event that is let out of quarantine is received once more.
+    ReleasedCountedTwice,
     /// Bytes of the journal are believed, whatever their checksum.
     CrcUnchecked,
     /// A sync that failed is tried again, and believed.
@@ -62,6 +64,8 @@ pub enum Bug {
     ReplyBeforeSync,
     /// What is replayed is judged by the clock of the replay, which stands at the epoch.
     VerdictByClock,
+    /// What is replayed is judged under the guards of the configuration, and not under those of its day.
+    GuardsOfTheDay,
 }
 
 impl Bug {
@@ -86,7 +90,7 @@ impl Bug {
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.
-    pub const KEPT: [Bug; 11] = [
+    pub const KEPT: [Bug; 13] = [
         Bug::CrcUnchecked,
         Bug::SyncRetried,
         Bug::RenameWithoutFolderSync,
@@ -98,6 +102,8 @@ impl Bug {
         Bug::DecisionLeftOut,
         Bug::ReplyBeforeSync,
         Bug::VerdictByClock,
+        Bug::ReleasedCountedTwice,
+        Bug::GuardsOfTheDay,
     ];
 
     /// Whether a defect lies in the journal alone.

@@ -64,8 +64,8 @@ impl Watermarks {
             Decision::Knobs(source, knobs) => self.knobs[usize::from(*source)] = knobs.clone(),
             Decision::Halt(source) => self.halted[usize::from(*source)] = true,
             Decision::Resume(source) => self.halted[usize::from(*source)] = false,
-            // It moves no watermark.
-            Decision::Release(_) => {}
+            // They move no watermark.
+            Decision::Release(_) | Decision::Guards(..) | Decision::Retrial(..) | Decision::Discard(..) => {}
         }
     }
 

@@ -8,8 +8,8 @@ use num_bigint::BigInt;
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::Final;
 use slackwater_core::judge;
-use slackwater_core::machine::{Quarantined, Why};
 use slackwater_core::plan::Plan;
+use slackwater_core::quarantine::{Quarantined, Why};
 use slackwater_core::value::{Type, Value, elements};
 
 /// A value of the engine in the oracle's terms.

@@ -11,7 +11,7 @@ use slackwater::runtime::Feed;
 use slackwater::runtime::engine::{self, Arrangement, Folded};
 use slackwater::runtime::gauge::Gauge;
 use slackwater_core::input::{Batch, Decoded};
-use slackwater_core::machine::Quarantined;
+use slackwater_core::quarantine::Quarantined;
 use std::sync::Arc;
 
 /// A stage that the engine has compiled.

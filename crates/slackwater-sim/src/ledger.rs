@@ -5,9 +5,9 @@
 
 use crate::platter::Platter;
 use slackwater_core::fold::Final;
-use slackwater_core::machine::Quarantined;
+use slackwater_core::quarantine::{Quarantined, Ruling};
 use slackwater_store::Fault;
-use slackwater_store::store::{Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum};
+use slackwater_store::store::{Aside, Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,8 @@ pub struct Committed {
     pub aside: Vec<Quarantined>,
     /// The ledger of what was held.
     pub notes: Vec<Noted>,
+    /// The ledger of what became of events that were set aside.
+    pub rulings: Vec<Ruling>,
     /// Answers to named deliveries.
     pub receipts: Vec<Receipt>,
 }
@@ -161,11 +163,12 @@ impl State {
         }
         sums.take(&[], &self.now.aside);
         self.now.receipts.iter().for_each(|receipt| sums.put_receipt(receipt));
+        self.now.rulings.iter().for_each(|ruling| sums.put_ruling(ruling));
         for noted in &self.now.notes {
             (sums.ticks, sums.ticked) = (noted.tick, Some(noted.at));
             sums.take_notes(std::slice::from_ref(&noted.note));
         }
-        let of = |head: &Head| (head.quarantined, head.receipts, head.notes);
+        let of = |head: &Head| (head.quarantined, head.rulings, head.receipts, head.notes);
         let aside = of(&sums) == of(head);
         match sums.rows == head.rows && aside {
             true => Ok(()),
@@ -175,6 +178,13 @@ impl State {
 }
 
 impl Committed {
+    /// What was set aside, with what became of it last.
+    pub fn quarantine(&self) -> Vec<Aside> {
+        let of = |number: u64| self.rulings.iter().rfind(|ruling| ruling.number == number).cloned();
+        let events = (0..).zip(&self.aside);
+        events.map(|(number, event)| Aside { number, event: event.clone(), ruling: of(number) }).collect()
+    }
+
     /// Takes one step, if it follows the last one.
     fn take(&mut self, commit: &Commit<'_>) -> Result<(), Fault> {
         let head = commit.head;
@@ -197,6 +207,7 @@ impl Committed {
             self.rows.insert(place, Kept { row: row.clone(), tick, at });
         }
         self.aside.extend_from_slice(commit.quarantined);
+        self.rulings.extend_from_slice(commit.rulings);
         for note in commit.notes {
             self.notes.push(Noted { number: self.notes.len() as u64, note: note.clone(), tick, at });
         }
@@ -253,8 +264,13 @@ impl Store for Ledger {
         Ok(())
     }
 
-    fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.committed().aside.into_iter().skip(from as usize).try_for_each(visit)
+    fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {
+        for aside in self.committed().quarantine().into_iter().skip(from as usize) {
+            if !visit(aside)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {

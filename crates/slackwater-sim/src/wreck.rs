@@ -179,6 +179,7 @@ impl<'a> Wreck<'a> {
         for process in numbers.split(|number| self.acts[*number] == Act::Reopen) {
             let begun = process.first().copied().unwrap_or(0);
             open(&self.script, harbour, &self.settings, calm(0), |instance, _| {
+                instance.guard(&self.script.guards_of(usize::MAX))?;
                 let mut again = (self.ended(begun)..begun).filter(|number| self.files[*number].is_some());
                 again.try_for_each(|number| self.act(instance, number))?;
                 process.iter().try_for_each(|number| self.act(instance, *number))
@@ -204,6 +205,7 @@ impl<'a> Wreck<'a> {
     /// Performs some of the acts and the end of all input behind them.
     fn finish(&self, harbour: &Harbour, acts: std::ops::Range<usize>) -> Result<Seen, Stop> {
         open(&self.script, harbour, &self.settings, calm(0), |instance, _| {
+            instance.guard(&self.script.guards_of(usize::MAX))?;
             acts.into_iter().try_for_each(|number| self.act(instance, number))?;
             instance.end()?;
             Ok(Seen { counts: instance.seen().counts().to_vec(), faults: instance.faults() })

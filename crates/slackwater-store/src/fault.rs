@@ -40,6 +40,19 @@ pub enum Fault {
         /// The newest format that is known here.
         known: u32,
     },
+    /// A file of an earlier format, which is read no more.
+    #[error(
+        "{name}: written in format {found}, and this program reads format {known} only; use the version that wrote it, or \
+         begin a new directory"
+    )]
+    Older {
+        /// The file.
+        name: String,
+        /// The format that the file names.
+        found: u32,
+        /// The format that is known here.
+        known: u32,
+    },
     /// What is kept cannot be used as it was asked to be.
     #[error("{0}")]
     Refused(String),

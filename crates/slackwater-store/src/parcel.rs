@@ -8,7 +8,7 @@ use crate::disk::{Disk, read_whole, write_whole};
 use crate::entry::{deflate, inflate};
 
 /// Version of all parcels.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MAGIC: [u8; 4] = *b"slkp";
 /// Magic, format, kind, instance, number, length of the content, length as compressed.
 const HEADER_BYTES: usize = 4 + 4 + 4 + 16 + 8 + 8 + 8;
@@ -61,6 +61,9 @@ pub(crate) fn read(disk: &dyn Disk, name: &str, label: Label, most: u64) -> Resu
     }
     if format > FORMAT {
         return Err(Fault::Newer { name: name.to_string(), found: format, known: FORMAT });
+    }
+    if format < FORMAT {
+        return Err(Fault::Older { name: name.to_string(), found: format, known: FORMAT });
     }
     if bytes[8..12] != label.kind || bytes[12..28] != label.instance || number(28) != label.number {
         return fail(8, "it belongs to another place or another instance");

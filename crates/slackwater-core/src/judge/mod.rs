@@ -82,12 +82,19 @@ pub struct Counts {
     pub conflicts: u64,
     /// Refused, by reason code.
     pub quarantined: BTreeMap<u8, u64>,
+    /// How many of those are to stay in quarantine for good.
+    pub discarded: u64,
 }
 
 impl Counts {
     /// Refused events, whatever the reason.
     pub fn refused(&self) -> u64 {
         self.quarantined.values().sum()
+    }
+
+    /// Refused events that wait for somebody to look at them.
+    pub fn open(&self) -> u64 {
+        self.refused() - self.discarded
     }
 
     /// The conservation identity.
@@ -102,6 +109,7 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.superseded += other.superseded;
         self.conflicts += other.conflicts;
+        self.discarded += other.discarded;
         for (reason, count) in &other.quarantined {
             *self.quarantined.entry(*reason).or_default() += count;
         }
@@ -119,14 +127,15 @@ impl Counts {
             duplicates: self.duplicates - before.duplicates,
             superseded: self.superseded - before.superseded,
             conflicts: self.conflicts - before.conflicts,
+            discarded: self.discarded - before.discarded,
             quarantined: reasons.filter(|(_, count)| *count > 0).collect(),
         }
     }
 
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Counts { received, facts, duplicates, superseded, conflicts, quarantined } = self;
-        for count in [received, facts, duplicates, superseded, conflicts] {
+        let Counts { received, facts, duplicates, superseded, conflicts, quarantined, discarded } = self;
+        for count in [received, facts, duplicates, superseded, conflicts, discarded] {
             put_varint(out, *count);
         }
         put_varint(out, quarantined.len() as u64);
@@ -144,6 +153,7 @@ impl Counts {
             duplicates: reader.varint()?,
             superseded: reader.varint()?,
             conflicts: reader.varint()?,
+            discarded: reader.varint()?,
             quarantined: BTreeMap::new(),
         };
         for _ in 0..reader.varint()? {
@@ -216,6 +226,26 @@ impl Judge {
             Verdict::ConflictLost | Verdict::Replaces(Change::Conflict) => counts.conflicts += 1,
             Verdict::Refused(refusal) => *counts.quarantined.entry(refusal.reason as u8).or_default() += 1,
         }
+    }
+
+    /// Takes back the counts of events that stood in quarantine and are judged again. What is refused is counted in the first
+    /// shard, so this is its business.
+    pub(crate) fn take_back(&mut self, batch: &Batch) {
+        let counts = &mut self.counts[usize::from(batch.source)];
+        for refusal in &batch.stood {
+            let reason = refusal.reason as u8;
+            let known = counts.quarantined.get_mut(&reason).expect("what is judged again was counted");
+            *known -= 1;
+            if *known == 0 {
+                counts.quarantined.remove(&reason);
+            }
+            counts.received -= u64::from(!planted::is(Bug::ReleasedCountedTwice));
+        }
+    }
+
+    /// Counts events of a source in quarantine that are to stay there. It is the business of the first shard.
+    pub fn discard(&mut self, source: u16, events: u64) {
+        self.counts[usize::from(source)].discarded += events;
     }
 
     /// A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.

@@ -1,15 +1,15 @@
 //! What a source demands of every event: a pure verdict over the row, the plan and the recorded arrival.
 
-use crate::plan::Source;
 use crate::plan::expr::Faults;
+use crate::plan::{Guards, Source};
 use crate::poison::{Reason, Refusal};
 use crate::row::{Op, Row};
 use crate::value::Value;
 
-/// Refuses a row that its source does not allow. A retraction is only its identity, so only its origin is asked for.
+/// Refuses a row that the guards of its source do not allow. A retraction is only its identity, so only its origin is asked for.
 #[inline]
-pub fn vet(source: &Source, row: Row<'_>, op: Op, arrival: Option<i64>) -> Result<(), Refusal> {
-    if let Some(allowed) = &source.origins
+pub fn vet(source: &Source, guards: &Guards, row: Row<'_>, op: Op, arrival: Option<i64>) -> Result<(), Refusal> {
+    if let Some(allowed) = &guards.origins
         && !allowed.iter().any(|name| is_origin(row, name, source))
     {
         let field = source.schema.roles().origin.map(|field| field as u16);
@@ -20,16 +20,16 @@ pub fn vet(source: &Source, row: Row<'_>, op: Op, arrival: Option<i64>) -> Resul
     }
     let (field, time) = (source.schema.roles().event_time, row.event_time());
     let ahead = |arrival: i64, most: i64| i128::from(time) - i128::from(arrival) > i128::from(most);
-    if let (Some(arrival), Some(most)) = (arrival, source.max_future)
+    if let (Some(arrival), Some(most)) = (arrival, guards.max_future)
         && ahead(arrival, most)
     {
         return Err(Refusal::field(Reason::Future, field));
     }
-    if source.min_time.is_some_and(|min| time < min) || source.max_time.is_some_and(|max| time > max) {
+    if guards.min_time.is_some_and(|min| time < min) || guards.max_time.is_some_and(|max| time > max) {
         return Err(Refusal::field(Reason::TimeBounds, field));
     }
     let mut faults: Faults = 0;
-    for (index, guard) in source.require.iter().enumerate() {
+    for (index, guard) in guards.require.iter().enumerate() {
         if guard.expr.eval(&row, &mut faults).as_bool() != Some(true) {
             return Err(Refusal { reason: Reason::Require, field: Some(index as u16) });
         }

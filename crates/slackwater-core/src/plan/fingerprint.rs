@@ -1,10 +1,11 @@
-//! The name of a plan's meaning: equal for plans that give equal results, whatever their tuning knobs.
+//! The name of a plan's meaning: equal for plans that give equal results under equal decisions.
 
 use super::{Pipeline, Plan, Source};
 use alloc::format;
 
 impl Plan {
-    /// BLAKE3 over everything that can change a result. Lag, idleness and other knobs are not part of it.
+    /// BLAKE3 over everything that can change a result and is no recorded decision. Lag, idleness and other knobs are not
+    /// part of it, nor is what sources demand.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         let mut put = |text: &str| {
@@ -13,12 +14,9 @@ impl Plan {
         };
         // The derived debug text names every field and variant, so a part added later is in it by itself.
         for source in &self.sources {
-            let Source { name, schema, origins, max_future, min_time, max_time, require, knobs: _, late, gap } = source;
+            let Source { name, schema, guards: _, knobs: _, late, gap } = source;
             put(&format!("source {name:?} {:?} {:?}", schema.fields(), schema.roles()));
-            put(&format!("{origins:?} {max_future:?} {min_time:?} {max_time:?} {late:?} {gap:?}"));
-            for guard in require {
-                put(&format!("require {:?}", guard.expr));
-            }
+            put(&format!("{late:?} {gap:?}"));
         }
         for Pipeline { name, source, filter, key, windowing, states, results, columns, having } in &self.pipelines {
             put(&format!("pipeline {name:?} {source} {filter:?} {key:?} {windowing:?}"));

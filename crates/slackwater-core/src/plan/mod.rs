@@ -6,17 +6,21 @@ use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_va
 use crate::schema::Schema;
 use crate::value::Type;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 mod bars;
 pub mod expr;
 mod fingerprint;
 mod fraction;
+mod guards;
 mod pipeline;
+mod written;
 
 pub use bars::{Bars, Break, Cut, Overshoot};
 pub use expr::Expr;
 pub use fraction::Fraction;
+pub use guards::{Guard, Guards};
 pub use pipeline::{Accumulate, Column, Finish, KeyColumn, Pipeline, Result, State, Windowing};
 
 /// All that the core needs to know of a configuration.
@@ -35,31 +39,14 @@ pub struct Source {
     pub name: String,
     /// What its events declare.
     pub schema: Schema,
-    /// The origins that may send, by name; none: any.
-    pub origins: Option<Vec<String>>,
-    /// How far ahead of its own recorded arrival an event may be, in nanoseconds.
-    pub max_future: Option<i64>,
-    /// Earliest event time, in nanoseconds since the epoch.
-    pub min_time: Option<i64>,
-    /// Latest event time, in nanoseconds since the epoch.
-    pub max_time: Option<i64>,
-    /// Guards that must be true of every content.
-    pub require: Vec<Guard>,
+    /// What it demands of its events: changing it is a recorded decision and no new plan.
+    pub guards: Arc<Guards>,
     /// Tuning knobs: changing them is a recorded decision and no new plan.
     pub knobs: Knobs,
     /// What a late fact does to a sealed window.
     pub late: LatePolicy,
     /// What an open gap does to the watermark.
     pub gap: GapPolicy,
-}
-
-/// A `require` guard.
-#[derive(Clone, Debug)]
-pub struct Guard {
-    /// A boolean expression over the source's fields.
-    pub expr: Expr,
-    /// As the configuration has it.
-    pub text: String,
 }
 
 /// What the watermark of a source's origins follows. Times in nanoseconds.
@@ -132,11 +119,7 @@ impl Source {
         Source {
             name: String::from(name),
             schema,
-            origins: None,
-            max_future: None,
-            min_time: None,
-            max_time: None,
-            require: Vec::new(),
+            guards: Arc::default(),
             knobs: Knobs::default(),
             late: LatePolicy::default(),
             gap: GapPolicy::default(),

@@ -10,6 +10,7 @@ use slackwater::runtime::gauge::Gauge;
 use slackwater::runtime::instance::{Instance, Settings};
 use slackwater::runtime::reopen::{Keep, Opening, Reopened};
 use slackwater::runtime::replay::Resumed;
+use slackwater::runtime::retrial::{Dealt, Wanted};
 use slackwater_core::hold::Release;
 use slackwater_core::judge::Counts;
 use slackwater_store::Fault;
@@ -152,16 +153,32 @@ pub fn release(instance: &mut Instance<'_>, sources: usize) -> Result<u64, Fault
     (0..sources as u16).map(|source| instance.release(Release { source, pipeline: None, identity: None })).sum()
 }
 
+/// Judges everything in quarantine again; gives how much left it, and how much stays.
+///
+/// # Errors
+/// Why that cannot be decided.
+pub fn readmit(instance: &mut Instance<'_>, sources: usize) -> Result<Dealt, Fault> {
+    instance.readmit(&Wanted { sources: vec![true; sources], ..Wanted::default() })
+}
+
 /// A whole run: the command that a person gives, and gives again when it failed.
 ///
 /// # Errors
 /// Why it failed.
 pub fn sail(script: &Script, harbour: &Harbour, settings: &Settings, run: usize) -> Result<Seen, Stop> {
+    let sources = script.trial.world.stage.sources.len();
     open(script, harbour, settings, calm(run), |instance, _| {
+        instance.guard(&script.guards_of(run))?;
+        if script.judges_again {
+            readmit(instance, sources)?;
+            if run + 1 == script.runs.len() {
+                instance.discard(&Wanted { sources: vec![true; sources], ..Wanted::default() })?;
+            }
+        }
         script.runs[run].iter().try_for_each(|given| take(script, instance, *given))?;
         // What a run that failed has decided already is not decided again.
         if script.release == Some(run) {
-            release(instance, script.trial.world.stage.sources.len())?;
+            release(instance, sources)?;
         }
         instance.end()?;
         Ok(Seen { counts: instance.seen().counts().to_vec(), faults: instance.faults() })

@@ -44,7 +44,12 @@ impl Logbook {
         let truth = script.truth();
         if let Some((_, seen)) = self.runs.last() {
             compare::counts(&seen.counts, &truth.counts)?;
-            compare::set_aside(&seen.counts, &self.last.aside)?;
+            let standing = self.last.quarantine().into_iter().filter(|aside| !aside.is_released());
+            compare::set_aside(&seen.counts, &standing.map(|aside| aside.present()).collect::<Vec<_>>())?;
+            let open: u64 = seen.counts.iter().map(slackwater_core::judge::Counts::open).sum();
+            if script.judges_again && open > 0 {
+                return Err(format!("{open} events in quarantine are open, and all were discarded"));
+            }
         }
         let finals = Final::newest(self.last.rows.values().map(|kept| kept.row.clone()).collect());
         let mut finals: Vec<&Final> = finals.iter().filter(|row| !row.removed).collect();
@@ -88,6 +93,9 @@ impl Logbook {
         if !notes.eq(&committed.notes) {
             return Err(format!("held: {:?}, and in a calm voyage {:?}", committed.notes, self.last.notes));
         }
+        if !self.last.rulings.starts_with(&committed.rulings) {
+            return Err(format!("rulings: {:?}, and in a calm voyage {:?}", committed.rulings, self.last.rulings));
+        }
         if !self.last.aside.starts_with(&committed.aside) {
             let place = committed.aside.iter().zip(&self.last.aside).position(|(found, wanted)| found != wanted);
             return Err(format!(
@@ -122,6 +130,7 @@ impl Logbook {
             ("rows", head.rows != wanted.rows),
             ("held", head.notes != wanted.notes),
             ("set aside", head.quarantined != wanted.quarantined),
+            ("rulings", head.rulings != wanted.rulings),
             ("ticks", (head.ticks, head.ticked) != (wanted.ticks, wanted.ticked)),
             ("input", head.input != wanted.input),
             ("output", head.output != wanted.output),

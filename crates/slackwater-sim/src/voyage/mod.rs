@@ -50,6 +50,7 @@ pub fn voyage(seed: u64, size: Size) -> Result<Voyaged, String> {
         Voyage { script, logbook, rng, at_sea, ashore, reshards, figures, trace, harbour, older, flipped, floor: 0 };
     voyage.figures.note("events", script.events());
     voyage.figures.note("held", voyage.logbook.last.notes.len());
+    voyage.figures.note("rulings", voyage.logbook.last.rulings.len());
     let mut disks = Vec::new();
     for run in 0..script.runs.len() {
         voyage.run(run).map_err(|text| format!("run {run}: {text}"))?;

@@ -3,7 +3,7 @@
 //! Who sends keeps on sending what was not answered, and now and then what was. What is committed in the end must be what a
 //! calm voyage with the same events commits, whatever was sealed too early on the way.
 
-use super::leg::{Harbour, Stop, open, release, sail};
+use super::leg::{Harbour, Stop, open, readmit, release, sail};
 use super::logbook::told;
 use super::mishap::{AtSea, Figures};
 use super::script::{Script, plain};
@@ -19,7 +19,7 @@ use slackwater::runtime::keeping::{Keeping, Written};
 use slackwater_core::fold::Final;
 use slackwater_core::input::Decision;
 use slackwater_core::judge::Counts;
-use slackwater_core::plan::{Knobs, Source};
+use slackwater_core::plan::{Guards, Knobs, Source};
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::journal::Limits;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         return Ok(None);
     }
     // What has no arrival of its own is not too far ahead of any on a calm voyage.
-    let alike = sources.iter().all(|source| source.max_future.is_none());
+    let alike = sources.iter().all(|source| source.guards.max_future.is_none());
     let calm = Harbour::new();
     let mut seen = None;
     for run in 0..script.runs.len() {
@@ -71,7 +71,8 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         let settings = Settings { shards: 1 + rng.below(3), journal, ..script.settings.clone() };
         let clock = Clock::driven(BEGUN, time);
         let outcome = open(&script, &harbour, &settings, clock, |instance, _| {
-            let mut crossing = Crossing { sent: &mut sent, time, rng: &mut rng, figures: &mut figures, keeping: None };
+            let (sent, rng, figures) = (&mut sent, &mut rng, &mut figures);
+            let mut crossing = Crossing { script: &script, sent, time, rng, figures, keeping: None };
             crossing.make(instance, sources)
         });
         let came = mishap.and_then(|mishap| mishap.came(&harbour.disk, &harbour.ledger, outcome.is_err()));
@@ -135,6 +136,7 @@ fn pack(script: &Script, rng: &mut Rng) -> Vec<Sent> {
 
 /// What an attempt needs.
 struct Crossing<'a> {
+    script: &'a Script,
     sent: &'a mut [Sent],
     time: &'static AtomicI64,
     rng: &'a mut Rng,
@@ -155,6 +157,7 @@ impl Crossing<'_> {
         // With the end of all input the passage is over.
         if self.sent.iter().any(|sent| sent.answer.is_none()) {
             instance.tune(&self.knobs(sources))?;
+            instance.guard(&self.guards(sources))?;
         }
         while self.sent.iter().any(|sent| sent.answer.is_none()) {
             self.pass_time();
@@ -175,14 +178,24 @@ impl Crossing<'_> {
                 instance.tune(&self.knobs(sources))?;
                 self.figures.note("tuned", 1);
             }
+            if self.rng.chance(10) {
+                instance.guard(&self.guards(sources))?;
+                self.figures.note("guarded", 1);
+            }
+            if self.rng.chance(15) {
+                self.figures.note("readmitted", readmit(instance, sources.len())?.done as usize);
+            }
         }
         self.pass_time();
         self.end_keeping(instance)?;
         instance.decide(Decision::EndOfInput)?;
         instance.pulse(Vec::new(), true)?;
+        instance.guard(&sources.iter().map(|source| source.guards.clone()).collect::<Vec<_>>())?;
+        let readmitted = readmit(instance, sources.len())?.done;
+        self.figures.note("readmitted", readmitted as usize);
         let held = release(instance, sources.len())?;
         self.figures.note("released", held as usize);
-        if held > 0 {
+        if !instance.is_committed() {
             self.pass_time();
             instance.pulse(Vec::new(), true)?;
         }
@@ -196,6 +209,11 @@ impl Crossing<'_> {
             _ => source.knobs.clone(),
         };
         sources.iter().map(&mut turned).collect()
+    }
+
+    /// What the sources demand, some of them more than in the end.
+    fn guards(&mut self, sources: &[Source]) -> Vec<Arc<Guards>> {
+        (0..sources.len()).map(|source| self.script.demands(self.rng, source)).collect()
     }
 
     /// A tick, at times with a checkpoint, or with one that goes on beside what comes.

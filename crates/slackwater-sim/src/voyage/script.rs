@@ -5,11 +5,17 @@ use crate::engine;
 use crate::oracle::Truth;
 use crate::rng::Rng;
 use crate::trial::Trial;
-use slackwater::decode::Chunk;
+use slackwater::decode::{Chunk, Decoder};
+use slackwater::face::config::Config;
 use slackwater::runtime::instance::Settings;
+use slackwater_core::input::{Decoded, Entry};
+use slackwater_core::plan::expr::{Comparison, Node};
+use slackwater_core::plan::{Expr, Guard, Guards};
+use slackwater_core::value::{Scalar, Type, Value};
 use slackwater_store::KeepRaw;
 use slackwater_store::journal::Limits;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A file.
@@ -44,6 +50,10 @@ pub struct Script {
     pub runs: Vec<Vec<Given>>,
     /// The run that lets in what is held, where sources hold what is late.
     pub release: Option<usize>,
+    /// By run, what each source demands; behind them, what it is configured with.
+    pub guards: Vec<Vec<Arc<Guards>>>,
+    /// Whether every run judges again what stands in quarantine, and the last one discards what stays there.
+    pub judges_again: bool,
     /// How all is kept.
     pub settings: Settings,
 }
@@ -80,7 +90,8 @@ impl Script {
         }
         let mut rng = Rng::new(seed ^ 0x5ea);
         let settings = settings(&mut rng);
-        let mut script = Script { trial, parts: Vec::new(), runs: Vec::new(), release: None, settings };
+        let (parts, runs, guards) = (Vec::new(), Vec::new(), Vec::new());
+        let mut script = Script { trial, parts, runs, release: None, guards, judges_again: false, settings };
         let (events, runs) = (script.trial.world.events.len(), 1 + rng.below(4));
         let mut borders: Vec<usize> = (1..runs).map(|_| rng.below(events + 1)).collect();
         borders.extend([0, events]);
@@ -92,7 +103,59 @@ impl Script {
             script.release = Some(script.runs.len());
             script.runs.push(Vec::new());
         }
+        script.turn_guards(&mut Rng::new(seed ^ 0x6a4d));
         script
+    }
+
+    /// In some voyages the sources demand more at first than at last, and what was refused is judged again.
+    fn turn_guards(&mut self, rng: &mut Rng) {
+        if !rng.chance(40) {
+            return;
+        }
+        if self.release.is_none() {
+            self.runs.push(Vec::new());
+        }
+        let last = self.runs.len() - 1;
+        let sources = 0..self.trial.world.stage.sources.len();
+        self.guards = (0..last).map(|_| sources.clone().map(|source| self.demands(rng, source)).collect()).collect();
+        self.judges_again = true;
+    }
+
+    /// What a source demands in a run: what it is configured with, or more.
+    pub fn demands(&self, rng: &mut Rng, source: usize) -> Arc<Guards> {
+        let Config { plan, sources, .. } = &self.trial.compiled.config;
+        let compiled = &plan.sources[source];
+        let mut guards = Guards::clone(&compiled.guards);
+        let times = self.parts.iter().enumerate().filter(|(_, part)| usize::from(part.source) == source);
+        let times = times.flat_map(|(part, known)| self.chunks(Given { part, len: known.events.len() }));
+        let mut decoder = Decoder::new(compiled, sources[source].format);
+        let times = times.flat_map(|chunk| {
+            let time = |entry: &Entry| match entry.decoded {
+                Decoded::Row(head) => Some(head.time),
+                Decoded::Refused(_) => None,
+            };
+            decoder.decode(&chunk).entries().iter().filter_map(time).collect::<Vec<_>>()
+        });
+        let times: Vec<i64> = times.collect();
+        match rng.below(6) {
+            0 => guards.origins = Some(Vec::new()),
+            1 | 2 if !times.is_empty() => {
+                guards.max_time = guards.max_time.into_iter().chain([*rng.pick(&times)]).min()
+            }
+            3 if !times.is_empty() => guards.min_time = guards.min_time.into_iter().chain([*rng.pick(&times)]).max(),
+            4 if !times.is_empty() => {
+                guards.require.push(before(compiled.schema.roles().event_time, *rng.pick(&times)))
+            }
+            _ => {}
+        }
+        Arc::new(guards)
+    }
+
+    /// What each source demands in a run.
+    pub fn guards_of(&self, run: usize) -> Vec<Arc<Guards>> {
+        let configured =
+            || self.trial.compiled.config.plan.sources.iter().map(|source| source.guards.clone()).collect();
+        self.guards.get(run).cloned().unwrap_or_else(configured)
     }
 
     fn draw_run(&mut self, rng: &mut Rng, events: std::ops::Range<usize>) {
@@ -173,6 +236,14 @@ impl Script {
         }
         engine::truth_of(&self.trial.world, &order, &stood)
     }
+}
+
+/// A guard that a field is a time before this one.
+fn before(field: usize, time: i64) -> Guard {
+    let field = Expr { ty: Type::Timestamp, nullable: false, node: Node::Input(field) };
+    let time = Expr::literal(Type::Timestamp, Scalar::Plain(Value::Time(time)));
+    let node = Node::Compare(Comparison::Less, Box::new(field), Box::new(time));
+    Guard { expr: Expr { ty: Type::Bool, nullable: false, node }, text: "early enough".to_string() }
 }
 
 fn settings(rng: &mut Rng) -> Settings {

@@ -99,6 +99,8 @@ pub fn fold(data: &Path, config: &Config, inputs: &[(&str, &'static str)]) -> Re
     };
     let gauge = Gauge::default();
     let (mut instance, opened) = Instance::open(opening, &gauge)?;
+    let guards: Vec<_> = config.plan.sources.iter().map(|source| source.guards.clone()).collect();
+    instance.guard(&guards)?;
     for (name, text) in inputs {
         let open = || {
             let schema = &config.plan.sources[0].schema;
@@ -140,11 +142,11 @@ pub fn query(data: &Path, config: &Config) -> Result<Told, Refused> {
             told.push("--".to_string());
         }
     }
-    store.quarantined(0, &mut |event| {
+    store.aside(0, &mut |aside| {
         let mut text = String::new();
-        render::quarantined(&config.plan, &event, &mut text);
+        render::quarantined(&config.plan, &aside.present(), &mut text);
         told.push(text);
-        Ok(())
+        Ok(true)
     })?;
     Ok(told)
 }

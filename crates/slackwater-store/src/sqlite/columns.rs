@@ -31,7 +31,7 @@ pub(super) fn schema(pipeline: &Pipeline) -> String {
         "CREATE TABLE {rows} (_row BLOB NOT NULL, {declared}, lineage TEXT, _tick INTEGER NOT NULL,
              _at INTEGER NOT NULL, _body BLOB NOT NULL, PRIMARY KEY (_row, generation)) WITHOUT ROWID;
          CREATE INDEX {start} ON {rows} (window_start);
-         {by_tick};
+         CREATE INDEX {by_tick} ON {rows} (_tick);
          CREATE TABLE {current} (_row BLOB PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
          CREATE VIEW {history} AS SELECT 'final' AS tier, {shown}, r.lineage, r._tick AS tick, r._at AS tick_at
              FROM {rows} r;
@@ -40,15 +40,8 @@ pub(super) fn schema(pipeline: &Pipeline) -> String {
          CREATE VIEW {provisional} AS SELECT 'provisional' AS tier, {shown}, r.lineage, r._tick AS tick, r._at AS tick_at
              FROM {rows} r WHERE 0;",
         start = quote(&format!("{name}_rows_by_start")),
-        by_tick = by_tick(pipeline),
+        by_tick = quote(&format!("{name}_rows_by_tick")),
     )
-}
-
-/// The statement that makes the index by which changes are found; a store of an earlier version has none.
-pub(super) fn by_tick(pipeline: &Pipeline) -> String {
-    let name = &pipeline.name;
-    let [index, rows] = ["rows_by_tick", "rows"].map(|kind| quote(&format!("{name}_{kind}")));
-    format!("CREATE INDEX IF NOT EXISTS {index} ON {rows} (_tick)")
 }
 
 /// Column names, each once whatever its case, and their types.

@@ -2,15 +2,15 @@
 
 use super::{Sqlite, damaged, fault};
 use crate::Fault;
-use crate::store::{Commit, Noted, Sum};
+use crate::store::{Commit, Noted};
 use rusqlite::{Transaction, params};
 use slackwater_core::codec::Reader;
 use slackwater_core::hold::{Fate, Note, Place};
 use slackwater_core::plan::Plan;
 use std::collections::BTreeMap;
 
-/// The statement that makes the table; a store of an earlier version has none.
-pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY, pipeline TEXT NOT NULL,
+/// The statement that makes the table.
+pub(super) const TABLE: &str = "CREATE TABLE held (number INTEGER PRIMARY KEY, pipeline TEXT NOT NULL,
     source TEXT NOT NULL, fate TEXT NOT NULL, tick INTEGER NOT NULL, tick_at INTEGER NOT NULL, body BLOB NOT NULL);";
 
 /// Adds what a commit brings.
@@ -38,15 +38,6 @@ pub(super) fn put(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> R
 }
 
 impl Sqlite {
-    fn has_notes(&self) -> Result<bool, Fault> {
-        let text = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'held')";
-        self.connection.query_row(text, [], |row| row.get(0)).map_err(fault)
-    }
-
-    pub(super) fn sum_of_notes(&self) -> Result<Sum, Fault> {
-        if self.has_notes()? { self.sum("SELECT body, tick, tick_at FROM held") } else { Ok(Sum::default()) }
-    }
-
     /// What is held, or was after a tick, in the order in which it came to be.
     ///
     /// # Errors
@@ -68,9 +59,6 @@ impl Sqlite {
     }
 
     pub(super) fn read_notes(&self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {
-        if !self.has_notes()? {
-            return Ok(());
-        }
         let text = "SELECT number, tick, tick_at, body FROM held ORDER BY number";
         let mut statement = self.connection.prepare(text).map_err(fault)?;
         let mut found = statement.query([]).map_err(fault)?;

@@ -3,6 +3,7 @@
 //! SQLite goes past the [`crate::disk::Disk`] trait and has no checksums of its own, so the head and every row carry
 //! theirs. The write-ahead log is synced with every commit.
 
+mod aside;
 mod columns;
 mod held;
 mod pages;
@@ -11,13 +12,12 @@ pub use pages::{Changed, Page, Place};
 
 use crate::Fault;
 use crate::crash::{self, CrashPoint};
-use crate::store::{Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum, proof};
+use crate::store::{Aside, Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum, proof};
 use columns::quote;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params, params_from_iter};
 use slackwater_core::codec::Reader;
 use slackwater_core::fold::Final;
-use slackwater_core::machine::Quarantined;
 use slackwater_core::plan::Plan;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub const FILE: &str = "store.sqlite";
 
 /// Version of the tables.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Marks the file as ours: "slkw".
 const APPLICATION: u32 = 0x736c_6b77;
@@ -91,21 +91,20 @@ impl Sqlite {
         if found > FORMAT {
             return Err(Fault::Newer { name: FILE.to_string(), found, known: FORMAT });
         }
+        if found < FORMAT {
+            return Err(Fault::Older { name: FILE.to_string(), found, known: FORMAT });
+        }
         Ok(true)
     }
 
     /// Makes the tables where there are none, all at once.
     fn prepare(&mut self) -> Result<(), Fault> {
         if self.known()? {
-            let mut later: Vec<String> = self.plan.pipelines.iter().map(columns::by_tick).collect();
-            later.push(held::TABLE.to_string());
-            return self.connection.execute_batch(&later.join(";")).map_err(fault);
+            return Ok(());
         }
         let mut text = format!(
             "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, number INTEGER NOT NULL,
                  body BLOB NOT NULL, digest BLOB NOT NULL);
-             CREATE TABLE quarantine (number INTEGER PRIMARY KEY, source TEXT NOT NULL, file TEXT NOT NULL,
-                 line INTEGER NOT NULL, offset INTEGER NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
              CREATE TABLE receipts (number INTEGER PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL,
                  body BLOB NOT NULL);
              CREATE TABLE offsets (source TEXT NOT NULL, part TEXT NOT NULL, offset INTEGER NOT NULL,
@@ -115,6 +114,7 @@ impl Sqlite {
                  quarantined INTEGER NOT NULL) WITHOUT ROWID;
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
         );
+        text.push_str(aside::TABLES);
         text.push_str(held::TABLE);
         self.plan.pipelines.iter().for_each(|pipeline| text.push_str(&columns::schema(pipeline)));
         let step = self.connection.transaction().map_err(fault)?;
@@ -205,7 +205,7 @@ impl Store for Sqlite {
         crash::point(CrashPoint::OffsetsBeforeAside)?;
         put_rows(&step, &plan, commit)?;
         crash::point(CrashPoint::RowsPut)?;
-        put_quarantined(&step, &plan, commit)?;
+        aside::put(&step, &plan, commit)?;
         held::put(&step, &plan, commit)?;
         put_receipts(&step, &plan, commit)?;
         crash::point(CrashPoint::AsideBeforeOffsets)?;
@@ -247,17 +247,8 @@ impl Store for Sqlite {
         last.map_or(Ok(()), give)
     }
 
-    fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
-        let text = "SELECT body FROM quarantine WHERE number >= ? ORDER BY number";
-        let mut statement = self.connection.prepare(text).map_err(fault)?;
-        let mut found = statement.query([from as i64]).map_err(fault)?;
-        while let Some(row) = found.next().map_err(fault)? {
-            let body: Vec<u8> = row.get(0).map_err(fault)?;
-            let mut reader = Reader::new(&body);
-            let event = Quarantined::decode(&mut reader).and_then(|event| reader.finish().map(|()| event));
-            visit(event.map_err(|error| damaged(format!("an event that was set aside: {error}")))?)?;
-        }
-        Ok(())
+    fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {
+        self.set_aside(None, from, visit)
     }
 
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {
@@ -296,7 +287,10 @@ impl Store for Sqlite {
         if self.sum("SELECT body, number, 0 FROM quarantine")? != head.quarantined {
             return Err(damaged("the events that were set aside are not those that were committed"));
         }
-        if self.sum_of_notes()? != head.notes {
+        if self.sum("SELECT body, number, 0 FROM rulings")? != head.rulings {
+            return Err(damaged("the ledger of what became of them is not the one that was committed"));
+        }
+        if self.sum("SELECT body, tick, tick_at FROM held")? != head.notes {
             return Err(damaged("the ledger of what was held is not the one that was committed"));
         }
         if self.sum("SELECT body, number, 0 FROM receipts")? != head.receipts {
@@ -371,25 +365,6 @@ fn put_rows(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<
             crash::point(CrashPoint::HistoryBeforeCurrent)?;
             newest.execute(params![id, row.generation as i64]).map_err(fault)?;
         }
-    }
-    Ok(())
-}
-
-fn put_quarantined(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> Result<(), Fault> {
-    use slackwater_core::machine::Why;
-    let text = "INSERT INTO quarantine (number, source, file, line, offset, reason, body) VALUES (?, ?, ?, ?, ?, ?, ?)";
-    let mut insert = step.prepare(text).map_err(fault)?;
-    let first = commit.head.quarantined.count - commit.quarantined.len() as u64;
-    for (number, event) in (first..).zip(commit.quarantined) {
-        let mut body = Vec::new();
-        event.encode(&mut body);
-        let reason = match event.why {
-            Why::Refused(refusal) => refusal.reason.code(),
-            Why::Conflict => "conflict",
-        };
-        let source = &plan.sources[usize::from(event.source)].name;
-        let (line, offset) = (event.position.line as i64, event.position.offset as i64);
-        insert.execute(params![number as i64, source, &*event.part, line, offset, reason, body]).map_err(fault)?;
     }
     Ok(())
 }

@@ -8,9 +8,7 @@ use crate::Fault;
 use crate::store::{Ask, Kept};
 use rusqlite::types::Value as Cell;
 use rusqlite::{OptionalExtension, Row, params};
-use slackwater_core::codec::Reader;
 use slackwater_core::fold::Final;
-use slackwater_core::machine::Quarantined;
 
 /// A place in the order of pages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,33 +144,6 @@ impl Sqlite {
         }
         rows.sort_by(Final::order);
         Ok(Some(Changed { tick: next as u64, at, rows }))
-    }
-
-    /// Gives the events that were set aside with their numbers, from a number on, of all sources or of one, at most so
-    /// many.
-    ///
-    /// # Errors
-    /// When the store cannot be read, or an event is not what was written.
-    pub fn set_aside(
-        &mut self,
-        source: Option<&str>,
-        from: u64,
-        most: usize,
-    ) -> Result<Vec<(u64, Quarantined)>, Fault> {
-        let text = "SELECT number, body FROM quarantine WHERE number >= ?1 AND (?2 IS NULL OR source = ?2)
-                    ORDER BY number LIMIT ?3";
-        let mut statement = self.connection.prepare(text).map_err(fault)?;
-        let from = i64::try_from(from).unwrap_or(i64::MAX);
-        let mut found = statement.query(params![from, source, most as i64]).map_err(fault)?;
-        let mut events = Vec::new();
-        while let Some(row) = found.next().map_err(fault)? {
-            let (number, body) = (row.get::<_, i64>(0).map_err(fault)?, row.get::<_, Vec<u8>>(1).map_err(fault)?);
-            let mut reader = Reader::new(&body);
-            let event = Quarantined::decode(&mut reader).and_then(|event| reader.finish().map(|()| event));
-            let event = event.map_err(|error| damaged(format!("an event that was set aside: {error}")))?;
-            events.push((number as u64, event));
-        }
-        Ok(events)
     }
 
     fn table(&self, pipeline: u16) -> String {

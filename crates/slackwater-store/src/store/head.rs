@@ -5,7 +5,7 @@ use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_vari
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::hold::Note;
 use slackwater_core::judge::Counts;
-use slackwater_core::machine::Quarantined;
+use slackwater_core::quarantine::{Quarantined, Ruling};
 
 /// The state that the tables of a store belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Head {
     pub first_receipt: u64,
     /// Over the ledger of what was held.
     pub notes: Sum,
+    /// Over the ledger of what became of events in quarantine.
+    pub rulings: Sum,
 }
 
 /// How far one file or partition was taken in.
@@ -138,6 +140,13 @@ impl Head {
         }
     }
 
+    /// Adds what became of an event in quarantine to the sums.
+    pub fn put_ruling(&mut self, ruling: &Ruling) {
+        let mut body = Vec::new();
+        ruling.encode(&mut body);
+        self.rulings.add(proof(&body, (self.rulings.count, 0)));
+    }
+
     /// Adds the answer to a named delivery to the sums.
     pub fn put_receipt(&mut self, receipt: &Receipt) {
         self.receipts.add(receipt.proof());
@@ -177,10 +186,9 @@ impl Head {
             out.extend_from_slice(&digest.to_le_bytes());
             out.push(u8::from(*ended));
         }
-        // A directory that never held anything says nothing of it.
-        let notes = Some(&self.notes).filter(|notes| notes.count > 0);
-        put_varint(out, self.rows.len() as u64 + u64::from(notes.is_some()));
-        for Sum { count, proofs } in self.rows.iter().chain(notes).chain([&self.quarantined, &self.receipts]) {
+        put_varint(out, self.rows.len() as u64);
+        let others = [&self.quarantined, &self.rulings, &self.notes, &self.receipts];
+        for Sum { count, proofs } in self.rows.iter().chain(others) {
             put_varint(out, *count);
             out.extend_from_slice(&proofs.to_le_bytes());
         }
@@ -216,14 +224,9 @@ impl Head {
         for _ in 0..reader.varint()? {
             head.rows.push(sum(reader)?);
         }
-        if head.rows.len() > head.settled.len() {
-            head.notes = head.rows.pop().unwrap_or_default();
-            if head.rows.len() != head.settled.len() || head.notes.count == 0 {
-                return reader.fail("a sum for each pipeline, and one of what was held");
-            }
+        for of in [&mut head.quarantined, &mut head.rulings, &mut head.notes, &mut head.receipts] {
+            *of = sum(reader)?;
         }
-        head.quarantined = sum(reader)?;
-        head.receipts = sum(reader)?;
         head.first_receipt = reader.varint()?;
         Ok(head)
     }

@@ -13,7 +13,8 @@ pub use receipt::Receipt;
 use crate::Fault;
 use slackwater_core::fold::Final;
 use slackwater_core::hold::Note;
-use slackwater_core::machine::Quarantined;
+use slackwater_core::poison::Refusal;
+use slackwater_core::quarantine::{Fate, Quarantined, Ruling, Why};
 
 /// One atomic step.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Commit<'a> {
     pub quarantined: &'a [Quarantined],
     /// What became of facts that were held, or are now.
     pub notes: &'a [Note],
+    /// What became of events in quarantine, in order.
+    pub rulings: &'a [Ruling],
     /// Answers to named deliveries, in the order of their numbers.
     pub receipts: &'a [Receipt],
 }
@@ -33,7 +36,7 @@ pub struct Commit<'a> {
 impl<'a> Commit<'a> {
     /// A step that brings nothing but its head.
     pub fn of(head: &'a Head) -> Self {
-        Commit { head, rows: &[], quarantined: &[], notes: &[], receipts: &[] }
+        Commit { head, rows: &[], quarantined: &[], notes: &[], rulings: &[], receipts: &[] }
     }
 }
 
@@ -69,6 +72,46 @@ pub struct Kept {
     pub at: i64,
 }
 
+/// An event that was set aside, with what became of it last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aside {
+    /// Its number, from 0.
+    pub number: u64,
+    /// The event.
+    pub event: Quarantined,
+    /// What became of it last, if anything did.
+    pub ruling: Option<Ruling>,
+}
+
+impl Aside {
+    /// Why it is in quarantine now, whatever it was refused for at first.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self.ruling.as_ref().map(|ruling| &ruling.fate) {
+            Some(Fate::Refused { refusal, .. }) => Some(*refusal),
+            _ => self.event.why.refusal(),
+        }
+    }
+
+    /// The event as it stands there now.
+    pub fn present(&self) -> Quarantined {
+        let mut event = self.event.clone();
+        if let Some(Fate::Refused { refusal, guard }) = self.ruling.as_ref().map(|ruling| &ruling.fate) {
+            (event.why, event.guard) = (Why::Refused(*refusal), guard.clone());
+        }
+        event
+    }
+
+    /// Whether it was released: then it is in quarantine no more.
+    pub fn is_released(&self) -> bool {
+        self.ruling.as_ref().is_some_and(|ruling| ruling.fate.is_released())
+    }
+
+    /// Whether it is to stay there for good, and since when.
+    pub fn discarded(&self) -> Option<i64> {
+        self.ruling.as_ref().filter(|ruling| ruling.fate == Fate::Discarded).map(|ruling| ruling.at)
+    }
+}
+
 /// A line of the ledger of what was held, as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Noted {
@@ -97,8 +140,8 @@ pub trait Store: Send {
     fn rows(&mut self, pipeline: u16, ask: &Ask, visit: &mut dyn FnMut(Kept) -> Result<(), Fault>)
     -> Result<(), Fault>;
 
-    /// Gives the events that were set aside, in order, from a number on; the first has 0.
-    fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault>;
+    /// Gives the events that were set aside, in order, from a number on, until told to stop; the first has 0.
+    fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault>;
 
     /// Gives the ledger of what was held, in order, with the tick of each line.
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault>;

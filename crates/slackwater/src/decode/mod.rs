@@ -8,10 +8,11 @@ use slackwater_core::builder::RowBuilder;
 use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::input::{Batch, Position};
 use slackwater_core::limits;
-use slackwater_core::plan::Source;
+use slackwater_core::plan::{Guards, Source};
 use slackwater_core::poison::{Reason, Refusal};
+use slackwater_core::quarantine::Quarantined;
 use slackwater_core::schema::Schema;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use thiserror::Error;
 
 pub mod csv;
@@ -149,6 +150,8 @@ pub struct Decoder<'s> {
     reader: Cells<'s>,
     /// Events and bytes of the batch before: the next will be about as large.
     room: (usize, usize),
+    /// The header of the chunk before, and its encoding, which goes with what is refused.
+    header: (Weak<csv::Header>, Arc<[u8]>),
     /// The chunk that was begun, if it is not finished.
     begun: Option<Chunk>,
 }
@@ -162,12 +165,18 @@ enum Cells<'s> {
 impl<'s> Decoder<'s> {
     /// A decoder of the events of `source`. What the source demands of them is asked here too.
     pub fn new(source: &'s Source, format: Format) -> Self {
+        Decoder::under(source, source.guards.clone(), format)
+    }
+
+    /// A decoder of the events of `source` that asks other guards of them.
+    pub fn under(source: &'s Source, guards: Arc<Guards>, format: Format) -> Self {
         let reader = match format {
             Format::Json => Cells::Json(json::Reader::new(&source.schema)),
             Format::Csv => Cells::Csv(csv::Records::default()),
             Format::Parquet => Cells::Parquet(parquet::Reader::default()),
         };
-        Decoder { row: RowBuilder::new(source), reader, room: (0, 0), begun: None }
+        let header = (Weak::new(), Arc::default());
+        Decoder { row: RowBuilder::under(source, guards), reader, room: (0, 0), header, begun: None }
     }
 
     /// The format.
@@ -218,9 +227,20 @@ impl<'s> Decoder<'s> {
     }
 
     /// An empty batch for events of a chunk.
-    fn batch(&self, chunk: &Chunk) -> Batch {
-        let (events, bytes) = self.room;
-        Batch::with_capacity(chunk.source, self.format().decoder_version(), chunk.part.clone(), events, bytes)
+    fn batch(&mut self, chunk: &Chunk) -> Batch {
+        let ((events, bytes), decoder) = (self.room, self.format().decoder_version());
+        let mut batch = Batch::with_capacity(chunk.source, decoder, chunk.part.clone(), events, bytes);
+        batch.guards = self.row.guards().clone();
+        // What stands for the bytes of a row of a row group needs no footer.
+        if let Some(header @ Header::Csv(known)) = &chunk.header {
+            if !std::ptr::eq(self.header.0.as_ptr(), Arc::as_ptr(known)) {
+                let mut encoded = Vec::new();
+                header.encode(&mut encoded);
+                self.header = (Arc::downgrade(known), encoded.into());
+            }
+            batch.header = self.header.1.clone();
+        }
+        batch
     }
 
     /// The events of a chunk of records.
@@ -242,12 +262,9 @@ impl<'s> Decoder<'s> {
             let position = Position { offset: chunk.offset + at as u64, line };
             if record.is_too_large() {
                 let kept = &record.body[..limits::EVENT_BYTES];
-                batch.push_refused(position, Refusal::event(Reason::TooLarge), kept);
+                batch.push_refused(position, Refusal::event(Reason::TooLarge), chunk.arrival, kept);
             } else if !record.is_blank(format) {
-                match self.event(&record, utf8, chunk.header.as_ref()) {
-                    Ok(()) => batch.push(&mut self.row, position, record.body),
-                    Err(refusal) => batch.push_refused(position, refusal, record.body),
-                }
+                self.put(&mut batch, record.body, position, utf8, chunk.header.as_ref());
             }
             at += record.size;
             line += record.lines(format);
@@ -256,22 +273,54 @@ impl<'s> Decoder<'s> {
         batch
     }
 
+    /// One record becomes one entry.
+    #[inline]
+    fn put(&mut self, batch: &mut Batch, record: &[u8], position: Position, utf8: bool, header: Option<&Header>) {
+        match self.event(record, utf8, header) {
+            Ok(()) => batch.push(&mut self.row, position, record),
+            Err(refusal) => batch.push_refused(position, refusal, self.row.stamped(), record),
+        }
+    }
+
     /// Puts the fields of one event into the builder, or says why the bytes are no event at all.
     #[inline]
-    fn event(&mut self, record: &frame::Record<'_>, utf8: bool, header: Option<&Header>) -> Result<(), Refusal> {
-        if !utf8 && std::str::from_utf8(record.body).is_err() {
+    fn event(&mut self, record: &[u8], utf8: bool, header: Option<&Header>) -> Result<(), Refusal> {
+        if !utf8 && std::str::from_utf8(record).is_err() {
             return Err(Refusal::event(Reason::InvalidUtf8));
         }
         self.row.begin();
         match &mut self.reader {
-            Cells::Json(reader) => reader.event(record.body, &mut self.row),
+            Cells::Json(reader) => reader.event(record, &mut self.row),
             Cells::Csv(reader) => {
                 let Some(Header::Csv(header)) = header else { panic!("a CSV chunk carries the header of its file") };
-                reader.event(record.body, header, &mut self.row)
+                reader.event(record, header, &mut self.row)
             }
             Cells::Parquet(_) => panic!("a row group has no records"),
         }
     }
+}
+
+/// Decodes an event again that was refused, as what it is now: a batch of this one, which stood in quarantine. What stands
+/// for the bytes of a Parquet row is JSON.
+///
+/// # Errors
+/// When its header is none of the source's format.
+pub fn again(source: &Source, guards: &Arc<Guards>, format: Format, event: &Quarantined) -> Result<Batch, CodecError> {
+    let header = match event.header.is_empty() {
+        true => None,
+        false => Some(Header::decode(&event.header, &source.schema)?),
+    };
+    let written = if format == Format::Parquet { Format::Json } else { format };
+    if (written == Format::Csv) != matches!(header, Some(Header::Csv(_))) {
+        return Reader::new(&event.header).fail("the header of an event of the source's format");
+    }
+    let mut decoder = Decoder::under(source, guards.clone(), written);
+    let mut batch = Batch::new(event.source, format.decoder_version(), event.part.clone());
+    (batch.header, batch.guards) = (event.header.clone(), guards.clone());
+    batch.stood.extend(event.why.refusal());
+    decoder.row.stamp(event.arrival);
+    decoder.put(&mut batch, &event.bytes, event.position, false, header.as_ref());
+    Ok(batch)
 }
 
 /// Events and bytes of a batch.

@@ -9,9 +9,10 @@ use super::gauge::Gauge;
 use crate::decode::{Damaged, Decoder, Format};
 use slackwater_core::fold::Final;
 use slackwater_core::input::{Batch, Decision, Decoded, Entry, Input, Tick};
-use slackwater_core::machine::{Effects, Machine, Quarantined};
+use slackwater_core::machine::{Effects, Machine};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
+use slackwater_core::quarantine::Quarantined;
 use slackwater_core::row::Row;
 use std::cmp::Ordering;
 

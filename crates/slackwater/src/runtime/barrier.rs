@@ -112,7 +112,7 @@ impl Instance<'_> {
         others.and(archived)
     }
 
-    /// What is small: watermarks, counters and origins, and what is settled.
+    /// What is small: watermarks, counters and origins, what is settled, and what sources demand.
     pub(super) fn state(&self) -> Vec<u8> {
         let mut state = Vec::new();
         self.watermarks.encode(&mut state);
@@ -122,6 +122,7 @@ impl Instance<'_> {
         put_varint(&mut state, self.shards.folds.len() as u64);
         self.shards.folds.iter().for_each(|fold| fold.encode_head(&mut state));
         put_varint(&mut state, self.ticked);
+        self.guards.iter().for_each(|guards| guards.encode(&mut state));
         state
     }
 

@@ -262,7 +262,7 @@ impl Instance<'_> {
         if chunks.is_empty() {
             return Ok(Vec::new());
         }
-        let Instance { plan, formats, settings, shards, index, archive, resting, aside, .. } = self;
+        let Instance { plan, formats, guards, settings, shards, index, archive, resting, aside, .. } = self;
         let resting = resting.as_ref().map_or(&[][..], |resting| resting);
         let (shelves, mut tallies) = (Shelves { index, archive, resting }, Tallies::default());
         let tell = |told: Told| -> Result<(), Stop<Infallible>> {
@@ -272,7 +272,8 @@ impl Instance<'_> {
         };
         let threads = if bytes < WORTH { 1 } else { settings.threads };
         let recall = Some(&shelves as _);
-        shards.take((plan, formats), vec![Ready(chunks)], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
+        let how = (*plan, *formats, &**guards);
+        shards.take(how, vec![Ready(chunks)], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
         self.at = last;
         for (named, counts) in names.into_iter().zip(&tallies.chunks) {
             let Some(named) = named else { continue };

@@ -14,11 +14,13 @@ use slackwater_core::fold::{Final, Fold};
 use slackwater_core::hold::Holds;
 use slackwater_core::input::{Decision, Tick};
 use slackwater_core::judge::Judge;
-use slackwater_core::machine::{Quarantined, Shard, settle_stale};
+use slackwater_core::machine::{Shard, settle_stale};
 use slackwater_core::memory::Memory;
-use slackwater_core::plan::Plan;
+use slackwater_core::plan::{Guards, Plan};
+use slackwater_core::quarantine::Quarantined;
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::crew;
+use std::sync::Arc;
 
 /// Shards beyond this cost more in looking than they save in judging.
 const MOST_SHARDS: usize = 16;
@@ -93,7 +95,7 @@ impl Shards {
     /// which they were read; `recall` knows what the shards' memories have let go.
     pub(super) fn take<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
         &mut self,
-        (plan, formats): (&Plan, &[Format]),
+        (plan, formats, guards): (&Plan, &[Format], &[Arc<Guards>]),
         mut feeds: Vec<F>,
         threads: usize,
         gauge: &Gauge,
@@ -110,8 +112,9 @@ impl Shards {
             .into_iter()
             .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
         let reading: Stage<'_, E> = readers.collect();
+        let all = || plan.sources.iter().zip(formats).zip(guards);
         let decoders =
-            || plan.sources.iter().zip(formats).map(|(source, format)| Decoder::new(source, *format)).collect();
+            || all().map(|((source, format), guards)| Decoder::under(source, guards.clone(), *format)).collect();
         let decoding = chunk_in.into_iter().flatten().zip(batch_out).map(|(from, out)| -> Housed<'_, E> {
             Box::new(Decode { decoders: decoders(), busy: None, from, out, gauge })
         });
@@ -145,7 +148,8 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
 ) -> Result<Folded, E> {
     let threads = arrangement.threads.max(1);
     let mut shards = Shards::new(plan, arrangement.shards);
-    shards.take((plan, formats), feeds, threads, gauge, None, |told| aside(&told.aside))?;
+    let guards: Vec<_> = plan.sources.iter().map(|source| source.guards.clone()).collect();
+    shards.take((plan, formats, &guards), feeds, threads, gauge, None, |told| aside(&told.aside))?;
     Ok(end(plan, shards, threads))
 }
 

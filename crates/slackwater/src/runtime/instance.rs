@@ -18,10 +18,11 @@ use slackwater_core::fold::{Final, Fold, Settled};
 use slackwater_core::hold::Note;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
-use slackwater_core::machine::Quarantined;
+
 use slackwater_core::memory::{Fact, Memory};
-use slackwater_core::plan::Plan;
+use slackwater_core::plan::{Guards, Plan};
 use slackwater_core::planted::{Bug, is};
+use slackwater_core::quarantine::{Quarantined, Ruling};
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::archive::{Archive, Changes, OwnedChange};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
@@ -90,6 +91,8 @@ pub struct Instance<'p> {
     /// The memories that a checkpoint covers which is being written.
     pub(super) resting: Option<Arc<Vec<Memory>>>,
     pub(super) watermarks: Watermarks,
+    /// By source, the guards under which its events are judged, as they were decided last.
+    pub(super) guards: Vec<Arc<Guards>>,
     pub(super) taken: Taken,
     /// What would be true if it were committed now.
     pub(super) head: Head,
@@ -98,6 +101,8 @@ pub struct Instance<'p> {
     pub(super) aside: Vec<Quarantined>,
     /// And what became of facts that were held.
     pub(super) notes: Vec<Note>,
+    /// And of events in quarantine.
+    pub(super) rulings: Vec<Ruling>,
     pub(super) receipts: Receipts,
     /// Names of deliveries that are journaled and not judged.
     pub(super) unjudged: BTreeSet<(u16, Arc<str>)>,
@@ -161,12 +166,17 @@ impl<'p> Instance<'p> {
         self.store.rows(pipeline, ask, visit)
     }
 
-    /// Gives all events that were set aside, in order.
+    /// Gives all events that were set aside and not released since, in order.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.store.quarantined(0, visit)
+        self.store.aside(0, &mut |aside| {
+            if !aside.is_released() {
+                visit(aside.present())?;
+            }
+            Ok(true)
+        })
     }
 
     /// Spans that were folded again from their facts, since the instance was opened.
@@ -186,7 +196,7 @@ impl<'p> Instance<'p> {
         loop {
             let mut ended = false;
             let watch = Stopwatch::start();
-            let Instance { plan, formats, settings, journal, taken, shards, index, archive, aside, .. } = self;
+            let Instance { plan, formats, guards, settings, journal, taken, shards, index, archive, aside, .. } = self;
             let (every, bytes_left) = (settings.every, settings.bytes);
             let begun = false;
             let ended_now = &mut ended;
@@ -199,7 +209,7 @@ impl<'p> Instance<'p> {
             };
             let threads = settings.threads;
             shards
-                .take((plan, formats), vec![recording], threads, gauge, Some(&shelves), put_aside)
+                .take((plan, formats, guards), vec![recording], threads, gauge, Some(&shelves), put_aside)
                 .map_err(Stop::into_error::<E>)?;
             self.at = self.journal.last();
             if ended {
@@ -277,7 +287,7 @@ impl<'p> Instance<'p> {
                     self.shards.holds.decide(release);
                 }
                 self.watermarks.decide(decision);
-                Ok(Vec::new())
+                self.rule(decision)
             }
             Input::Tick(tick) => self.tick(tick),
         }
@@ -351,9 +361,10 @@ impl<'p> Instance<'p> {
             self.commit_one_half()?;
         }
         let receipts = self.receipts.fresh();
-        let Instance { head, rows, aside, notes, .. } = self;
-        self.store.commit(&Commit { head, rows, quarantined: aside, notes, receipts })?;
+        let Instance { head, rows, aside, notes, rulings, .. } = self;
+        self.store.commit(&Commit { head, rows, quarantined: aside, notes, rulings, receipts })?;
         self.notes.clear();
+        self.rulings.clear();
         self.rows.clear();
         self.aside.clear();
         self.receipts.committed();
@@ -371,7 +382,7 @@ impl Instance<'_> {
         let mut half = self.head.clone();
         if is(Bug::OffsetBeforeState) {
             (half.rows, half.quarantined, half.output) = (before.rows, before.quarantined, before.output);
-            half.notes = before.notes;
+            (half.notes, half.rulings) = (before.notes, before.rulings);
             (half.ticks, half.ticked, half.settled) = (before.ticks, before.ticked, before.settled);
             self.store.commit(&Commit::of(&half))?;
         } else {
@@ -381,11 +392,13 @@ impl Instance<'_> {
                 rows: &self.rows,
                 quarantined: &self.aside,
                 notes: &self.notes,
+                rulings: &self.rulings,
                 ..Commit::of(&half)
             })?;
             self.rows.clear();
             self.aside.clear();
             self.notes.clear();
+            self.rulings.clear();
         }
         self.head.commit += 1;
         Ok(())

@@ -2,27 +2,32 @@
 
 use super::board::Board;
 use super::desk::{Declined, Desk};
+use super::retrial::{Dealt, Wanted};
 use slackwater_core::hold::Release;
-use slackwater_core::plan::Knobs;
+use slackwater_core::plan::{Guards, Knobs};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What an operator asks of a running instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// Take events of a source in again.
     Resume(u16),
-    /// Let the watermarks follow these knobs, one of each source.
-    Tune(Vec<Knobs>),
+    /// Let the watermarks follow these knobs, and judge events under these guards, one of each source.
+    Tune(Vec<Knobs>, Vec<Arc<Guards>>),
     /// Let in what is held.
     Release(Release),
+    /// Judge events in quarantine again.
+    Readmit(Wanted),
+    /// Let events in quarantine stay there for good.
+    Discard(Wanted),
 }
 
 /// Orders that wait for the instance; none once nobody carries them out any more.
 pub struct Orders(Mutex<Option<VecDeque<(Order, Done)>>>);
 
-/// What is to be done when an order was carried out, on so many things, or could not be.
-pub type Done = Box<dyn FnOnce(Result<u64, String>) + Send>;
+/// What is to be done when an order was carried out, or could not be.
+pub type Done = Box<dyn FnOnce(Result<Dealt, String>) + Send>;
 
 impl Default for Orders {
     fn default() -> Self {

@@ -54,9 +54,14 @@ impl Instance<'_> {
         Ok(())
     }
 
-    /// Whether any identity has another winner than at the last tick.
+    /// Whether the last commit covers all that was taken in.
+    pub fn is_committed(&self) -> bool {
+        self.head.journal == self.at
+    }
+
+    /// Whether any identity has another winner than at the last tick that did not come out of quarantine.
     pub fn has_changed(&self) -> bool {
-        self.shards.memories.iter().any(|memory| memory.changes().next().is_some())
+        self.shards.memories.iter().any(|memory| memory.changes().any(|net| !net.after.stood))
     }
 
     /// Lets the next tick release what is meant, if anything is; gives how many facts, each once for every pipeline.

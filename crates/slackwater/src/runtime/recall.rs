@@ -77,7 +77,7 @@ impl Shelves<'_> {
         for number in missing {
             let entry = &batch.entries()[*number as usize];
             let winner = self.resting.iter().find_map(|memory| memory.winner(plan, batch, entry));
-            let Some(Winner { known, fact }) = winner else {
+            let Some(Winner { known, fact, .. }) = winner else {
                 left.push(*number);
                 continue;
             };

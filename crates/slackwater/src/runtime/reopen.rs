@@ -16,7 +16,8 @@ use slackwater_core::hold::Holds;
 use slackwater_core::input::Input;
 use slackwater_core::judge::Judge;
 use slackwater_core::plan::expr::Node;
-use slackwater_core::plan::{Expr, Plan};
+use slackwater_core::plan::{Expr, Guards, Plan};
+use slackwater_core::planted::{Bug, is};
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET, Changes, Shelf};
@@ -162,6 +163,7 @@ impl<'p> Instance<'p> {
             self.rows.clear();
             self.aside.clear();
             self.notes.clear();
+            self.rulings.clear();
             self.head = committed.clone();
             self.receipts = Receipts::load(&mut *self.store)?;
         }
@@ -178,7 +180,9 @@ impl<'p> Instance<'p> {
         }
         let mut entries = self.journal.read(self.at + 1)?.peekable();
         while self.at < until {
-            let Instance { plan, formats, settings, taken, shards, index, archive, aside, recorded, .. } = self;
+            let of_the_day: Vec<_> = self.plan.sources.iter().map(|source| source.guards.clone()).collect();
+            let Instance { plan, formats, guards, settings, taken, shards, index, archive, aside, recorded, .. } = self;
+            let guards = if is(Bug::GuardsOfTheDay) { &of_the_day } else { &*guards };
             let bytes_left = settings.bytes;
             let (mut named, begun, mut tallies) = (Vec::new(), false, Tallies::default());
             let entries_now = &mut entries;
@@ -201,7 +205,9 @@ impl<'p> Instance<'p> {
                 Ok(())
             };
             let (threads, recall) = (settings.threads, Some(&shelves as _));
-            shards.take((plan, formats), vec![replaying], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
+            shards
+                .take((plan, formats, guards), vec![replaying], threads, gauge, recall, tell)
+                .map_err(Stop::into_fault)?;
             for (named, counts) in named.into_iter().zip(tallies.chunks) {
                 named.into_iter().for_each(|named| self.receipts.put(&mut self.head, named, counts.clone()));
             }
@@ -249,7 +255,7 @@ impl<'p> Instance<'p> {
         let aside = std::mem::take(&mut self.aside);
         self.head.take(&[], &aside);
         let counts = self.shards.seen(self.plan).counts().to_vec();
-        let sums = |head: &Head| (head.quarantined, head.notes);
+        let sums = |head: &Head| (head.quarantined, head.rulings, head.notes);
         let mine = (&self.head.output, &self.head.rows, sums(&self.head), &counts, &self.taken.input);
         let theirs = (&committed.output, &committed.rows, sums(committed), &committed.counts, &committed.input);
         if mine == theirs && self.head.settled == committed.settled && self.head.ticks == committed.ticks {
@@ -350,12 +356,15 @@ impl<'p> Made<'p> {
             checkpoints,
             chunks: manifest.chunks.clone(),
             watermarks: Watermarks::new(plan),
+            // Until a decision says what they demand, sources demand nothing, whatever the configuration has today.
+            guards: vec![Arc::default(); plan.sources.len()],
             taken,
             at: manifest.head.journal,
             head: manifest.head.clone(),
             rows: Vec::new(),
             aside: Vec::new(),
             notes: Vec::new(),
+            rulings: Vec::new(),
             receipts: Receipts::default(),
             unjudged: BTreeSet::new(),
             changes: Changes::default(),
@@ -428,6 +437,9 @@ impl Instance<'_> {
         let (first, others) = self.shards.folds.split_at_mut(1);
         others.iter_mut().for_each(|fold| fold.settle_as(&first[0]));
         self.ticked = reader.varint()?;
+        for (source, guards) in self.plan.sources.iter().zip(&mut self.guards) {
+            *guards = Arc::new(Guards::decode(reader, &source.schema)?);
+        }
         Ok(())
     }
 }

@@ -12,10 +12,11 @@ use super::instance::Instance;
 use super::keeping::Written;
 use super::orders::{Front, Order};
 use super::replay::Ahead;
+use super::retrial::Dealt;
 use super::syncer::{Syncer, Underway};
 use crate::decode::Chunk;
 use slackwater_core::input::Decision;
-use slackwater_core::plan::Knobs;
+use slackwater_core::plan::{Guards, Knobs};
 use slackwater_store::Fault;
 use slackwater_store::store::Offset;
 use std::sync::Arc;
@@ -95,6 +96,8 @@ pub struct Service<'p, O> {
     halts: Vec<bool>,
     /// By source, what its watermark is to follow.
     knobs: Vec<Knobs>,
+    /// By source, what its events are judged under.
+    guards: Vec<Arc<Guards>>,
     gauge: Arc<Gauge>,
     times: Times,
     /// When it was last looked at whether a tick is due; never since the instance was opened.
@@ -133,7 +136,9 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     ) -> Result<Self, Fault> {
         let mut instance = open()?;
         let knobs: Vec<Knobs> = instance.plan.sources.iter().map(|source| source.knobs.clone()).collect();
+        let guards: Vec<_> = instance.plan.sources.iter().map(|source| source.guards.clone()).collect();
         instance.tune(&knobs)?;
+        instance.guard(&guards)?;
         let now = Stopwatch::start;
         let syncer = Syncer::start(instance.may_keep_aside().then(|| front.desk.clone()))?;
         let mut service = Service {
@@ -144,6 +149,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             tails,
             halts,
             knobs,
+            guards,
             gauge,
             times: Times::default(),
             looked: None,
@@ -364,19 +370,23 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let obeyed = match order {
             Order::Resume(source) if instance.is_halted(source) => {
-                instance.decide(Decision::Resume(source)).map(|()| 1)
+                instance.decide(Decision::Resume(source)).map(|()| Dealt::done(1))
             }
-            Order::Resume(_) => Ok(0),
-            Order::Tune(knobs) => {
-                let tuned = instance.tune(&knobs);
+            Order::Resume(_) => Ok(Dealt::default()),
+            Order::Tune(knobs, guards) => {
+                let tuned = instance.guard(&guards).and_then(|()| instance.tune(&knobs));
                 if tuned.is_ok() {
-                    self.knobs = knobs;
+                    (self.knobs, self.guards) = (knobs, guards);
                 }
-                tuned.map(|()| 0)
+                tuned.map(|()| Dealt::default())
             }
-            Order::Release(release) => instance.release(release),
+            Order::Release(release) => instance.release(release).map(Dealt::done),
+            Order::Readmit(wanted) => instance.readmit(&wanted),
+            Order::Discard(wanted) => instance.discard(&wanted),
         };
-        done(obeyed.as_ref().map(|count| *count).map_err(ToString::to_string));
+        // What came out of quarantine moves rows.
+        self.moved |= obeyed.as_ref().is_ok_and(|dealt| dealt.done > 0);
+        done(obeyed.as_ref().map(Clone::clone).map_err(ToString::to_string));
         obeyed.map(|_| true)
     }
 
@@ -531,7 +541,11 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// Opens the instance again.
     fn recover(&mut self) -> Result<(), Fault> {
-        let opened = (self.open)().and_then(|mut instance| instance.tune(&self.knobs).map(|()| instance));
+        let opened = (self.open)().and_then(|mut instance| {
+            instance.tune(&self.knobs)?;
+            instance.guard(&self.guards)?;
+            Ok(instance)
+        });
         match opened {
             Ok(instance) => {
                 (self.instance, self.trouble) = (Some(instance), None);

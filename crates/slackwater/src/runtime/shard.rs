@@ -8,9 +8,10 @@ use slackwater_core::fold::Fold;
 use slackwater_core::hold::Holds;
 use slackwater_core::input::Batch;
 use slackwater_core::judge::{Counts, Judge};
-use slackwater_core::machine::{Quarantined, Shard, judge_batch};
+use slackwater_core::machine::{Shard, judge_batch};
 use slackwater_core::memory::{Memory, Past};
 use slackwater_core::plan::Plan;
+use slackwater_core::quarantine::Quarantined;
 
 /// Knows the winners that the memories of judge shards have let go.
 pub trait Recall<E>: Sync {

@@ -67,7 +67,7 @@ fn measured(
             let message = format!("`{field_name}` can be null, and a fact without a measure is in no bar");
             return refuse(scope, measure, &message, Some("take the ? from its type, so that nulls are refused"));
         }
-        if !source.require.iter().any(|guard| guards(&guard.expr, field)) {
+        if !source.guards.require.iter().any(|guard| guards(&guard.expr, field)) {
             let message = format!("`{field_name}` may be below zero, and a bar never runs backwards");
             let help = format!("add \"{field_name} >= 0\" to the source's `require`");
             return refuse(scope, measure, &message, Some(&help));

@@ -3,7 +3,7 @@
 use super::{Run, cases, law};
 use proptest::prelude::*;
 use slackwater_core::input::Input;
-use slackwater_core::machine::Why;
+use slackwater_core::quarantine::Why;
 use slackwater_sim::compare;
 use slackwater_sim::oracle::content::Stood;
 use slackwater_sim::oracle::{Fact, counts};

@@ -6,9 +6,9 @@
 
 use slackwater_core::fold::{Bar, Final};
 use slackwater_core::hold::Fate;
-use slackwater_core::machine::{Quarantined, Why};
 use slackwater_core::number::decimal;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
+use slackwater_core::quarantine::{Quarantined, Why};
 use slackwater_core::row::Row;
 use slackwater_core::time::format_rfc3339;
 use slackwater_core::value::{Scalar, Type, Value, elements};
@@ -229,8 +229,7 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
         Why::Refused(refusal) => {
             object.text("reason", refusal.reason.code());
             if refusal.reason == slackwater_core::poison::Reason::Require {
-                let guard = refusal.field.and_then(|index| source.require.get(usize::from(index)));
-                object.text("guard", guard.map_or("", |guard| guard.text.as_str()));
+                object.text("guard", event.guard.as_deref().unwrap_or_default());
             } else if let Some(field) = refusal.field.and_then(|index| source.schema.fields().get(usize::from(index))) {
                 object.text("field", &field.name);
             }

@@ -206,7 +206,7 @@ impl Group {
                 self.raw.clear();
                 raw::write(schema, &cells, self.given, &mut self.raw);
                 self.raw.truncate(limits::EVENT_BYTES);
-                batch.push_refused(position, refusal, &self.raw);
+                batch.push_refused(position, refusal, row.stamped(), &self.raw);
             }
             content = batch.content_len();
             self.given += 1;

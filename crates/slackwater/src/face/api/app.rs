@@ -1,6 +1,7 @@
 //! What all requests share, and the one table of routes: no route is answered that does not stand in it with its policy.
 
 use super::hub::Hub;
+use super::live::Dealing;
 use super::meters::Meters;
 use super::readers::Readers;
 use super::refusal::Refusal;
@@ -16,6 +17,7 @@ use crate::face::config::SourceConfig;
 use crate::runtime::board::Board;
 use crate::runtime::clock::{Clock, Stopwatch};
 use crate::runtime::desk::Desk;
+use crate::runtime::retrial::{Dealt, Wanted};
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
@@ -49,6 +51,8 @@ enum Act {
     Resume,
     Held,
     Release,
+    Readmit,
+    Discard,
 }
 
 /// A route: what it asks of whoever calls it stands beside it.
@@ -70,7 +74,7 @@ const fn get(path: &'static str, policy: Policy, act: Act, about: &'static str) 
 }
 
 /// Every route.
-pub const ROUTES: [Route; 15] = [
+pub const ROUTES: [Route; 17] = [
     Route {
         method: "POST",
         path: "/v1/ingest/{source}",
@@ -91,6 +95,20 @@ pub const ROUTES: [Route; 15] = [
         policy: Policy::Admin,
         about: "Lets the next tick release late facts that are held",
         act: Act::Release,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/quarantine/release",
+        policy: Policy::Admin,
+        about: "Judges events in quarantine again, by what holds now",
+        act: Act::Readmit,
+    },
+    Route {
+        method: "POST",
+        path: "/v1/quarantine/discard",
+        policy: Policy::Admin,
+        about: "Lets events in quarantine stay there for good",
+        act: Act::Discard,
     },
     get("/v1/pipelines", Policy::Read, Act::Pipelines, "The pipelines, their columns, and how far each is settled"),
     get("/v1/pipelines/{pipeline}/rows", Policy::Read, Act::Rows, "Rows of a pipeline, sealed or moving, page by page"),
@@ -120,6 +138,9 @@ pub type Resume = Arc<dyn Fn(u16) -> Result<(), String> + Send + Sync>;
 /// Lets in what is held, and gives how many facts that means; it may wait.
 pub type SetFree = Arc<dyn Fn(Release) -> Result<u64, String> + Send + Sync>;
 
+/// Judges events in quarantine again, or discards them; it may wait.
+pub type Deal = Arc<dyn Fn(Dealing, Wanted) -> Result<Dealt, String> + Send + Sync>;
+
 /// Bytes that are free on a disk, if the system says so.
 pub type Free = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
@@ -140,6 +161,7 @@ pub(super) struct App {
     pub meters: Meters,
     pub resume: Resume,
     pub release: SetFree,
+    pub deal: Deal,
     pub free: Free,
     pub clock: Clock,
     pub stop: watch::Receiver<bool>,
@@ -291,6 +313,8 @@ async fn run(app: Arc<App>, route: Route, mut request: Request) -> Result<Respon
         Act::Resume => resume(&app, &caller, &named).await,
         Act::Held => held::list(app, caller, request).await,
         Act::Release => held::release(app, caller, &named, request).await,
+        Act::Readmit => aside::deal(app, caller, Dealing::Release, request).await,
+        Act::Discard => aside::deal(app, caller, Dealing::Discard, request).await,
         Act::Live => Ok(json(&serde_json::json!({ "live": true }))),
         Act::Ready => report::ready(&app),
         Act::Metrics => meters::metrics(&app, &caller),

@@ -14,10 +14,11 @@ use crate::runtime::gauge::Gauge;
 use crate::runtime::instance::{Instance, Settings};
 use crate::runtime::orders::{Front, Order, Orders};
 use crate::runtime::reopen::Opening;
+use crate::runtime::retrial::{Dealt, Wanted};
 use crate::runtime::service::{Pace, Service, Tail};
 use slackwater_core::fold::Final;
 use slackwater_core::hold::Release;
-use slackwater_core::plan::{Knobs, Plan};
+use slackwater_core::plan::{Guards, Knobs, Plan};
 use slackwater_core::schema::IdentityRule;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
@@ -69,6 +70,15 @@ fn declined(why: &Declined) -> String {
         Declined::Stopping => "the instance is stopping; try again when it runs".into(),
         Declined::Failed(why) => format!("the instance failed and has stopped: {why}"),
     }
+}
+
+/// What to do with events in quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dealing {
+    /// Judge them again.
+    Release,
+    /// Let them stay there for good.
+    Discard,
 }
 
 /// How a running instance is set up.
@@ -205,16 +215,18 @@ impl Live {
         self.order(Order::Resume(source)).map(drop)
     }
 
-    /// From the next tick on watermarks follow these knobs, one of each source in the plan's order. That is recorded.
+    /// From the next tick on watermarks follow these knobs, and from here on events are judged under these guards, one of
+    /// each source in the plan's order. That is recorded.
     ///
     /// # Errors
     /// Why it could not be recorded; then they follow what they followed.
-    pub fn tune(&self, knobs: Vec<Knobs>) -> Result<(), String> {
+    pub fn tune(&self, knobs: Vec<Knobs>, guards: Vec<Arc<Guards>>) -> Result<(), String> {
         let sources = self.plan().sources.len();
-        if knobs.len() != sources {
-            return Err(format!("knobs of {} sources were given, and there are {sources}", knobs.len()));
+        if knobs.len() != sources || guards.len() != sources {
+            let (knobs, guards) = (knobs.len(), guards.len());
+            return Err(format!("knobs of {knobs} sources and guards of {guards} were given; there are {sources}"));
         }
-        self.order(Order::Tune(knobs)).map(drop)
+        self.order(Order::Tune(knobs, guards)).map(drop)
     }
 
     /// Lets the next tick release what is held, and gives how many facts it means, each once for every pipeline.
@@ -222,10 +234,21 @@ impl Live {
     /// # Errors
     /// When it cannot be recorded.
     pub fn release(&self, release: Release) -> Result<u64, String> {
-        self.order(Order::Release(release))
+        self.order(Order::Release(release)).map(|dealt| dealt.done)
     }
 
-    fn order(&self, order: Order) -> Result<u64, String> {
+    /// Judges events in quarantine again, under the present decoder and guards, or lets them stay there for good.
+    ///
+    /// # Errors
+    /// When it cannot be done or recorded.
+    pub fn deal(&self, with: Dealing, wanted: Wanted) -> Result<Dealt, String> {
+        self.order(match with {
+            Dealing::Release => Order::Readmit(wanted),
+            Dealing::Discard => Order::Discard(wanted),
+        })
+    }
+
+    fn order(&self, order: Order) -> Result<Dealt, String> {
         let (done, told) = mpsc::channel();
         self.0.front.orders.give(order, Box::new(move |result| drop(done.send(result))));
         self.desk().wake();

@@ -99,7 +99,8 @@ pub(super) fn metrics(app: &App, caller: &Caller) -> Result<Response, Refusal> {
 fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Caller) {
     let (became, refused) = (Family::<Labels, Count>::default(), Family::<Labels, Count>::default());
     let received = Family::<Labels, Count>::default();
-    let (halted, held) = (Family::<Labels, Number>::default(), Family::<Labels, Number>::default());
+    let number = Family::<Labels, Number>::default;
+    let (halted, held, open) = (number(), number(), number());
     for (source, of) in report::seen(&app.plan, standing, caller) {
         let counts = &of.counts;
         let all = [
@@ -113,6 +114,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
         received.get_or_create(&vec![named()]).inc_by(counts.received);
         halted.get_or_create(&vec![named()]).set(f64::from(u8::from(of.halted)));
         held.get_or_create(&vec![named()]).set(of.held as f64);
+        open.get_or_create(&vec![named()]).set(counts.open() as f64);
         for (verdict, count) in all {
             became.get_or_create(&vec![named(), ("verdict", verdict.to_string())]).inc_by(count);
         }
@@ -124,6 +126,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
     registry.register("events_received", "Events taken in", received);
     registry.register("events", "Events by what became of them", became);
     registry.register("quarantined", "Refused events by reason", refused);
+    registry.register("quarantine_open", "Refused events that are neither released nor discarded", open);
     registry.register("held_facts", "Late facts that wait to be released", held);
     registry.register("source_halted", "Whether a source takes nothing in until it is resumed", halted);
 }

@@ -17,5 +17,5 @@ pub mod serve;
 mod stream;
 
 pub use app::{ROUTES, Route};
-pub use aside::shown;
+pub use aside::{Which, listed as set_aside, reason, shown, told};
 pub use held::{find, listed};

@@ -95,8 +95,17 @@ fn queries(path: &str) -> Vec<Value> {
             ("from", "query", "integer", "From this number on"),
             ("limit", "query", "integer", "Facts of a page, 1 to 1000, default 100"),
         ],
+        "/v1/quarantine/release" | "/v1/quarantine/discard" => &[
+            ("source", "query", "string", "Events of this source"),
+            ("reason", "query", "string", "Events that are there for this reason now"),
+            ("number", "query", "integer", "Only the event that has this number in /v1/quarantine"),
+            ("all", "query", "boolean", "Every event, where none of the three says which"),
+            ("from", "query", "integer", "From this number on: what the answer before gave as `next`"),
+        ],
         "/v1/quarantine" => &[
             ("source", "query", "string", "Events of this source"),
+            ("reason", "query", "string", "Events that are there for this reason now"),
+            ("all", "query", "boolean", "Also what was discarded, or released"),
             ("from", "query", "integer", "From this number on"),
             ("limit", "query", "integer", "Events of a page, 1 to 1000, default 100"),
         ],

@@ -91,6 +91,7 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
             "caught_up": of.caught_up,
             "halted": of.halted,
             "held": of.held,
+            "discarded": of.counts.discarded,
             "origins": origins(source, of, &standing),
         })
     });

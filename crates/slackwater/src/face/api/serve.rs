@@ -1,6 +1,6 @@
 //! The server: started over a running instance, told to read its tokens and certificate again, and stopped.
 
-use super::app::{Access, App, Free, Resume, SetFree, answer, router};
+use super::app::{Access, App, Deal, Free, Resume, SetFree, answer, router};
 use super::hub::Hub;
 use super::live::Live;
 use super::meters::Meters;
@@ -73,6 +73,8 @@ pub struct Served {
     pub resume: Resume,
     /// Lets in what is held.
     pub release: SetFree,
+    /// Judges events in quarantine again, or discards them.
+    pub deal: Deal,
     /// Bytes that are free on its disk.
     pub free: Free,
 }
@@ -80,7 +82,8 @@ pub struct Served {
 impl Served {
     /// A running instance.
     pub fn of(live: &Live) -> Served {
-        let (opened, resumed, released, looked) = (live.clone(), live.clone(), live.clone(), live.clone());
+        let (opened, resumed, released, dealt, looked) =
+            (live.clone(), live.clone(), live.clone(), live.clone(), live.clone());
         Served {
             plan: live.plan().clone(),
             sources: live.config().sources.clone(),
@@ -89,6 +92,7 @@ impl Served {
             store: Arc::new(move || -> Result<Sqlite, Fault> { opened.store() }),
             resume: Arc::new(move |source| resumed.resume(source)),
             release: Arc::new(move |release| released.release(release)),
+            deal: Arc::new(move |with, wanted| dealt.deal(with, wanted)),
             free: Arc::new(move || looked.free()),
         }
     }
@@ -150,6 +154,7 @@ impl Server {
             meters: Meters::default(),
             resume: served.resume,
             release: served.release,
+            deal: served.deal,
             free: served.free,
             clock: Clock::start(),
             stop: stopping.clone(),

@@ -58,6 +58,8 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let (mut instance, opened) = Instance::open(opening, &gauge)?;
     home::keep_config(&*disk, &config.text)?;
     opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
+    let guards: Vec<_> = config.plan.sources.iter().map(|source| source.guards.clone()).collect();
+    instance.guard(&guards)?;
     watched(args, &gauge, total, || {
         asked.iter().zip(feeds).try_for_each(|(asked, feed)| take(&mut instance, asked, feed, &config, &gauge))?;
         Ok::<_, Stop>(instance.end()?)

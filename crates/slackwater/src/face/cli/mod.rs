@@ -47,7 +47,7 @@ enum Command {
     /// Look at the sources of a service, take up one that is halted, and let in what is held
     #[command(subcommand)]
     Source(SourceCommand),
-    /// Look at events that were set aside
+    /// Look at events that were set aside, judge them again, or discard them
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Fold finite event files to the end and write their final rows
@@ -123,6 +123,10 @@ enum QuarantineCommand {
     List(QuarantineListArgs),
     /// Show one of them
     Show(QuarantineShowArgs),
+    /// Judge them again, by what holds now: what is not refused again counts from the next tick on
+    Release(QuarantineDealArgs),
+    /// Let them stay there for good: they are listed and released no more
+    Discard(QuarantineDealArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -218,6 +222,12 @@ struct QuarantineListArgs {
     /// Only of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Only those that are there for this reason now
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// Also what was discarded, or released, and when
+    #[arg(long)]
+    all: bool,
     /// From this number on
     #[arg(long, value_name = "N", default_value_t = 0)]
     from: u64,
@@ -226,6 +236,29 @@ struct QuarantineListArgs {
     limit: u32,
     /// JSON is what it writes anyway
     #[arg(long, hide = true)]
+    json: bool,
+}
+
+/// Which of the events in quarantine are meant: those of which all that is said here is true.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+struct QuarantineDealArgs {
+    #[command(flatten)]
+    at: At,
+    /// Their numbers, as `quarantine list` has them
+    #[arg(value_name = "NUMBER", group = "which")]
+    numbers: Vec<u64>,
+    /// Those of this source
+    #[arg(long, value_name = "NAME", group = "which")]
+    source: Option<String>,
+    /// Those that are there for this reason now
+    #[arg(long, value_name = "REASON", group = "which")]
+    reason: Option<String>,
+    /// All of them
+    #[arg(long, group = "which", conflicts_with_all = ["numbers", "source", "reason"])]
+    all: bool,
+    /// Write one JSON object
+    #[arg(long)]
     json: bool,
 }
 
@@ -249,8 +282,8 @@ Example:
 
 SIGTERM and SIGINT: what was handed in is taken in, a last tick and a checkpoint are made, and it
 ends with 0; a second signal ends it at once, with 8, and loses nothing that was answered. SIGHUP:
-tokens, hosts, the certificate, lags and idleness are read again; nothing changes if one of them is
-wrong, or if anything else is not what it was.
+tokens, hosts, the certificate, lags, idleness and what sources demand of their events are read
+again; nothing changes if one of them is wrong, or if anything else is not what it was.
 
 It listens on loopback only. To listen elsewhere it needs [server.tokens.NAME] and [server.tls] (or
 behind_proxy = true where a proxy ends TLS in front of it). See docs/HTTP.md.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use slackwater_core::fold::Settled;
 use slackwater_core::hold::Release;
 use slackwater_core::plan::Plan;
+use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
 use slackwater_store::sqlite::Sqlite;
 use std::path::Path;
@@ -100,16 +101,17 @@ fn kept(args: &SourceReleaseArgs, data: &Path) -> Result<Value, Stop> {
             found.ok_or_else(|| Stop::Usage(format!("nothing of the number {number} is held; see `source held`")))?
         }
     };
-    let count = released(&config, &plan, (data, disk), wanted)?;
+    let count = in_directory(&config, &plan, (data, disk), |instance| instance.release(wanted))?;
     Ok(json!({ "source": args.source, "released": count }))
 }
 
-fn released(
+/// Does something in a directory that no process uses; what it decided is followed by a tick, and a checkpoint.
+pub(super) fn in_directory<T>(
     config: &Config,
     plan: &Arc<Plan>,
     (data, disk): (&Path, Arc<dyn Disk>),
-    wanted: Release,
-) -> Result<u64, Stop> {
+    act: impl FnOnce(&mut Instance<'_>) -> Result<T, Fault>,
+) -> Result<T, Stop> {
     let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
     let mut open_store = |keep| home::open_store(data, plan, keep);
     let mut settings = Settings::of_threads(1);
@@ -125,22 +127,23 @@ fn released(
     };
     let (mut instance, opened) = Instance::open(opening, &Gauge::default())?;
     opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
-    // What came to a fold or a service that was stopped before it could tick is not this command's to seal. A release that
-    // was stopped there is.
+    // What came to a fold or a service that was stopped before it could tick is not this command's to seal. What such a
+    // command was stopped at is.
     if !instance.may_be_cut() && instance.has_changed() {
-        let text = "it was stopped between two ticks; run the fold or the service again, so that it ends, then release";
+        let text = "it was stopped between two ticks; run the fold or the service again, so that it ends, then do this";
         return Err(Stop::Usage(format!("--data {}: {text}", data.display())));
     }
-    let count = instance.release(wanted)?;
+    let done = act(&mut instance)?;
     match instance.may_be_cut() {
-        true => {}
+        _ if instance.is_committed() => {}
+        true => instance.checkpoint()?,
         false if instance.head().settled.contains(&Settled::All) => instance.end()?,
         false => drop(instance.pulse(Vec::new(), true)?),
     }
-    Ok(count)
+    Ok(done)
 }
 
-fn source(plan: &Plan, name: &str) -> Result<u16, Stop> {
+pub(super) fn source(plan: &Plan, name: &str) -> Result<u16, Stop> {
     let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
     let found = names.iter().position(|known| *known == name).map(|found| found as u16);
     found.ok_or_else(|| Stop::Usage(format!("{name}: there is no such source; there are {}", names.join(", "))))

@@ -188,7 +188,8 @@ fn ended(outcome: Result<(), Fault>) -> Exit {
     }
 }
 
-/// Reads the configuration again: who may come in, the certificate, and what watermarks follow. All else needs a start.
+/// Reads the configuration again: who may come in, the certificate, what watermarks follow, and what sources demand. All
+/// else needs a start.
 fn reload(args: &RunArgs, live: &Live, server: &Server) {
     let name = args.config.display().to_string();
     let read = std::fs::read_to_string(&args.config).map_err(|cause| format!("{name}: {cause}"));
@@ -196,10 +197,11 @@ fn reload(args: &RunArgs, live: &Live, server: &Server) {
     let done = read.and_then(|config| {
         needs_no_start(live.config(), &config, args.listen.is_some())?;
         server.reload(&config.server, base(&args.config))?;
-        live.tune(config.plan.sources.into_iter().map(|source| source.knobs).collect())
+        let (knobs, guards) = config.plan.sources.into_iter().map(|source| (source.knobs, source.guards)).unzip();
+        live.tune(knobs, guards)
     });
     match done {
-        Ok(()) => tracing::info!("tokens, certificate, lags and idleness were read again"),
+        Ok(()) => tracing::info!("tokens, certificate, lags, idleness and guards were read again"),
         Err(error) => tracing::error!(%error, "nothing was changed: the configuration cannot be read again"),
     }
 }

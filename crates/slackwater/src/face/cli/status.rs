@@ -42,7 +42,7 @@ fn kept(data: &Path) -> Result<Value, Stop> {
         mine.map(|noted| &noted.note.identity).collect::<BTreeSet<_>>().len()
     };
     let sources = sources.enumerate().map(|(index, (source, counts))| {
-        json!({ "name": source.name, "counts": report::counts(counts), "held": held(index) })
+        json!({ "name": source.name, "counts": report::counts(counts), "held": held(index), "discarded": counts.discarded })
     });
     let pipelines = plan.pipelines.iter().zip(&head.settled);
     let pipelines = pipelines.map(
@@ -93,6 +93,9 @@ fn shown(status: &Value) -> String {
         }
         for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
             let _ = writeln!(out, "  quarantined {reason}: {count}");
+        }
+        if let Some(discarded) = source["discarded"].as_u64().filter(|discarded| *discarded > 0) {
+            let _ = writeln!(out, "  of these discarded: {discarded}");
         }
         for origin in source["origins"].as_array().into_iter().flatten() {
             out.push_str(&origin_line(origin));

@@ -18,6 +18,7 @@ use problem::Problems;
 use slackwater_core::limits;
 use slackwater_core::plan::{Pipeline, Plan};
 use std::ops::Range;
+use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 /// A checked configuration.
@@ -146,7 +147,8 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
         let compiled = pipeline(name, section, whole.then_some(&config.plan), &mut problems);
         if let Some((pipeline, guard)) = compiled.as_ref().and_then(|pipeline| Some((pipeline, sql::bound(pipeline)?)))
         {
-            config.plan.sources[usize::from(pipeline.source)].require.push(guard);
+            let source = &mut config.plan.sources[usize::from(pipeline.source)];
+            Arc::make_mut(&mut source.guards).require.push(guard);
         }
         config.plan.pipelines.extend(compiled);
     }

@@ -5,11 +5,12 @@ use super::problem::Problems;
 use super::{KeepRaw, Kind, SourceConfig, sql_problem, type_text};
 use crate::decode::Format;
 use crate::sql;
-use slackwater_core::plan::{GapPolicy, Guard, Knobs, LatePolicy, Source};
+use slackwater_core::plan::{GapPolicy, Guard, Guards, Knobs, LatePolicy, Source};
 use slackwater_core::schema::{Field, IdentityRule, Roles, Schema};
 use slackwater_core::time;
 use slackwater_core::value::Type;
 use std::ops::Range;
+use std::sync::Arc;
 use toml::de::DeValue;
 
 /// A declared field, and where its name and type stand.
@@ -65,14 +66,11 @@ pub(super) fn read(
     };
     check_origins(&schema, origins.as_deref().unwrap_or_default(), problems);
     let require = guards(name, &schema, require, problems);
+    let names = |texts: Vec<Text<'_>>| texts.iter().map(|name| name.value.to_string()).collect();
     let source = Source {
         name: name.to_string(),
         schema,
-        origins: origins.map(|names| names.iter().map(|name| name.value.to_string()).collect()),
-        max_future,
-        min_time,
-        max_time,
-        require,
+        guards: Arc::new(Guards { origins: origins.map(names), max_future, min_time, max_time, require }),
         knobs,
         late: late.unwrap_or_default(),
         gap: gap.unwrap_or_default(),

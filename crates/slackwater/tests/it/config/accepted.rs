@@ -73,14 +73,17 @@ fn every_key_has_its_meaning() {
     assert_eq!((size.ty, size.nullable), (Type::Decimal { precision: 18, scale: 8 }, true));
     let units: Vec<_> = [4, 5, 13, 14].iter().map(|at| source.schema.fields()[*at].unit).collect();
     assert_eq!(units, [Unit::Micros, Unit::Millis, Unit::Seconds, Unit::Nanos]);
-    assert_eq!(source.origins.as_deref(), Some(&["X".to_string(), "Y".to_string()][..]));
+    assert_eq!(source.guards.origins.as_deref(), Some(&["X".to_string(), "Y".to_string()][..]));
     let knobs = &source.knobs;
     assert_eq!((knobs.lag, knobs.idle_after, knobs.wall_clock), (10_000_000_000, Some(30_000_000_000), true));
     assert_eq!(knobs.lag_by_origin, [("X".to_string(), 30_000_000_000), ("Y".to_string(), 60_000_000_000)]);
-    assert_eq!(source.max_future, Some(300_000_000_000));
-    assert_eq!((source.min_time, source.max_time), (Some(1_704_067_200_000_000_000), Some(1_893_452_400_000_000_000)));
+    assert_eq!(source.guards.max_future, Some(300_000_000_000));
+    assert_eq!(
+        (source.guards.min_time, source.guards.max_time),
+        (Some(1_704_067_200_000_000_000), Some(1_893_452_400_000_000_000))
+    );
     assert_eq!((source.late, source.gap), (LatePolicy::Hold, GapPolicy::Incomplete));
-    let guards: Vec<_> = source.require.iter().map(|guard| guard.text.as_str()).collect();
+    let guards: Vec<_> = source.guards.require.iter().map(|guard| guard.text.as_str()).collect();
     assert_eq!(guards, ["price > 0", "size >= 0"]);
 }
 
@@ -91,8 +94,8 @@ fn what_is_left_out_has_its_default() {
     let source = &config.plan.sources[0];
     assert_eq!((source.late, source.gap), (LatePolicy::Amend, GapPolicy::Hold));
     assert_eq!((source.knobs.lag, source.knobs.idle_after, source.knobs.wall_clock), (0, None, false));
-    assert_eq!((source.max_future, source.min_time, source.max_time), (None, None, None));
-    assert!(source.origins.is_none() && source.require.is_empty());
+    assert_eq!((source.guards.max_future, source.guards.min_time, source.guards.max_time), (None, None, None));
+    assert!(source.guards.origins.is_none() && source.guards.require.is_empty());
 }
 
 #[test]

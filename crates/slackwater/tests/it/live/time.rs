@@ -98,12 +98,13 @@ fn a_lag_that_is_changed_counts_from_the_next_tick_on_and_is_recorded() {
     let old = now_ms() - 100_000;
     push(&live, &[event(1, "X", old), event(2, "X", old + 50_000)].concat(), 1);
     let knobs = |text: &str| config(text).plan.sources.into_iter().map(|source| source.knobs).collect::<Vec<_>>();
-    live.tune(Vec::new()).expect_err("of no source");
-    live.tune(knobs(&ORIGINS.replace("IDLE", "1h"))).expect("recorded");
+    let guards = || live.plan().sources.iter().map(|source| source.guards.clone()).collect::<Vec<_>>();
+    live.tune(Vec::new(), Vec::new()).expect_err("of no source");
+    live.tune(knobs(&ORIGINS.replace("IDLE", "1h")), guards()).expect("recorded");
     let finals = next_finals(&told);
     assert_eq!((finals.len(), finals[0].generation, finals[0].cause), (1, 1, Cause::Seal));
     // With the longer lag again nothing new seals, and nothing that is sealed opens.
-    live.tune(knobs(&slow)).expect("recorded");
+    live.tune(knobs(&slow), guards()).expect("recorded");
     push(&live, &event(3, "X", old + 90_000), 1);
     live.stop();
     live.wait().expect("a clean stop");

@@ -1,0 +1,288 @@
+//! Events in quarantine that are judged again, or discarded, and the guards under which a source's events are judged.
+//!
+//! All three are decisions: they take effect at their place of the journal, forward only, and carry what it takes to do so
+//! again. Whether one is worth recording is asked before; what is recorded is done as it was.
+
+use super::engine::Shards;
+use super::instance::Instance;
+use super::recall::Shelves;
+use super::shard::Recall;
+use crate::decode;
+use slackwater_core::codec::Reader;
+use slackwater_core::input::{Batch, Decision, Decoded};
+use slackwater_core::judge::Counts;
+use slackwater_core::limits;
+use slackwater_core::machine::{Shard, judge_batch};
+use slackwater_core::plan::{Guards, Plan};
+use slackwater_core::poison::Reason;
+use slackwater_core::quarantine::{Discard, Fate, Quarantined, Retrial, Ruling, Why};
+use slackwater_store::Fault;
+use slackwater_store::store::Aside;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Events that one step deals with at most, and their bytes, about: others wait for it.
+const MOST: usize = 1_000;
+const MOST_BYTES: usize = 4 << 20;
+/// Events that one step looks at.
+const LOOK_AT: usize = 50_000;
+
+/// Which events in quarantine are meant: those that are committed there, and neither released nor discarded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// By source, whether its events are.
+    pub sources: Vec<bool>,
+    /// Only those that are there for this reason now.
+    pub reason: Option<Reason>,
+    /// Only the one of this number.
+    pub number: Option<u64>,
+    /// From this number on.
+    pub from: u64,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dealt {
+    /// Things that it was carried out on.
+    pub done: u64,
+    /// Events that are refused again, for whatever reason, and so stay.
+    pub refused: u64,
+    /// Events of which only the beginning was kept.
+    pub cut: u64,
+    /// Losers of conflicts, which another content of their version keeps out, and no verdict.
+    pub conflicts: u64,
+    /// Events that were discarded before.
+    pub discarded: u64,
+    /// Where to go on, if there may be more.
+    pub next: Option<u64>,
+}
+
+impl Dealt {
+    /// Only things that an order was carried out on.
+    pub fn done(count: u64) -> Self {
+        Dealt { done: count, ..Dealt::default() }
+    }
+
+    /// Adds what came of another order.
+    pub fn add(&mut self, other: &Dealt) {
+        self.done += other.done;
+        self.refused += other.refused;
+        self.cut += other.cut;
+        self.conflicts += other.conflicts;
+        self.discarded += other.discarded;
+    }
+}
+
+impl Instance<'_> {
+    /// From here on, the events of each source are judged under these guards. What is not as it was recorded is a decision.
+    ///
+    /// # Errors
+    /// When the journal cannot take the decisions, or guards are not such that they could be read back.
+    pub fn guard(&mut self, guards: &[Arc<Guards>]) -> Result<(), Fault> {
+        let changed = |(number, guards): &(u16, &Arc<Guards>)| self.guards[usize::from(*number)] != **guards;
+        let changed: Vec<(u16, &Arc<Guards>)> = (0..).zip(guards).filter(changed).collect();
+        for (number, guards) in &changed {
+            let source = &self.plan.sources[usize::from(*number)];
+            let mut encoded = Vec::new();
+            guards.encode(&mut encoded);
+            let read = Guards::decode(&mut Reader::new(&encoded), &source.schema);
+            if read.as_ref() != Ok(&***guards) {
+                let text = format!("source `{}`: a guard is nested too deeply to be recorded; split it", source.name);
+                return Err(Fault::Refused(text));
+            }
+        }
+        for (number, guards) in &changed {
+            self.decide(Decision::Guards(*number, (*guards).clone()))?;
+        }
+        Ok(())
+    }
+
+    /// Judges events in quarantine again, under the present decoder and guards. What is recorded is only what changes
+    /// anything: an event that is refused as before leaves no trace.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the journal not take the decision.
+    pub fn readmit(&mut self, wanted: &Wanted) -> Result<Dealt, Fault> {
+        let mut dealt = Dealt::default();
+        let mut again: BTreeMap<u16, Vec<(u64, Quarantined)>> = BTreeMap::new();
+        for aside in self.meant(wanted, &mut dealt)? {
+            if aside.discarded().is_some() {
+                dealt.discarded += 1;
+                continue;
+            }
+            let (number, event) = (aside.number, aside.present());
+            if self.is_cut(&aside.event) {
+                dealt.cut += 1;
+                continue;
+            }
+            let batch = self.decode_again(number, &event)?;
+            match batch.entries()[0].decoded {
+                Decoded::Row(_) => dealt.done += 1,
+                Decoded::Refused(refusal) => {
+                    dealt.refused += 1;
+                    if Why::Refused(refusal) == event.why && guard_of(&batch) == event.guard {
+                        continue;
+                    }
+                }
+            }
+            again.entry(event.source).or_default().push((number, event));
+        }
+        for (source, events) in again {
+            let decoder = self.formats[usize::from(source)].decoder_version();
+            let retrial = Retrial { decoder, at: self.clock.now(), events };
+            self.decide(Decision::Retrial(source, retrial))?;
+        }
+        Ok(dealt)
+    }
+
+    /// Lets events stay in quarantine for good.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the journal not take the decision.
+    pub fn discard(&mut self, wanted: &Wanted) -> Result<Dealt, Fault> {
+        let mut dealt = Dealt::default();
+        let mut numbers: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
+        for aside in self.meant(wanted, &mut dealt)? {
+            match aside.discarded() {
+                Some(_) => dealt.discarded += 1,
+                None => numbers.entry(aside.event.source).or_default().push(aside.number),
+            }
+        }
+        for (source, numbers) in numbers {
+            dealt.done += numbers.len() as u64;
+            self.decide(Decision::Discard(source, Discard { at: self.clock.now(), numbers }))?;
+        }
+        Ok(dealt)
+    }
+
+    /// The refused events that are meant. Losers of conflicts are counted at once: nothing can be done with them.
+    fn meant(&mut self, wanted: &Wanted, dealt: &mut Dealt) -> Result<Vec<Aside>, Fault> {
+        let Wanted { sources, reason, number, from } = wanted;
+        // What was decided since the last commit is newer than what the store has.
+        let fresh: BTreeMap<u64, &Ruling> = self.rulings.iter().map(|ruling| (ruling.number, ruling)).collect();
+        let (mut meant, mut bytes, mut left) = (Vec::new(), 0, LOOK_AT);
+        self.store.aside(number.unwrap_or(*from), &mut |mut aside| {
+            if number.is_some_and(|number| aside.number != number) {
+                return Ok(false);
+            }
+            if meant.len() >= MOST || bytes >= MOST_BYTES || left == 0 {
+                dealt.next = Some(aside.number);
+                return Ok(false);
+            }
+            left -= 1;
+            if let Some(ruling) = fresh.get(&aside.number) {
+                aside.ruling = Some((*ruling).clone());
+            }
+            let mine = sources.get(usize::from(aside.event.source)).is_some_and(|wanted| *wanted);
+            let same = reason.is_none_or(|reason| aside.refusal().is_some_and(|refusal| refusal.reason == reason));
+            if mine && same && !aside.is_released() {
+                match aside.event.why {
+                    Why::Conflict => dealt.conflicts += 1,
+                    Why::Refused(_) => {
+                        bytes += aside.event.bytes.len();
+                        meant.push(aside);
+                    }
+                }
+            }
+            Ok(true)
+        })?;
+        Ok(meant)
+    }
+
+    /// Whether only the beginning of an event was kept.
+    fn is_cut(&self, event: &Quarantined) -> bool {
+        let rendered = self.formats[usize::from(event.source)] == decode::Format::Parquet;
+        let too_large = event.why.refusal().is_some_and(|refusal| refusal.reason == Reason::TooLarge);
+        too_large || (rendered && event.bytes.len() >= limits::EVENT_BYTES)
+    }
+
+    /// An event as it is decoded now.
+    fn decode_again(&self, number: u64, event: &Quarantined) -> Result<Batch, Fault> {
+        let index = usize::from(event.source);
+        let (source, guards, format) = (&self.plan.sources[index], &self.guards[index], self.formats[index]);
+        decode::again(source, guards, format, event).map_err(|error| {
+            let text = format!(
+                "event {number} in quarantine of source `{}` was read in another format than the source has now: {error}",
+                source.name
+            );
+            Fault::Refused(text)
+        })
+    }
+
+    /// Takes in what a decision says of guards and quarantine, and gives what came of it.
+    pub(super) fn rule(&mut self, decision: &Decision) -> Result<Vec<u8>, Fault> {
+        let mut outcome = Vec::new();
+        match decision {
+            Decision::Guards(source, guards) => self.guards[usize::from(*source)] = guards.clone(),
+            Decision::Retrial(source, Retrial { decoder, at, events }) => {
+                let known = self.formats[usize::from(*source)].decoder_version();
+                if *decoder != known {
+                    return Err(Fault::Refused(format!(
+                        "an event in quarantine was judged again by version {decoder} of the decoder, and this program has \
+                         version {known}; use the program that wrote it"
+                    )));
+                }
+                for (number, event) in events {
+                    let fate = self.judge_again(*number, event)?;
+                    fate.encode(&mut outcome);
+                    self.note(Ruling { number: *number, at: *at, fate });
+                }
+            }
+            Decision::Discard(source, Discard { at, numbers }) => {
+                self.shards.judges[0].discard(*source, numbers.len() as u64);
+                numbers.iter().for_each(|number| self.note(Ruling { number: *number, at: *at, fate: Fate::Discarded }));
+            }
+            _ => {}
+        }
+        Ok(outcome)
+    }
+
+    fn note(&mut self, ruling: Ruling) {
+        self.recorded = Some(ruling.at).max(self.recorded);
+        self.head.put_ruling(&ruling);
+        self.rulings.push(ruling);
+    }
+
+    /// Judges and folds one event again.
+    fn judge_again(&mut self, number: u64, event: &Quarantined) -> Result<Fate, Fault> {
+        let batch = Arc::new(self.decode_again(number, event)?);
+        let Instance { plan, shards, index, archive, resting, aside, .. } = self;
+        let resting = resting.as_ref().map_or(&[][..], |resting| resting);
+        let shelves = Shelves { index, archive, resting };
+        let (tally, mut put_aside) = shards.judge_again(plan, &batch, &shelves)?;
+        // It stands there already; what it drove out of a conflict does not.
+        let refused = put_aside.iter().position(|event| event.why != Why::Conflict).map(|at| put_aside.remove(at));
+        aside.append(&mut put_aside);
+        Ok(Fate::of(&tally, refused.as_ref()))
+    }
+}
+
+impl Shards {
+    /// Takes in the events of a batch that stood in quarantine: what they came to, and what is set aside.
+    fn judge_again(
+        &mut self,
+        plan: &Plan,
+        batch: &Arc<Batch>,
+        recall: &dyn Recall<Fault>,
+    ) -> Result<(Counts, Vec<Quarantined>), Fault> {
+        let Shards { judges, memories, folds, holds } = self;
+        let (mut tally, mut aside) = (Counts::default(), Vec::new());
+        let (of, count) = (judges.len() as u64, folds.len());
+        for (number, (judge, memory)) in (0..).zip(judges.iter_mut().zip(memories)) {
+            let missing = memory.missing(plan, batch, number, of);
+            let past = recall.recall(plan, batch, &missing)?;
+            let shard = Shard { number, of, folds: count };
+            let judged = judge_batch(plan, judge, (memory, &past), batch, shard, holds);
+            folds.iter_mut().zip(&judged.deltas).for_each(|(fold, deltas)| fold.apply(plan, deltas));
+            tally.merge(&judged.tally);
+            aside.extend(judged.quarantined);
+        }
+        Ok((tally, aside))
+    }
+}
+
+/// The guard that the one event of a batch was refused for.
+fn guard_of(batch: &Batch) -> Option<Arc<str>> {
+    let Decoded::Refused(refusal) = batch.entries()[0].decoded else { return None };
+    batch.guard_of(refusal).map(Arc::from)
+}
