@@ -5,6 +5,7 @@ mod directory;
 mod held;
 mod killed;
 mod later;
+mod retried;
 mod share;
 
 use crate::program::{Place, Ran, conserved, lines};

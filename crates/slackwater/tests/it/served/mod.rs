@@ -7,6 +7,7 @@ mod holding;
 mod killed;
 mod link;
 mod poster;
+mod quarantined;
 mod resumed;
 
 use crate::durable::CONFIG;
