@@ -3,6 +3,7 @@
 //! The fold is pure. What cannot be subtracted or undone is folded again: before a tick, [`Fold::needs`] names the spans
 //! whose facts it must see, and [`Fold::refold`] takes them.
 
+mod away;
 mod cell;
 mod cutter;
 mod emit;
@@ -19,8 +20,9 @@ mod slices;
 mod state;
 mod tick;
 
+pub use away::Wanted;
 pub use provisional::Open;
-pub use refold::Stale;
+pub use refold::{Sought, Stale, Whole};
 pub use settled::Settled;
 pub use state::Which;
 
@@ -79,6 +81,8 @@ pub struct Bar {
 enum Place {
     Cell(u32),
     Period(u32, i128),
+    /// A stretch of a group's past that was put away.
+    Past(u32, Window),
 }
 
 /// The state of one fold shard: every window of every key that it owns.
@@ -97,6 +101,11 @@ pub struct Fold {
     /// Groups that changed since their open rows were last asked for.
     touched: Vec<u32>,
     stale: Vec<Place>,
+    /// By pipeline, what ended by then was put away; where it was, and of how many windows on more may be.
+    horizons: Vec<i128>,
+    full_at: usize,
+    /// Rows that are asked for.
+    wants: Vec<Wanted>,
     /// The groups of facts that are held, those that came or went since the last tick, and what the coming one released.
     parked: BTreeMap<Held, u32>,
     moved: BTreeSet<Held>,
@@ -119,6 +128,9 @@ impl Fold {
             agenda: BTreeMap::new(),
             touched: Vec::new(),
             stale: Vec::new(),
+            horizons: vec![i128::MIN; plan.pipelines.len()],
+            full_at: 0,
+            wants: Vec::new(),
             parked: BTreeMap::new(),
             moved: BTreeSet::new(),
             released: Vec::new(),

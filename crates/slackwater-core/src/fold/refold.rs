@@ -1,6 +1,7 @@
 //! Spans that are folded again from their facts: what lost something that it cannot subtract, or was changed before what
 //! it keeps.
 
+use super::away::Pasts;
 use super::cell::RowView;
 use super::group::Panes;
 use super::panes::held;
@@ -11,7 +12,7 @@ use crate::plan::{Pipeline, Plan, Windowing};
 use crate::planted::{self, Bug};
 use crate::row::Row;
 use crate::window::Window;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// A span whose facts are needed.
@@ -24,19 +25,85 @@ pub struct Stale {
     place: Place,
 }
 
+/// Which stale spans are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// Those of what is here: what still moves can be told when they are folded again.
+    Here,
+    /// Also stretches that were put away, which a tick needs.
+    AndPast,
+}
+
+impl Whole {
+    fn has(self, place: &Place) -> bool {
+        self == Whole::AndPast || !matches!(place, Place::Past(..))
+    }
+}
+
+/// Where facts are sought.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    /// Spans of event time, apart from each other, in order.
+    pub spans: Vec<Window>,
+    /// Hashes of the keys that they are sought for.
+    keys: BTreeSet<u64>,
+}
+
+impl Sought {
+    /// Whether a row may belong to a key that facts are sought for.
+    pub fn takes(&self, plan: &Plan, source: u16, row: Row<'_>, key: &mut Vec<u8>) -> bool {
+        let mut mine = (0..).zip(&plan.pipelines).filter(|(_, pipeline)| pipeline.source == source);
+        mine.any(|(number, pipeline)| self.keys.contains(&pipeline.key_hash(number, row, key)))
+    }
+
+    /// Joins spans that meet, or that too little lies between for it to be passed over.
+    fn join(&mut self) {
+        self.spans.sort_unstable();
+        self.spans.dedup_by(|next, last| {
+            let meet = next.start <= last.end;
+            last.end = if meet { last.end.max(next.end) } else { last.end };
+            meet
+        });
+        let mut between: Vec<i128> = self.spans.windows(2).map(|pair| pair[1].start - pair[0].end).collect();
+        if between.len() < MOST_SPANS {
+            return;
+        }
+        let least = *between.select_nth_unstable_by(MOST_SPANS - 1, |a, b| b.cmp(a)).1;
+        self.spans.dedup_by(|next, last| {
+            let near = next.start - last.end <= least;
+            last.end = if near { next.end } else { last.end };
+            near
+        });
+    }
+}
+
+/// Spans that are read one by one.
+const MOST_SPANS: usize = 64;
+
 /// Work on the stale spans.
 #[derive(Default)]
 struct Again {
     /// Sessions by group and start, and where they end: their facts make new ones.
     broken: BTreeMap<(u32, i128), i128>,
+    /// Stretches that were put away, and the slices that their facts made anew.
+    pasts: Pasts,
+    made: BTreeSet<u32>,
     /// Facts that slices and sessions held, and that they were given back.
     held: i64,
     given: i64,
 }
 
+impl Again {
+    /// Whether a slice lies in what was put away.
+    fn is_past(&self, group: u32, slice: Window) -> bool {
+        let pasts = self.pasts.get(&group).map_or(&[][..], |pasts| pasts);
+        pasts.iter().any(|past| past.start <= slice.start && slice.end <= past.end)
+    }
+}
+
 impl Fold {
-    /// The spans whose facts [`Fold::refold`] must see before the next tick, sorted.
-    pub fn needs(&self) -> Vec<Stale> {
+    /// The spans whose facts [`Fold::refold`] must see, sorted.
+    pub fn needs(&self, whole: Whole) -> Vec<Stale> {
         let name = |place: &Place| {
             let (group, window) = match place {
                 Place::Cell(cell) => {
@@ -52,27 +119,37 @@ impl Fold {
                     let period = periods.get(anchor)?;
                     (*group, Window { start: period.needs_from().map_or(*anchor, i128::from), end: period.end })
                 }
+                Place::Past(group, span) => (*group, *span),
             };
             Some(Stale { pipeline: self.groups[group as usize].pipeline, window, place: *place })
         };
-        let mut needs: Vec<Stale> = self.stale.iter().filter_map(name).collect();
+        let mut needs: Vec<Stale> = self.stale.iter().filter(|place| whole.has(place)).filter_map(name).collect();
         needs.sort_unstable();
         needs.dedup();
         needs
     }
 
-    /// The times between which the facts lie that [`Fold::refold`] must see, the end left out; none where it need not.
-    pub fn needs_between(&self) -> Option<(i128, i128)> {
-        let needs = self.needs();
-        let start = needs.iter().map(|stale| stale.window.start).min()?;
-        Some((start, needs.iter().map(|stale| stale.window.end).max()?))
+    /// Where the facts lie that [`Fold::refold`] must see.
+    pub fn sought(&self, whole: Whole) -> Sought {
+        let needs = self.needs(whole);
+        let mut sought = Sought::default();
+        for Stale { pipeline, window, place } in needs {
+            let group = match place {
+                Place::Cell(cell) => self.cells[cell as usize].group,
+                Place::Period(group, _) | Place::Past(group, _) => group,
+            };
+            sought.keys.insert(Pipeline::hash_of_key(pipeline, &self.groups[group as usize].key));
+            sought.spans.push(window);
+        }
+        sought.join();
+        sought
     }
 
-    /// Folds the stale spans again. `facts` are the winning contents, of any key and more spans if need be; what no stale
-    /// span covers is passed over. Gives how many spans were folded again.
-    pub fn refold<'a>(&mut self, plan: &Plan, facts: impl Iterator<Item = Fact<'a>>) -> usize {
-        let needs = self.needs();
-        self.stale.clear();
+    /// Folds the stale spans again. `facts` are the winning contents, each once, of any key and more spans if need be; what
+    /// no stale span covers is passed over. Gives how many spans were folded again.
+    pub fn refold<'a>(&mut self, plan: &Plan, whole: Whole, facts: impl Iterator<Item = Fact<'a>>) -> usize {
+        let needs = self.needs(whole);
+        self.stale.retain(|place| !whole.has(place));
         let mut again = Again::default();
         needs.iter().for_each(|stale| self.clear(plan, stale, &mut again));
         for fact in facts {
@@ -87,6 +164,7 @@ impl Fold {
                         periods.get_mut(&anchor).expect("a stale period is there").stale = None;
                     }
                 }
+                Place::Past(group, span) => self.groups[group as usize].is_back(span),
             }
         }
         needs.len()
@@ -101,6 +179,7 @@ impl Fold {
                 let Panes::Bars(periods) = &mut self.groups[group as usize].panes else { unreachable!("bars") };
                 return periods.get_mut(&anchor).expect("a stale period is there").clear();
             }
+            Place::Past(group, span) => return again.pasts.entry(group).or_default().push(span),
             Place::Cell(number) => number,
         };
         self.touch(self.cells[number as usize].group);
@@ -138,15 +217,27 @@ impl Fold {
         let time = row.event_time();
         let cell = match (&mut self.groups[group as usize].panes, &pipeline.windowing) {
             (Panes::Slices { cells, .. }, Windowing::Aligned(rule)) => {
-                let cell = rule.slice(time).and_then(|slice| cells.get(&slice.start).copied());
-                let Some(cell) = cell.filter(|cell| self.cells[*cell as usize].stale) else { return };
-                cell
+                let Some(slice) = rule.slice(time) else { return };
+                match cells.get(&slice.start).copied() {
+                    Some(cell) if self.cells[cell as usize].stale => {
+                        again.given += 1;
+                        cell
+                    }
+                    Some(cell) if again.made.contains(&cell) => cell,
+                    None if again.is_past(group, slice) => {
+                        let cell = self.put_slice(pipeline, rule, group, slice);
+                        again.made.insert(cell);
+                        cell
+                    }
+                    _ => return,
+                }
             }
             (Panes::Sessions(_), Windowing::Session { gap }) => {
                 let broken = again.broken.range(..=(group, time.into())).next_back();
                 if broken.is_none_or(|((of, _), last)| *of != group || *last < time.into()) {
                     return;
                 }
+                again.given += 1;
                 self.join(pipeline, *gap, group, time)
             }
             (Panes::Bars(periods), Windowing::Bars(bars)) => {
@@ -158,7 +249,6 @@ impl Fold {
             }
             _ => unreachable!("panes are those of the pipeline"),
         };
-        again.given += 1;
         let mut view = RowView::new(row, place, &mut self.tie);
         self.cells[cell as usize].update(pipeline, Sign::Plus, &mut view);
     }
