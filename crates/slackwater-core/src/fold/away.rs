@@ -1,8 +1,11 @@
-//! What memory lets go: windows that sealed long ago. Their facts are in the archive and their rows in the store, so when
-//! one of them is touched again both are asked for, and it is as if it had never left.
+//! What memory lets go where there are too many windows: those that sealed long ago, and those that lie far ahead of the
+//! watermark. Their facts are in the archive and their rows in the store, so when one is needed both are asked for, and it
+//! is as if it had never left.
 //!
-//! Where a key's past begins is one time for each pipeline, its **horizon**: a row is put away when its window ended by
-//! then, a slice when the last of its windows did. So a window that is not put away has all its slices here.
+//! Where the past begins is one time for each pipeline, its **horizon**: a row is put away when its window ended by then, a
+//! slice when the last of its windows did. So a window that is not put away has all its slices here. It comes back when a
+//! fact touches it. Where the future begins is its **ceiling**: slices that start there or later are put off. They come back
+//! when the watermark does, and show no rows before.
 
 use super::cell::{Cell, RowView};
 use super::group::{Group, Panes, RowId, Sealed};
@@ -40,8 +43,9 @@ pub(super) struct Back {
 }
 
 impl Fold {
-    /// Lets sealed windows go, the oldest first, when there are more than `most` in all: about half of those that are
-    /// sealed. What they hold must be in archive and store by then, and nothing may be stale. Gives how many slices went.
+    /// Lets windows go when there are more than `most`: about half of those that are sealed, the oldest first; and if that
+    /// is not enough, what lies farthest ahead of the watermark is put off. What they hold must be in archive and store by
+    /// then, and nothing may be stale. Gives how many slices went.
     pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
         assert!(
             self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
@@ -51,42 +55,50 @@ impl Fold {
         if before <= most.max(self.full_at) {
             return 0;
         }
-        let mut ends: Vec<i128> = Vec::new();
-        for (pipeline, settled, group) in self.sliced(plan) {
-            let Panes::Slices { cells, .. } = &group.panes else { continue };
-            let rule = rule(pipeline).expect("slices belong to windows over time");
-            let ends_of = cells.values().map(|cell| rule.last_end(self.cells[*cell as usize].span));
-            ends.extend(ends_of.take_while(|end| settled.covers(*end)));
+        let (mut ends, mut starts) = (Vec::new(), Vec::new());
+        for (rule, watermark, cells) in self.sliced(plan) {
+            let spans = cells.values().map(|cell| self.cells[*cell as usize].span);
+            ends.extend(spans.clone().map(|span| rule.last_end(span)).take_while(|end| *end <= watermark));
+            starts.extend(spans.rev().map(|span| span.start).take_while(|start| *start > watermark));
         }
         if !ends.is_empty() {
             let middle = ends.len() / 2;
             let until = *ends.select_nth_unstable(middle).1;
             self.let_go(plan, until);
         }
+        let over = self.windows().saturating_sub(most);
+        if over > 0 && !starts.is_empty() {
+            // Somewhat more than is too much, or the next fact would be too much again.
+            let kept = starts.len().saturating_sub(over + most / 4).min(starts.len() - 1);
+            let from = *starts.select_nth_unstable(kept).1;
+            self.hold_off(plan, from);
+        }
         let left = self.windows();
-        // Where all of it is open, looking again at every tick would find nothing.
+        // Where nothing may leave, looking again at every tick would be in vain.
         self.full_at = if left < before { 0 } else { left + left / 4 };
         before - left
     }
 
-    fn sliced<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a Pipeline, Settled, &'a Group)> {
+    /// The slices of every key of pipelines that have a watermark.
+    fn sliced<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a WindowRule, i128, &'a BTreeMap<i128, u32>)> {
         self.groups.iter().filter_map(|group| {
-            let pipeline = &plan.pipelines[usize::from(group.pipeline)];
-            let settled = self.settled[usize::from(group.pipeline)];
-            (rule(pipeline).is_some() && matches!(settled, Settled::Until(_))).then_some((pipeline, settled, group))
+            let rule = rule(&plan.pipelines[usize::from(group.pipeline)])?;
+            let Settled::Until(watermark) = self.settled[usize::from(group.pipeline)] else { return None };
+            let Panes::Slices { cells, .. } = &group.panes else { return None };
+            Some((rule, watermark.into(), cells))
         })
     }
 
     /// Lets go what ended by a time and is settled.
     fn let_go(&mut self, plan: &Plan, until: i128) {
-        for (number, horizon) in self.horizons.iter_mut().enumerate() {
+        for (number, edges) in self.edges.iter_mut().enumerate() {
             if let (Some(_), Settled::Until(watermark)) = (rule(&plan.pipelines[number]), self.settled[number]) {
-                *horizon = until.min(watermark.into()).max(*horizon);
+                edges.horizon = until.min(watermark.into()).max(edges.horizon);
             }
         }
         let mut gone: Vec<u32> = Vec::new();
         for group in &mut self.groups {
-            let horizon = self.horizons[usize::from(group.pipeline)];
+            let horizon = self.edges[usize::from(group.pipeline)].horizon;
             let Some(rule) = rule(&plan.pipelines[usize::from(group.pipeline)]) else { continue };
             let Panes::Slices { cells, .. } = &group.panes else { continue };
             let ended = |cell: &&u32| rule.last_end(self.cells[**cell as usize].span) <= horizon;
@@ -98,6 +110,67 @@ impl Fold {
         }
         gone.into_iter().for_each(|cell| self.release(cell));
         self.drop_empty();
+    }
+
+    /// Puts off what starts at a time or later.
+    fn hold_off(&mut self, plan: &Plan, from: i128) {
+        for (number, edges) in self.edges.iter_mut().enumerate() {
+            if let (Some(_), Settled::Until(watermark)) = (rule(&plan.pipelines[number]), self.settled[number])
+                && from < edges.ceiling
+            {
+                // Pipelines have watermarks of their own, and what one of them has sealed is no future.
+                edges.reach = (from - i128::from(watermark)).max(1);
+                edges.ceiling = edges.ceiling.min(edges.reach + i128::from(watermark));
+            }
+        }
+        for group in 0..self.groups.len() as u32 {
+            let entry = &self.groups[group as usize];
+            let Panes::Slices { cells, .. } = &entry.panes else { continue };
+            let ceiling = self.edges[usize::from(entry.pipeline)].ceiling;
+            let gone: Vec<(i128, u32)> = cells.range(ceiling..).map(|(start, cell)| (*start, *cell)).collect();
+            for (start, cell) in gone {
+                self.release(cell);
+                self.put_off(group, start);
+                self.touch(group);
+            }
+        }
+    }
+
+    /// Notes that a key has a fact in a slice that is put off.
+    pub(super) fn put_off(&mut self, group: u32, start: i128) {
+        let entry = &mut self.groups[group as usize];
+        entry.far = true;
+        let edges = &mut self.edges[usize::from(entry.pipeline)];
+        edges.farthest = edges.farthest.max(start);
+    }
+
+    /// Draws ceilings anew that a watermark comes to: what was put off up to there is asked for.
+    pub fn raise(&mut self, settled: &[Settled]) {
+        for (number, now) in settled.iter().enumerate() {
+            let edges = &mut self.edges[number];
+            let until = match now {
+                Settled::Nothing => continue,
+                Settled::Until(watermark) => i128::from(*watermark),
+                Settled::All => i128::MAX,
+            };
+            if until <= edges.ceiling || edges.ceiling == i128::MAX {
+                continue;
+            }
+            let (from, to) = (edges.ceiling, until.saturating_add(edges.reach));
+            let whole = to > edges.farthest;
+            edges.ceiling = if whole { i128::MAX } else { to };
+            self.stale.push(Place::Ahead(number as u16, Window { start: from, end: to }));
+        }
+    }
+
+    /// Behind the folding again of what was put off: keys that have no more of it.
+    pub(super) fn is_near(&mut self, pipeline: u16) {
+        let edges = &mut self.edges[usize::from(pipeline)];
+        if edges.ceiling < i128::MAX {
+            return;
+        }
+        edges.farthest = i128::MIN;
+        self.groups.iter_mut().filter(|group| group.pipeline == pipeline).for_each(|group| group.far = false);
     }
 
     /// Forgets keys of which nothing is here. One that changed stays until that is written down: an older chunk has it as it
@@ -150,7 +223,7 @@ impl Fold {
             return false;
         }
         let entry = &mut self.groups[group as usize];
-        let horizon = self.horizons[usize::from(entry.pipeline)];
+        let horizon = self.edges[usize::from(entry.pipeline)].horizon;
         let Panes::Slices { cells, .. } = &entry.panes else { unreachable!("slices") };
         let away = rule.last_end(slice) <= horizon && !cells.contains_key(&slice.start);
         let Some(first) = rule.windows(slice).next() else { return false };

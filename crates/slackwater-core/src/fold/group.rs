@@ -24,6 +24,8 @@ pub(super) struct Group {
     pub rows: BTreeMap<RowId, Sealed>,
     /// Facts that are held, by identity: no pane has them.
     pub parked: BTreeMap<Box<[u8]>, Parked>,
+    /// Whether it has facts beyond the ceiling.
+    pub far: bool,
     /// Stretches of its past that are here again, or asked for.
     pub back: Vec<Back>,
     /// The watermark at which something may seal next, if anything may: where the group stands in the agenda.
@@ -69,6 +71,7 @@ impl Group {
             panes,
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
+            far: false,
             back: Vec::new(),
             due: None,
             changed: false,
@@ -83,7 +86,7 @@ impl Group {
             Panes::Sessions(cells) => cells.is_empty(),
             Panes::Bars(periods) => periods.is_empty(),
         };
-        bare && self.rows.is_empty() && self.parked.is_empty()
+        bare && self.rows.is_empty() && self.parked.is_empty() && !self.far
     }
 
     /// Nulls that arithmetic made of the facts of its bars.

@@ -6,6 +6,7 @@
 mod away;
 mod cell;
 mod cutter;
+mod edges;
 mod emit;
 mod group;
 mod kept;
@@ -27,6 +28,7 @@ pub use settled::Settled;
 pub use state::Which;
 
 use cell::Cell;
+use edges::Edges;
 use group::Group;
 
 use crate::aggregate::Sign;
@@ -83,6 +85,8 @@ enum Place {
     Period(u32, i128),
     /// A stretch of a group's past that was put away.
     Past(u32, Window),
+    /// A stretch of a pipeline's future that was put off.
+    Ahead(u16, Window),
 }
 
 /// The state of one fold shard: every window of every key that it owns.
@@ -101,8 +105,8 @@ pub struct Fold {
     /// Groups that changed since their open rows were last asked for.
     touched: Vec<u32>,
     stale: Vec<Place>,
-    /// By pipeline, what ended by then was put away; where it was, and of how many windows on more may be.
-    horizons: Vec<i128>,
+    /// By pipeline, where what is here begins and ends; and of how many windows on more may leave.
+    edges: Vec<Edges>,
     full_at: usize,
     /// Rows that are asked for.
     wants: Vec<Wanted>,
@@ -128,7 +132,7 @@ impl Fold {
             agenda: BTreeMap::new(),
             touched: Vec::new(),
             stale: Vec::new(),
-            horizons: vec![i128::MIN; plan.pipelines.len()],
+            edges: vec![Edges::default(); plan.pipelines.len()],
             full_at: 0,
             wants: Vec::new(),
             parked: BTreeMap::new(),
@@ -207,7 +211,9 @@ impl Fold {
     /// By pipeline, the watermark at which something may seal next.
     pub fn dues(&self) -> Vec<Option<i128>> {
         let first = |pipeline| self.agenda.range((pipeline, i128::MIN)..=(pipeline, i128::MAX)).next();
-        (0..self.settled.len() as u16).map(|pipeline| first(pipeline).map(|((_, due), _)| *due)).collect()
+        let due = |pipeline: u16| first(pipeline).map(|((_, due), _)| *due);
+        let put_off = self.edges.iter().map(|edges| edges.due());
+        (0..).zip(put_off).map(|(pipeline, put_off)| due(pipeline).into_iter().chain(put_off).min()).collect()
     }
 
     /// Nulls that arithmetic made in the rows of each pipeline.

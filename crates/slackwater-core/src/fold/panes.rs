@@ -1,6 +1,7 @@
 //! How a fact gets into the slice, the session or the period that it belongs to, and out of it.
 
 use super::cell::{Cell, RowView};
+use super::edges::Edges;
 use super::group::Panes;
 use super::period::{Held, Period};
 use super::{Fold, Place, sessions, slices};
@@ -17,7 +18,7 @@ enum Slot {
     Cell(u32),
     /// No window covers the fact.
     Nowhere,
-    /// It is put away, and asked for.
+    /// It is put away and asked for, or put off.
     Away,
 }
 
@@ -106,7 +107,7 @@ impl Fold {
     #[inline]
     fn slice(&mut self, pipeline: &Pipeline, rule: &WindowRule, group: u32, time: i64) -> Slot {
         let entry = &mut self.groups[group as usize];
-        let horizon = self.horizons[usize::from(entry.pipeline)];
+        let Edges { horizon, ceiling, .. } = self.edges[usize::from(entry.pipeline)];
         let Panes::Slices { cells, last } = &mut entry.panes else { unreachable!("slices") };
         if let Some((slice, cell)) = last
             && slice.contains(time)
@@ -115,6 +116,10 @@ impl Fold {
             return Slot::Cell(*cell);
         }
         let Some(slice) = rule.slice(time) else { return Slot::Nowhere };
+        if slice.start >= ceiling {
+            self.put_off(group, slice.start);
+            return Slot::Away;
+        }
         let known = cells.get(&slice.start).copied();
         if let Some(cell) = known {
             *last = Some((slice, cell));

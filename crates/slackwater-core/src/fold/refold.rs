@@ -30,13 +30,13 @@ pub struct Stale {
 pub enum Whole {
     /// Those of what is here: what still moves can be told when they are folded again.
     Here,
-    /// Also stretches that were put away, which a tick needs.
+    /// Also stretches that were put away or off, which a tick needs.
     AndPast,
 }
 
 impl Whole {
     fn has(self, place: &Place) -> bool {
-        self == Whole::AndPast || !matches!(place, Place::Past(..))
+        self == Whole::AndPast || !matches!(place, Place::Past(..) | Place::Ahead(..))
     }
 }
 
@@ -85,8 +85,9 @@ const MOST_SPANS: usize = 64;
 struct Again {
     /// Sessions by group and start, and where they end: their facts make new ones.
     broken: BTreeMap<(u32, i128), i128>,
-    /// Stretches that were put away, and the slices that their facts made anew.
+    /// Stretches that were put away or off, and the slices that their facts made anew.
     pasts: Pasts,
+    ahead: Vec<(u16, Window)>,
     made: BTreeSet<u32>,
     /// Facts that slices and sessions held, and that they were given back.
     held: i64,
@@ -94,10 +95,12 @@ struct Again {
 }
 
 impl Again {
-    /// Whether a slice lies in what was put away.
-    fn is_past(&self, group: u32, slice: Window) -> bool {
+    /// Whether a slice lies in what was put away or off.
+    fn comes_back(&self, pipeline: u16, group: u32, slice: Window) -> bool {
         let pasts = self.pasts.get(&group).map_or(&[][..], |pasts| pasts);
-        pasts.iter().any(|past| past.start <= slice.start && slice.end <= past.end)
+        let starts_in = |span: &Window| span.start <= slice.start && slice.start < span.end;
+        pasts.iter().any(|past| starts_in(past) && slice.end <= past.end)
+            || self.ahead.iter().any(|(of, span)| *of == pipeline && starts_in(span))
     }
 }
 
@@ -105,23 +108,25 @@ impl Fold {
     /// The spans whose facts [`Fold::refold`] must see, sorted.
     pub fn needs(&self, whole: Whole) -> Vec<Stale> {
         let name = |place: &Place| {
-            let (group, window) = match place {
+            let of = |group: u32| self.groups[group as usize].pipeline;
+            let (pipeline, window) = match place {
                 Place::Cell(cell) => {
                     let cell = &self.cells[*cell as usize];
                     if !cell.stale {
                         return None;
                     }
                     // Of a session the last fact is meant too.
-                    (cell.group, Window { start: cell.span.start, end: cell.span.end + 1 })
+                    (of(cell.group), Window { start: cell.span.start, end: cell.span.end + 1 })
                 }
                 Place::Period(group, anchor) => {
                     let Panes::Bars(periods) = &self.groups[*group as usize].panes else { return None };
                     let period = periods.get(anchor)?;
-                    (*group, Window { start: period.needs_from().map_or(*anchor, i128::from), end: period.end })
+                    (of(*group), Window { start: period.needs_from().map_or(*anchor, i128::from), end: period.end })
                 }
-                Place::Past(group, span) => (*group, *span),
+                Place::Past(group, span) => (of(*group), *span),
+                Place::Ahead(pipeline, span) => (*pipeline, *span),
             };
-            Some(Stale { pipeline: self.groups[group as usize].pipeline, window, place: *place })
+            Some(Stale { pipeline, window, place: *place })
         };
         let mut needs: Vec<Stale> = self.stale.iter().filter(|place| whole.has(place)).filter_map(name).collect();
         needs.sort_unstable();
@@ -134,12 +139,17 @@ impl Fold {
         let needs = self.needs(whole);
         let mut sought = Sought::default();
         for Stale { pipeline, window, place } in needs {
+            sought.spans.push(window);
             let group = match place {
                 Place::Cell(cell) => self.cells[cell as usize].group,
                 Place::Period(group, _) | Place::Past(group, _) => group,
+                Place::Ahead(..) => {
+                    let far = self.groups.iter().filter(|group| group.pipeline == pipeline && group.far);
+                    sought.keys.extend(far.map(|group| Pipeline::hash_of_key(pipeline, &group.key)));
+                    continue;
+                }
             };
             sought.keys.insert(Pipeline::hash_of_key(pipeline, &self.groups[group as usize].key));
-            sought.spans.push(window);
         }
         sought.join();
         sought
@@ -165,6 +175,7 @@ impl Fold {
                     }
                 }
                 Place::Past(group, span) => self.groups[group as usize].is_back(span),
+                Place::Ahead(pipeline, _) => self.is_near(pipeline),
             }
         }
         needs.len()
@@ -180,6 +191,7 @@ impl Fold {
                 return periods.get_mut(&anchor).expect("a stale period is there").clear();
             }
             Place::Past(group, span) => return again.pasts.entry(group).or_default().push(span),
+            Place::Ahead(pipeline, span) => return again.ahead.push((pipeline, span)),
             Place::Cell(number) => number,
         };
         self.touch(self.cells[number as usize].group);
@@ -214,7 +226,7 @@ impl Fold {
 
     /// Gives a fact back to the stale span of its group that covers it, if one does.
     fn refill(&mut self, pipeline: &Pipeline, group: u32, row: Row<'_>, place: (&str, u64), again: &mut Again) {
-        let time = row.event_time();
+        let (time, number) = (row.event_time(), self.groups[group as usize].pipeline);
         let cell = match (&mut self.groups[group as usize].panes, &pipeline.windowing) {
             (Panes::Slices { cells, .. }, Windowing::Aligned(rule)) => {
                 let Some(slice) = rule.slice(time) else { return };
@@ -224,7 +236,8 @@ impl Fold {
                         cell
                     }
                     Some(cell) if again.made.contains(&cell) => cell,
-                    None if again.is_past(group, slice) => {
+                    None if again.comes_back(number, group, slice) => {
+                        self.touch(group);
                         let cell = self.put_slice(pipeline, rule, group, slice);
                         again.made.insert(cell);
                         cell

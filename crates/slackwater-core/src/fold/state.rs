@@ -2,6 +2,7 @@
 
 use super::cell::accumulators;
 use super::cutter::{Carry, Open};
+use super::edges::Edges;
 use super::group::{Group, Panes, Sealed};
 use super::period::{Held, Mark, Past, Period};
 use super::{Fold, Settled, Whole};
@@ -33,12 +34,12 @@ impl Fold {
         self.encode_groups(Which::All, out);
     }
 
-    /// Appends what is settled, the nulls that were counted, and the horizons.
+    /// Appends what is settled, the nulls that were counted, and between which times windows are here.
     pub fn encode_head(&self, out: &mut Vec<u8>) {
-        for ((settled, faults), horizon) in self.settled.iter().zip(&self.faults).zip(&self.horizons) {
+        for ((settled, faults), edges) in self.settled.iter().zip(&self.faults).zip(&self.edges) {
             settled.encode(out);
             put_signed(out, *faults);
-            out.extend_from_slice(&horizon.to_le_bytes());
+            edges.encode(out);
         }
     }
 
@@ -73,6 +74,7 @@ impl Fold {
     }
 
     fn encode_group(&self, group: &Group, out: &mut Vec<u8>) {
+        out.push(u8::from(group.far));
         put_varint(out, group.rows.len() as u64);
         for ((start, ordinal), row) in &group.rows {
             out.extend_from_slice(&start.to_le_bytes());
@@ -127,22 +129,22 @@ impl Fold {
 
     /// Reads back what [`Fold::encode_head`] wrote. Nulls that another shard counted are added.
     pub fn decode_head(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
-        let marks = self.settled.iter_mut().zip(&mut self.faults).zip(&mut self.horizons);
-        for ((settled, faults), horizon) in marks {
+        let marks = self.settled.iter_mut().zip(&mut self.faults).zip(&mut self.edges);
+        for ((settled, faults), edges) in marks {
             *settled = Settled::decode(reader)?.max(*settled);
             match faults.checked_add(reader.signed()?) {
                 Some(sum) => *faults = sum,
                 None => return reader.fail("a count of nulls"),
             }
-            *horizon = i128::from_le_bytes(reader.array()?).max(*horizon);
+            edges.meet(Edges::decode(reader)?);
         }
         Ok(())
     }
 
-    /// Takes over what is settled in another shard, and where its past begins.
+    /// Takes over what is settled in another shard, and between which times windows are here.
     pub fn settle_as(&mut self, other: &Fold) {
         self.settled.clone_from(&other.settled);
-        self.horizons.clone_from(&other.horizons);
+        self.edges.clone_from(&other.edges);
     }
 
     /// Reads back what [`Fold::encode_groups`] wrote, into the shards that own the groups. A group that is there already
@@ -183,6 +185,7 @@ impl Fold {
         }
         let number = self.groups[group as usize].pipeline;
         let pipeline = &plan.pipelines[usize::from(number)];
+        self.groups[group as usize].far = reader.flag()?;
         for _ in 0..reader.varint()? {
             let id = (i128::from_le_bytes(reader.array()?), reader.varint()?);
             let row = Sealed::decode(reader)?;
@@ -252,6 +255,11 @@ impl Fold {
         };
         if !sound || !behind || rows < 1 {
             return reader.fail("spans in order, each with facts");
+        }
+        if span.start >= self.edges[usize::from(self.groups[group as usize].pipeline)].ceiling {
+            // It was put off since.
+            self.groups[group as usize].far = true;
+            return Ok(());
         }
         let cell = match &pipeline.windowing {
             Windowing::Aligned(rule) => self.put_slice(pipeline, rule, group, span),

@@ -110,7 +110,13 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
     }
     let (mine, theirs) = (newest(&before), newest(&calm.ledger.committed()));
     if mine != theirs {
-        return Err(format!("{} rows are not the {} of a calm voyage", mine.len(), theirs.len()));
+        let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
+            let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
+            rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
+        };
+        let (one, other) = (only(&before, &theirs), only(&calm.ledger.committed(), &mine));
+        let (found, wanted) = (mine.len(), theirs.len());
+        return Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"));
     }
     Ok(Some(figures))
 }
