@@ -66,6 +66,8 @@ pub enum Bug {
     VerdictByClock,
     /// What is replayed is judged under the guards of the configuration, and not under those of its day.
     GuardsOfTheDay,
+    /// What was put away is taken for what never was.
+    AwayIsEmpty,
 }
 
 impl Bug {
@@ -90,7 +92,7 @@ impl Bug {
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.
-    pub const KEPT: [Bug; 13] = [
+    pub const KEPT: [Bug; 14] = [
         Bug::CrcUnchecked,
         Bug::SyncRetried,
         Bug::RenameWithoutFolderSync,
@@ -104,6 +106,7 @@ impl Bug {
         Bug::VerdictByClock,
         Bug::ReleasedCountedTwice,
         Bug::GuardsOfTheDay,
+        Bug::AwayIsEmpty,
     ];
 
     /// Whether a defect lies in the journal alone.

@@ -124,7 +124,8 @@ sql = \"SELECT first(price) AS open, last(note) AS close, count(*) AS trades FRO
     let mut events = String::from("ts,ignored,price,note\n");
     // Many of one time, so that only their places order them.
     for number in 0..600 {
-        events += &format!("{},x,{}.5,\"a, \"\"{number}\"\"\nb\"\n", 1_767_225_600_000u64 + number / 50 * 1_000, number);
+        events +=
+            &format!("{},x,{}.5,\"a, \"\"{number}\"\"\nb\"\n", 1_767_225_600_000u64 + number / 50 * 1_000, number);
     }
     events += &format!("1767225600000,x,1,{}\n", "a".repeat(300_000));
     let place = Place::with(&config.replace("GUARD", ""));

@@ -43,8 +43,7 @@ pub fn post((port, host): (u16, u16), key: &str, events: &str) -> io::Result<(u1
 
 /// Posts nothing to a path: an order.
 pub fn act(port: u16, path: &str) -> io::Result<(u16, String)> {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     talk(port, &head, b"")
 }
