@@ -198,7 +198,10 @@ pub fn root(folded: &Folded) -> [u8; 32] {
 /// The truth about a world whose events stood where a cut put them.
 pub fn truth_of(world: &World, order: &[usize], stood: &[Stood]) -> Truth {
     let decoder = slackwater::decode::Format::Json.decoder_version();
-    let facts: Vec<Fact<'_>> =
-        order.iter().zip(stood).map(|(number, stood)| Fact { event: &world.events[*number], stood, decoder }).collect();
+    let facts: Vec<Fact<'_>> = order
+        .iter()
+        .zip(stood)
+        .map(|(number, stood)| Fact { event: &world.events[*number], stood, decoder, freed: false })
+        .collect();
     truth(&world.stage, &facts)
 }

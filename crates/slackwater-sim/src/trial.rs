@@ -184,7 +184,8 @@ pub fn against_model(seed: u64, size: Size) -> Result<(), String> {
     }
     let stood = Stood { part: String::new(), offset: 0 };
     let decoder = slackwater::decode::Format::Json.decoder_version();
-    let log: Vec<Fact<'_>> = world.events.iter().map(|event| Fact { event, stood: &stood, decoder }).collect();
+    let log: Vec<Fact<'_>> =
+        world.events.iter().map(|event| Fact { event, stood: &stood, decoder, freed: false }).collect();
     let wanted = every_tick(&world.stage, &log, &ticks);
     match found.iter().zip(&wanted).position(|(found, wanted)| found != wanted) {
         Some(tick) => Err(format!("tick {tick}:\n  engine {:?}\n  model {:?}", found[tick], wanted[tick])),

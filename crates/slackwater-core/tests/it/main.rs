@@ -4,4 +4,5 @@
 
 mod aggregate;
 mod number;
+mod quarantine;
 mod time;

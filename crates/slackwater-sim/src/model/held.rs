@@ -52,7 +52,8 @@ impl Held {
                 let held = match (self.has(number, who), old) {
                     (true, _) => same || last.was[number].covers(Some(time + 1)),
                     (false, Some(_)) => false,
-                    (false, None) => last.is_sealed_for(number, &key, time),
+                    // Who lets an event out of quarantine lets it count.
+                    (false, None) => !new.freed && last.is_sealed_for(number, &key, time),
                 };
                 match held {
                     true if release && self.has(number, who) => next.released.push((number, key, time)),

@@ -166,6 +166,7 @@ fn touches(stage: &Stage, (before, was): (&Winners<'_>, &Held), (now, holding): 
             }
             let versions = |fact: &Fact<'_>| (version(source, fact.event), fact.decoder);
             let cause = match old {
+                None if new.freed => Cause::Release,
                 None => Cause::Late,
                 Some(_) if source.retracts(new.event) == Some(true) => Cause::Retraction,
                 Some(old) if versions(&old).0 < versions(new).0 => Cause::Correction,

@@ -53,6 +53,8 @@ pub struct Fact<'a> {
     pub stood: &'a Stood,
     /// Version of the decoder that made it.
     pub decoder: u32,
+    /// Whether it was let out of quarantine.
+    pub freed: bool,
 }
 
 /// What must come of the events, whatever their order.
@@ -143,8 +145,8 @@ pub type Winners<'a> = Vec<Vec<(Vec<Datum>, Fact<'a>)>>;
 /// The winner of every identity.
 pub fn winners<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Winners<'a> {
     let pick = |source: &Source, (identity, facts): Known<'a>| {
-        // Of equal ranks any will do: their contents are the same.
-        let best = facts.into_iter().max_by(|a, b| outranks(source, a, b)).expect("an identity has an event");
+        // Of equal ranks the first to come stays. Their contents are the same, but not how they came.
+        let best = facts.into_iter().rev().max_by(|a, b| outranks(source, a, b)).expect("an identity has an event");
         (identity, best)
     };
     let sources = identities(stage, facts).into_iter().zip(&stage.sources);

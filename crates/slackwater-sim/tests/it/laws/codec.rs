@@ -36,6 +36,8 @@ fn inputs_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
     let mut inputs: Vec<Input> = drawn.batches(&drawn.in_order(), 5).into_iter().map(Input::Events).collect();
     inputs.push(Input::Tick(Tick::at(drawn.rng.bits() as i64)));
     inputs.push(Input::Decision(Decision::EndOfInput));
+    let guards = drawn.plan().sources.iter().map(|source| source.guards.clone());
+    inputs.extend((0..).zip(guards).map(|(source, guards)| Input::Decision(Decision::Guards(source, guards))));
     for input in inputs {
         let bytes = encoded(&input);
         let back = Input::decode(&bytes, &schemas);

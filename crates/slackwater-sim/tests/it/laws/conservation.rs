@@ -17,7 +17,7 @@ fn every_event_is_accounted_for_after_every_step() {
         let stood = Stood { part: String::new(), offset: 0 };
         let decoder = slackwater::decode::Format::Json.decoder_version();
         let facts: Vec<Fact<'_>> =
-            drawn.world.events.iter().map(|event| Fact { event, stood: &stood, decoder }).collect();
+            drawn.world.events.iter().map(|event| Fact { event, stood: &stood, decoder, freed: false }).collect();
         let mut taken = 0;
         let (mut refused, mut lost) = (0, 0);
         for batch in drawn.batches(&drawn.in_order(), 1 + drawn.rng.clone().below(5)) {

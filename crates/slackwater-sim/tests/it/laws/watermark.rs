@@ -21,7 +21,7 @@ fn the_watermark_only_grows_and_only_it_makes_rows_final() {
         let stood = Stood { part: String::new(), offset: 0 };
         let decoder = slackwater::decode::Format::Json.decoder_version();
         let log: Vec<Fact<'_>> =
-            drawn.world.events.iter().map(|event| Fact { event, stood: &stood, decoder }).collect();
+            drawn.world.events.iter().map(|event| Fact { event, stood: &stood, decoder, freed: false }).collect();
         let (mut ticks, mut reached, mut finals, mut events) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for batch in drawn.batches(&drawn.in_order(), 1 + drawn.rng.clone().below(5)) {
             events += batch.entries().len();

@@ -10,6 +10,7 @@ use slackwater_core::hold::{Fate, Release};
 use slackwater_core::input::{self, Batch, Decision, Input};
 use slackwater_core::machine::Machine;
 use slackwater_core::plan::{LatePolicy, Plan};
+use slackwater_core::poison::{Reason, Refusal};
 use slackwater_sim::adversary::{self, World};
 use slackwater_sim::model::reference::{Given, every_tick};
 use slackwater_sim::model::watermark::{Tick, idles};
@@ -33,8 +34,8 @@ const TEST: &str = "the_machine_does_what_a_naive_engine_does";
 /// What is done to the machine.
 #[derive(Clone, Debug)]
 enum Command {
-    /// Events come, by number, decoded by this version.
-    Ingest(Vec<usize>, u32),
+    /// Events come, by number, decoded by this version; and whether they are refused first, and judged again then.
+    Ingest(Vec<usize>, u32, bool),
     /// A tick, so many seconds behind the time of an event; and whether the readers had caught up.
     Tick(usize, i64, bool),
     /// The state is written down and read back.
@@ -50,7 +51,8 @@ fn commands() -> impl Strategy<Value = Vec<Command>> {
     let ticks = (0..EVENTS, -100i64..200, prop::bool::weighted(0.7))
         .prop_map(|(event, seconds, caught_up)| Command::Tick(event, seconds, caught_up));
     let command = prop_oneof![
-        8 => (events, prop::bool::weighted(0.15)).prop_map(|(events, newer)| Command::Ingest(events, 1 + u32::from(newer))),
+        8 => (events, prop::bool::weighted(0.15), prop::bool::weighted(0.2))
+            .prop_map(|(events, newer, freed)| Command::Ingest(events, 1 + u32::from(newer), freed)),
         4 => ticks,
         2 => Just(Command::Recode),
         1 => Just(Command::End),
@@ -73,6 +75,8 @@ struct Tally {
     /// Facts that came to be held, and that were released.
     held: usize,
     released: usize,
+    /// Events that were judged again.
+    freed: usize,
     /// Windows that were put away, and rows that were asked for again.
     away: usize,
     asked: usize,
@@ -86,6 +90,7 @@ impl Tally {
         self.idle += other.idle;
         self.held += other.held;
         self.released += other.released;
+        self.freed += other.freed;
         self.away += other.away;
         self.asked += other.asked;
     }
@@ -96,7 +101,7 @@ struct Played<'a> {
     events: &'a [Event],
     batches: Vec<Batch>,
     run: Run,
-    log: Vec<(usize, u32)>,
+    log: Vec<(usize, u32, bool)>,
     ticks: Vec<Tick>,
     ended: bool,
     release: bool,
@@ -110,10 +115,9 @@ struct Played<'a> {
 
 impl Played<'_> {
     fn log(&self) -> Vec<Fact<'_>> {
-        let fact = |(number, decoder): &(usize, u32)| Fact {
-            event: &self.events[*number],
-            stood: &self.stood,
-            decoder: *decoder,
+        let fact = |(number, decoder, freed): &(usize, u32, bool)| {
+            let (event, stood) = (&self.events[*number], &self.stood);
+            Fact { event, stood, decoder: *decoder, freed: *freed }
         };
         self.log.iter().map(fact).collect()
     }
@@ -167,14 +171,22 @@ impl Played<'_> {
     fn play(&mut self, command: &Command) -> Result<(), TestCaseError> {
         let plan = self.run.plan;
         match command {
-            Command::Ingest(events, decoder) => {
-                let mut batch = Batch::new(0, *decoder, self.batches[0].part.clone());
+            Command::Ingest(events, decoder, freed) => {
+                let new = || Batch::new(0, *decoder, self.batches[0].part.clone());
+                let (mut batch, mut refused) = (new(), new());
                 for number in events {
                     let mut one = self.batches[*number].clone();
                     one.decoder = *decoder;
                     batch.push_from(&one, &one.entries()[0].clone());
-                    self.log.push((*number, *decoder));
+                    self.log.push((*number, *decoder, *freed));
+                    if *freed {
+                        let (position, refusal) = (one.entries()[0].position, Refusal::event(Reason::Require));
+                        refused.push_refused(position, refusal, None, b"as it was");
+                        batch.stood.push(refusal);
+                    }
                 }
+                self.run.step(&Input::Events(refused));
+                self.tally.freed += batch.stood.len();
                 let effects = self.run.step(&Input::Events(batch));
                 prop_assert!(effects.finals.is_empty(), "rows come at ticks only");
                 let wanted = counts(&self.stage, &self.log());
@@ -308,7 +320,7 @@ fn played(
 
 /// Prints the figures, and demands that nothing was tried too seldom.
 fn tell(sequences: usize, tally: &Tally) {
-    let Tally { transitions, amended, removed, idle, held, released, away, asked } = tally;
+    let Tally { transitions, amended, removed, idle, held, released, freed, away, asked } = tally;
     let total: usize = transitions.iter().sum();
     let changed: usize = amended.values().sum();
     effort::print(&format!(
@@ -321,7 +333,8 @@ fn tell(sequences: usize, tally: &Tally) {
     let floor = effort::share(FLOOR);
     assert!(transitions.iter().all(|count| *count >= floor), "every command was given often: {transitions:?}");
     assert!(changed >= floor && *removed >= floor / 20, "changes of sealed rows were compared often: {tally:?}");
-    effort::print(&format!("model release={} held={held} released={released}", transitions[4]));
+    effort::print(&format!("model release={} held={held} released={released} judged_again={freed}", transitions[4]));
+    assert!(*freed >= floor, "events were judged again often: {freed}");
     effort::print(&format!("model put_away={away} asked={asked}"));
     assert!(*away >= floor / 4 && *asked >= floor / 50, "windows were put away and came back often: {tally:?}");
     assert!(*held >= floor / 2 && *released >= floor / 4, "facts were held and released often: {tally:?}");

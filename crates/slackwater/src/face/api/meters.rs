@@ -97,10 +97,10 @@ pub(super) fn metrics(app: &App, caller: &Caller) -> Result<Response, Refusal> {
 }
 
 fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Caller) {
-    let (became, refused) = (Family::<Labels, Count>::default(), Family::<Labels, Count>::default());
-    let received = Family::<Labels, Count>::default();
+    let (became, received) = (Family::<Labels, Count>::default(), Family::<Labels, Count>::default());
+    // What is in quarantine may leave it: that is no counter.
     let number = Family::<Labels, Number>::default;
-    let (halted, held, open) = (number(), number(), number());
+    let (halted, held, refused, open) = (number(), number(), number(), number());
     for (source, of) in report::seen(&app.plan, standing, caller) {
         let counts = &of.counts;
         let all = [
@@ -108,7 +108,6 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
             ("duplicate", counts.duplicates),
             ("superseded", counts.superseded),
             ("conflict", counts.conflicts),
-            ("quarantined", counts.refused()),
         ];
         let named = || ("source", source.name.clone());
         received.get_or_create(&vec![named()]).inc_by(counts.received);
@@ -120,12 +119,12 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
         }
         for (code, count) in &counts.quarantined {
             let reason = Reason::from_u8(*code).map_or("unknown", Reason::code);
-            refused.get_or_create(&vec![named(), ("reason", reason.to_string())]).inc_by(*count);
+            refused.get_or_create(&vec![named(), ("reason", reason.to_string())]).set(*count as f64);
         }
     }
     registry.register("events_received", "Events taken in", received);
-    registry.register("events", "Events by what became of them", became);
-    registry.register("quarantined", "Refused events by reason", refused);
+    registry.register("events", "Events by what became of them, but for those in quarantine", became);
+    registry.register("quarantined", "Events in quarantine by reason", refused);
     registry.register("quarantine_open", "Refused events that are neither released nor discarded", open);
     registry.register("held_facts", "Late facts that wait to be released", held);
     registry.register("source_halted", "Whether a source takes nothing in until it is resumed", halted);
