@@ -102,6 +102,8 @@ pub fn fold(config: &Config, file: &Path, threads: usize, how: How) -> io::Resul
     };
     let gauge = Gauge::default();
     let (mut instance, _) = Instance::open(opening, &gauge).map_err(io::Error::other)?;
+    let guards: Vec<_> = config.plan.sources.iter().map(|source| source.guards.clone()).collect();
+    instance.guard(&guards).map_err(io::Error::other)?;
     let before = instance.head().counts.first().map_or(0, |counts| counts.received);
     let schema = &config.plan.sources[0].schema;
     let mut feed = FileChunks::open(0, formats[0], file, schema).map_err(io::Error::other)?;

@@ -178,11 +178,12 @@ impl State {
 }
 
 impl Committed {
-    /// What was set aside, with what became of it last.
+    /// What was set aside, with what became of it since.
     pub fn quarantine(&self) -> Vec<Aside> {
-        let of = |number: u64| self.rulings.iter().rfind(|ruling| ruling.number == number).cloned();
         let events = (0..).zip(&self.aside);
-        events.map(|(number, event)| Aside { number, event: event.clone(), ruling: of(number) }).collect()
+        let mut all: Vec<Aside> = events.map(|(number, event)| Aside::new(number, event.clone())).collect();
+        self.rulings.iter().for_each(|ruling| all[ruling.number as usize].rule(ruling.clone()));
+        all
     }
 
     /// Takes one step, if it follows the last one.

@@ -10,7 +10,7 @@ use slackwater::runtime::gauge::Gauge;
 use slackwater::runtime::instance::{Instance, Settings};
 use slackwater::runtime::reopen::{Keep, Opening, Reopened};
 use slackwater::runtime::replay::Resumed;
-use slackwater::runtime::retrial::{Dealt, Wanted};
+use slackwater::runtime::retrial::Wanted;
 use slackwater_core::hold::Release;
 use slackwater_core::judge::Counts;
 use slackwater_store::Fault;
@@ -153,12 +153,29 @@ pub fn release(instance: &mut Instance<'_>, sources: usize) -> Result<u64, Fault
     (0..sources as u16).map(|source| instance.release(Release { source, pipeline: None, identity: None })).sum()
 }
 
-/// Judges everything in quarantine again; gives how much left it, and how much stays.
+/// Judges everything in quarantine again, and gives how many events left it. Where the journal has no room for some, `make_room`
+/// is called.
 ///
 /// # Errors
 /// Why that cannot be decided.
-pub fn readmit(instance: &mut Instance<'_>, sources: usize) -> Result<Dealt, Fault> {
-    instance.readmit(&Wanted { sources: vec![true; sources], ..Wanted::default() })
+pub fn readmit<'p>(
+    instance: &mut Instance<'p>,
+    sources: usize,
+    mut make_room: impl FnMut(&mut Instance<'p>) -> Result<(), Stop>,
+) -> Result<u64, Stop> {
+    let (mut released, mut from, mut tried) = (0, Some(0), false);
+    while let Some(begin) = from {
+        let wanted = Wanted { sources: vec![true; sources], from: begin, ..Wanted::default() };
+        match instance.readmit(&wanted)? {
+            Ok(dealt) => (released, from, tried) = (released + dealt.done, dealt.next, false),
+            Err(why) if tried => return Err(Stop::Wrong(why)),
+            Err(_) => {
+                make_room(instance)?;
+                tried = true;
+            }
+        }
+    }
+    Ok(released)
 }
 
 /// A whole run: the command that a person gives, and gives again when it failed.
@@ -170,7 +187,8 @@ pub fn sail(script: &Script, harbour: &Harbour, settings: &Settings, run: usize)
     open(script, harbour, settings, calm(run), |instance, _| {
         instance.guard(&script.guards_of(run))?;
         if script.judges_again {
-            readmit(instance, sources)?;
+            let no_room = || Stop::Wrong("a journal without bounds has no room".to_string());
+            readmit(instance, sources, |_| Err(no_room()))?;
             if run + 1 == script.runs.len() {
                 instance.discard(&Wanted { sources: vec![true; sources], ..Wanted::default() })?;
             }

@@ -45,7 +45,7 @@ impl Logbook {
         if let Some((_, seen)) = self.runs.last() {
             compare::counts(&seen.counts, &truth.counts)?;
             let standing = self.last.quarantine().into_iter().filter(|aside| !aside.is_released());
-            compare::set_aside(&seen.counts, &standing.map(|aside| aside.present()).collect::<Vec<_>>())?;
+            compare::set_aside(&seen.counts, &standing.map(|aside| aside.event).collect::<Vec<_>>())?;
             let open: u64 = seen.counts.iter().map(slackwater_core::judge::Counts::open).sum();
             if script.judges_again && open > 0 {
                 return Err(format!("{open} events in quarantine are open, and all were discarded"));

@@ -190,7 +190,7 @@ impl Crossing<'_> {
                 self.figures.note("guarded", 1);
             }
             if self.rng.chance(15) {
-                self.figures.note("readmitted", readmit(instance, sources.len())?.done as usize);
+                self.readmit(instance, sources.len())?;
             }
         }
         self.pass_time();
@@ -198,8 +198,7 @@ impl Crossing<'_> {
         instance.decide(Decision::EndOfInput)?;
         instance.pulse(Vec::new(), true)?;
         instance.guard(&sources.iter().map(|source| source.guards.clone()).collect::<Vec<_>>())?;
-        let readmitted = readmit(instance, sources.len())?.done;
-        self.figures.note("readmitted", readmitted as usize);
+        self.readmit(instance, sources.len())?;
         let held = release(instance, sources.len())?;
         self.figures.note("released", held as usize);
         if !instance.is_committed() {
@@ -216,6 +215,16 @@ impl Crossing<'_> {
             _ => source.knobs.clone(),
         };
         sources.iter().map(&mut turned).collect()
+    }
+
+    /// Judges again what is in quarantine, behind a checkpoint where the journal has no room for it.
+    fn readmit(&mut self, instance: &mut Instance<'_>, sources: usize) -> Result<(), Stop> {
+        let released = readmit(instance, sources, |instance| {
+            self.end_keeping(instance)?;
+            instance.pulse(Vec::new(), true).map(drop).map_err(Stop::Fault)
+        })?;
+        self.figures.note("readmitted", released as usize);
+        Ok(())
     }
 
     /// What the sources demand, some of them more than in the end.

@@ -144,7 +144,7 @@ pub fn query(data: &Path, config: &Config) -> Result<Told, Refused> {
     }
     store.aside(0, &mut |aside| {
         let mut text = String::new();
-        render::quarantined(&config.plan, &aside.present(), &mut text);
+        render::quarantined(&config.plan, &aside.event, &mut text);
         told.push(text);
         Ok(true)
     })?;

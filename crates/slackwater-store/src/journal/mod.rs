@@ -167,6 +167,11 @@ impl Journal {
         fault
     }
 
+    /// Bytes that events may still take.
+    pub fn room(&self) -> u64 {
+        self.limits.most_bytes.saturating_sub(self.limits.reserve_bytes).saturating_sub(self.bytes())
+    }
+
     fn make_sure_of_room(&self, packed: &Packed) -> Result<(), Fault> {
         let reserve = if packed.kind == STEP { 0 } else { self.limits.reserve_bytes };
         let most = self.limits.most_bytes.saturating_sub(reserve);

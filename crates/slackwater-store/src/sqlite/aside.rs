@@ -54,27 +54,35 @@ impl Sqlite {
         from: u64,
         visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
-        let text = "SELECT q.number, q.body, r.body FROM quarantine q LEFT JOIN rulings r
-                        ON r.number = (SELECT max(number) FROM rulings WHERE event = q.number)
-                    WHERE q.number >= ?1 AND (?2 IS NULL OR q.source = ?2) ORDER BY q.number";
+        // All that became of each, which is hardly ever more than one thing.
+        let text = "SELECT q.number, q.body, r.body FROM quarantine q LEFT JOIN rulings r ON r.event = q.number
+                    WHERE q.number >= ?1 AND (?2 IS NULL OR q.source = ?2) ORDER BY q.number, r.number";
         let mut statement = self.connection.prepare(text).map_err(fault)?;
         let from = i64::try_from(from).unwrap_or(i64::MAX);
         let mut found = statement.query(params![from, source]).map_err(fault)?;
+        let mut last: Option<Aside> = None;
         while let Some(row) = found.next().map_err(fault)? {
             let number = row.get::<_, i64>(0).map_err(fault)? as u64;
-            let event: Vec<u8> = row.get(1).map_err(fault)?;
-            let ruling: Option<Vec<u8>> = row.get(2).map_err(fault)?;
-            let event = read(&event, Quarantined::decode, "an event that was set aside")?;
-            let ruling = ruling.map(|body| read(&body, Ruling::decode, "what became of an event that was set aside"));
-            let ruling = ruling.transpose()?;
-            if ruling.as_ref().is_some_and(|ruling| ruling.number != number) {
-                return Err(damaged("what became of one event stands beside another"));
+            if last.as_ref().is_none_or(|aside| aside.number != number) {
+                let event: Vec<u8> = row.get(1).map_err(fault)?;
+                let event = read(&event, Quarantined::decode, "an event that was set aside")?;
+                let before = last.replace(Aside::new(number, event));
+                if let Some(before) = before
+                    && !visit(before)?
+                {
+                    return Ok(());
+                }
             }
-            if !visit(Aside { number, event, ruling })? {
-                break;
+            let ruling: Option<Vec<u8>> = row.get(2).map_err(fault)?;
+            if let (Some(ruling), Some(aside)) = (ruling, &mut last) {
+                let ruling = read(&ruling, Ruling::decode, "what became of an event that was set aside")?;
+                if ruling.number != number {
+                    return Err(damaged("what became of one event stands beside another"));
+                }
+                aside.rule(ruling);
             }
         }
-        Ok(())
+        last.map_or(Ok(()), |aside| visit(aside).map(drop))
     }
 }
 

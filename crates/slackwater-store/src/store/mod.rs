@@ -72,33 +72,34 @@ pub struct Kept {
     pub at: i64,
 }
 
-/// An event that was set aside, with what became of it last.
+/// An event that was set aside, with what became of it since.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aside {
     /// Its number, from 0.
     pub number: u64,
-    /// The event.
+    /// The event, for what it stands there now.
     pub event: Quarantined,
     /// What became of it last, if anything did.
     pub ruling: Option<Ruling>,
 }
 
 impl Aside {
-    /// Why it is in quarantine now, whatever it was refused for at first.
-    pub fn refusal(&self) -> Option<Refusal> {
-        match self.ruling.as_ref().map(|ruling| &ruling.fate) {
-            Some(Fate::Refused { refusal, .. }) => Some(*refusal),
-            _ => self.event.why.refusal(),
-        }
+    /// An event as it was set aside.
+    pub fn new(number: u64, event: Quarantined) -> Self {
+        Aside { number, event, ruling: None }
     }
 
-    /// The event as it stands there now.
-    pub fn present(&self) -> Quarantined {
-        let mut event = self.event.clone();
-        if let Some(Fate::Refused { refusal, guard }) = self.ruling.as_ref().map(|ruling| &ruling.fate) {
-            (event.why, event.guard) = (Why::Refused(*refusal), guard.clone());
+    /// Takes in what became of it next.
+    pub fn rule(&mut self, ruling: Ruling) {
+        if let Fate::Refused { refusal, guard } = &ruling.fate {
+            (self.event.why, self.event.guard) = (Why::Refused(*refusal), guard.clone());
         }
-        event
+        self.ruling = Some(ruling);
+    }
+
+    /// Why it was refused, if that is what it was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.event.why.refusal()
     }
 
     /// Whether it was released: then it is in quarantine no more.
@@ -106,9 +107,9 @@ impl Aside {
         self.ruling.as_ref().is_some_and(|ruling| ruling.fate.is_released())
     }
 
-    /// Whether it is to stay there for good, and since when.
-    pub fn discarded(&self) -> Option<i64> {
-        self.ruling.as_ref().filter(|ruling| ruling.fate == Fate::Discarded).map(|ruling| ruling.at)
+    /// Whether it is to stay there for good.
+    pub fn is_discarded(&self) -> bool {
+        self.ruling.as_ref().is_some_and(|ruling| ruling.fate == Fate::Discarded)
     }
 }
 

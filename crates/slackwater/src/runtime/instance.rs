@@ -180,7 +180,7 @@ impl<'p> Instance<'p> {
     pub fn quarantined(&mut self, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
         self.store.aside(0, &mut |aside| {
             if !aside.is_released() {
-                visit(aside.present())?;
+                visit(aside.event)?;
             }
             Ok(true)
         })

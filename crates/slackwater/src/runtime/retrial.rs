@@ -9,7 +9,7 @@ use super::recall::Shelves;
 use super::shard::Recall;
 use crate::decode;
 use slackwater_core::codec::Reader;
-use slackwater_core::input::{Batch, Decision, Decoded};
+use slackwater_core::input::{Batch, Decision, Decoded, Input};
 use slackwater_core::judge::Counts;
 use slackwater_core::limits;
 use slackwater_core::machine::{Shard, judge_batch};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 /// Events that one step deals with at most, and their bytes, about: others wait for it.
 const MOST: usize = 1_000;
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: u64 = 4 << 20;
 /// Events that one step looks at.
 const LOOK_AT: usize = 50_000;
 
@@ -74,25 +74,31 @@ impl Dealt {
 }
 
 impl Instance<'_> {
+    /// Whether guards, one of each source, are such that they could be read back.
+    ///
+    /// # Errors
+    /// Those that are not, in words.
+    pub fn may_guard(&self, guards: &[Arc<Guards>]) -> Result<(), String> {
+        for (source, guards) in self.plan.sources.iter().zip(guards) {
+            let mut encoded = Vec::new();
+            guards.encode(&mut encoded);
+            if Guards::decode(&mut Reader::new(&encoded), &source.schema).as_ref() != Ok(&**guards) {
+                return Err(format!("source `{}`: a guard is nested too deeply to be recorded; split it", source.name));
+            }
+        }
+        Ok(())
+    }
+
     /// From here on, the events of each source are judged under these guards. What is not as it was recorded is a decision.
     ///
     /// # Errors
     /// When the journal cannot take the decisions, or guards are not such that they could be read back.
     pub fn guard(&mut self, guards: &[Arc<Guards>]) -> Result<(), Fault> {
-        let changed = |(number, guards): &(u16, &Arc<Guards>)| self.guards[usize::from(*number)] != **guards;
-        let changed: Vec<(u16, &Arc<Guards>)> = (0..).zip(guards).filter(changed).collect();
-        for (number, guards) in &changed {
-            let source = &self.plan.sources[usize::from(*number)];
-            let mut encoded = Vec::new();
-            guards.encode(&mut encoded);
-            let read = Guards::decode(&mut Reader::new(&encoded), &source.schema);
-            if read.as_ref() != Ok(&***guards) {
-                let text = format!("source `{}`: a guard is nested too deeply to be recorded; split it", source.name);
-                return Err(Fault::Refused(text));
+        self.may_guard(guards).map_err(Fault::Refused)?;
+        for (number, guards) in (0..).zip(guards) {
+            if self.guards[usize::from(number)] != *guards {
+                self.decide(Decision::Guards(number, guards.clone()))?;
             }
-        }
-        for (number, guards) in &changed {
-            self.decide(Decision::Guards(*number, (*guards).clone()))?;
         }
         Ok(())
     }
@@ -100,22 +106,27 @@ impl Instance<'_> {
     /// Judges events in quarantine again, under the present decoder and guards. What is recorded is only what changes
     /// anything: an event that is refused as before leaves no trace.
     ///
+    /// Where nothing was changed for another reason, that is the answer.
+    ///
     /// # Errors
     /// When the store cannot be read, or the journal not take the decision.
-    pub fn readmit(&mut self, wanted: &Wanted) -> Result<Dealt, Fault> {
+    pub fn readmit(&mut self, wanted: &Wanted) -> Result<Result<Dealt, String>, Fault> {
         let mut dealt = Dealt::default();
         let mut again: BTreeMap<u16, Vec<(u64, Quarantined)>> = BTreeMap::new();
         for aside in self.meant(wanted, &mut dealt)? {
-            if aside.discarded().is_some() {
+            if aside.is_discarded() {
                 dealt.discarded += 1;
                 continue;
             }
-            let (number, event) = (aside.number, aside.present());
-            if self.is_cut(&aside.event) {
+            let Aside { number, event, .. } = aside;
+            if self.is_cut(&event) {
                 dealt.cut += 1;
                 continue;
             }
-            let batch = self.decode_again(number, &event)?;
+            let batch = match self.decode_again(number, &event) {
+                Ok(batch) => batch,
+                Err(why) => return Ok(Err(why)),
+            };
             match batch.entries()[0].decoded {
                 Decoded::Row(_) => dealt.done += 1,
                 Decoded::Refused(refusal) => {
@@ -127,12 +138,22 @@ impl Instance<'_> {
             }
             again.entry(event.source).or_default().push((number, event));
         }
-        for (source, events) in again {
-            let decoder = self.formats[usize::from(source)].decoder_version();
-            let retrial = Retrial { decoder, at: self.clock.now(), events };
-            self.decide(Decision::Retrial(source, retrial))?;
+        let decoder = |source: &u16| self.formats[usize::from(*source)].decoder_version();
+        let at = self.clock.now();
+        let retrials = again.into_iter().map(|(source, events)| {
+            Input::Decision(Decision::Retrial(source, Retrial { decoder: decoder(&source), at, events }))
+        });
+        let retrials: Vec<Input> = retrials.collect();
+        let mut encoded = Vec::new();
+        retrials.iter().for_each(|input| input.encode(&mut encoded));
+        // What is kept free is for what must be decided, and this need not be now.
+        if !retrials.is_empty() && self.journal.room() < 2 * encoded.len() as u64 {
+            let text = "the journal has no room for these events; ask again when a checkpoint has made some";
+            return Ok(Err(text.to_string()));
         }
-        Ok(dealt)
+        retrials.into_iter().try_for_each(|input| self.step(input))?;
+        self.journal.sync()?;
+        Ok(Ok(dealt))
     }
 
     /// Lets events stay in quarantine for good.
@@ -143,9 +164,9 @@ impl Instance<'_> {
         let mut dealt = Dealt::default();
         let mut numbers: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
         for aside in self.meant(wanted, &mut dealt)? {
-            match aside.discarded() {
-                Some(_) => dealt.discarded += 1,
-                None => numbers.entry(aside.event.source).or_default().push(aside.number),
+            match aside.is_discarded() {
+                true => dealt.discarded += 1,
+                false => numbers.entry(aside.event.source).or_default().push(aside.number),
             }
         }
         for (source, numbers) in numbers {
@@ -159,27 +180,28 @@ impl Instance<'_> {
     fn meant(&mut self, wanted: &Wanted, dealt: &mut Dealt) -> Result<Vec<Aside>, Fault> {
         let Wanted { sources, reason, number, from } = wanted;
         // What was decided since the last commit is newer than what the store has.
-        let fresh: BTreeMap<u64, &Ruling> = self.rulings.iter().map(|ruling| (ruling.number, ruling)).collect();
+        let mut fresh: BTreeMap<u64, Vec<&Ruling>> = BTreeMap::new();
+        self.rulings.iter().for_each(|ruling| fresh.entry(ruling.number).or_default().push(ruling));
         let (mut meant, mut bytes, mut left) = (Vec::new(), 0, LOOK_AT);
+        let most_bytes = MOST_BYTES.min(self.journal.room() / 8);
         self.store.aside(number.unwrap_or(*from), &mut |mut aside| {
             if number.is_some_and(|number| aside.number != number) {
                 return Ok(false);
             }
-            if meant.len() >= MOST || bytes >= MOST_BYTES || left == 0 {
+            if meant.len() >= MOST || (!meant.is_empty() && bytes >= most_bytes) || left == 0 {
                 dealt.next = Some(aside.number);
                 return Ok(false);
             }
             left -= 1;
-            if let Some(ruling) = fresh.get(&aside.number) {
-                aside.ruling = Some((*ruling).clone());
-            }
+            let since = fresh.get(&aside.number).into_iter().flatten();
+            since.for_each(|ruling| aside.rule((*ruling).clone()));
             let mine = sources.get(usize::from(aside.event.source)).is_some_and(|wanted| *wanted);
             let same = reason.is_none_or(|reason| aside.refusal().is_some_and(|refusal| refusal.reason == reason));
             if mine && same && !aside.is_released() {
                 match aside.event.why {
                     Why::Conflict => dealt.conflicts += 1,
                     Why::Refused(_) => {
-                        bytes += aside.event.bytes.len();
+                        bytes += (aside.event.bytes.len() + aside.event.header.len() + aside.event.part.len()) as u64;
                         meant.push(aside);
                     }
                 }
@@ -197,15 +219,14 @@ impl Instance<'_> {
     }
 
     /// An event as it is decoded now.
-    fn decode_again(&self, number: u64, event: &Quarantined) -> Result<Batch, Fault> {
+    fn decode_again(&self, number: u64, event: &Quarantined) -> Result<Batch, String> {
         let index = usize::from(event.source);
         let (source, guards, format) = (&self.plan.sources[index], &self.guards[index], self.formats[index]);
         decode::again(source, guards, format, event).map_err(|error| {
-            let text = format!(
+            format!(
                 "event {number} in quarantine of source `{}` was read in another format than the source has now: {error}",
                 source.name
-            );
-            Fault::Refused(text)
+            )
         })
     }
 
@@ -245,7 +266,7 @@ impl Instance<'_> {
 
     /// Judges and folds one event again.
     fn judge_again(&mut self, number: u64, event: &Quarantined) -> Result<Fate, Fault> {
-        let batch = Arc::new(self.decode_again(number, event)?);
+        let batch = Arc::new(self.decode_again(number, event).map_err(Fault::Refused)?);
         let Instance { plan, shards, index, archive, resting, aside, .. } = self;
         let resting = resting.as_ref().map_or(&[][..], |resting| resting);
         let shelves = Shelves { index, archive, resting };

@@ -374,6 +374,10 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             }
             Order::Resume(_) => Ok(Dealt::default()),
             Order::Tune(knobs, guards) => {
+                if let Err(why) = instance.may_guard(&guards) {
+                    done(Err(why));
+                    return Ok(true);
+                }
                 let tuned = instance.guard(&guards).and_then(|()| instance.tune(&knobs));
                 if tuned.is_ok() {
                     (self.knobs, self.guards) = (knobs, guards);
@@ -381,7 +385,15 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
                 tuned.map(|()| Dealt::default())
             }
             Order::Release(release) => instance.release(release).map(Dealt::done),
-            Order::Readmit(wanted) => instance.readmit(&wanted),
+            Order::Readmit(wanted) => match instance.readmit(&wanted) {
+                Ok(Err(why)) => {
+                    // It may be for want of room.
+                    self.crowded = true;
+                    done(Err(why));
+                    return Ok(true);
+                }
+                readmitted => readmitted.map(Result::unwrap_or_default),
+            },
             Order::Discard(wanted) => instance.discard(&wanted),
         };
         // What came out of quarantine moves rows.

@@ -135,7 +135,7 @@ pub fn listed(store: &mut Sqlite, which: &Which, most: usize) -> Result<Vec<Asid
     let mut events = Vec::new();
     store.set_aside(source.as_deref(), *from, &mut |aside| {
         let same = reason.is_none_or(|reason| aside.refusal().is_some_and(|refusal| refusal.reason == reason));
-        if events.len() < most && same && (*all || !(aside.is_released() || aside.discarded().is_some())) {
+        if events.len() < most && same && (*all || !(aside.is_released() || aside.is_discarded())) {
             events.push(aside);
         }
         Ok(events.len() < most)
@@ -146,7 +146,7 @@ pub fn listed(store: &mut Sqlite, which: &Which, most: usize) -> Result<Vec<Asid
 /// An event as the file of refused events has it, with its number, and what became of it.
 pub fn shown(plan: &Plan, aside: &Aside) -> Value {
     let mut text = String::new();
-    render::quarantined(plan, &aside.present(), &mut text);
+    render::quarantined(plan, &aside.event, &mut text);
     let mut shown: Value = serde_json::from_str(&text).unwrap_or_default();
     shown["number"] = aside.number.into();
     if let Some(ruling) = &aside.ruling {

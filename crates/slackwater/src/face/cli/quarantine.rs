@@ -9,6 +9,7 @@ use crate::face::api::{Which, reason, set_aside, shown, told};
 use crate::runtime::retrial::{Dealt, Wanted};
 use serde_json::{Value, json};
 use slackwater_core::poison::Reason;
+use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
 use slackwater_store::sqlite::Sqlite;
 use std::fmt::Write as _;
@@ -171,7 +172,7 @@ fn in_place(args: &QuarantineDealArgs, data: &Path, with: Dealing) -> Result<Val
             while let Some(begin) = from {
                 let wanted = Wanted { sources: sources.clone(), reason, number, from: begin };
                 let dealt = match with {
-                    Dealing::Release => instance.readmit(&wanted)?,
+                    Dealing::Release => instance.readmit(&wanted)?.map_err(Fault::Refused)?,
                     Dealing::Discard => instance.discard(&wanted)?,
                 };
                 from = dealt.next;

@@ -91,8 +91,9 @@ fn guards_that_are_read_again_judge_what_comes_and_a_release_what_came() {
     assert!(poster::get(port, "/metrics").expect("metrics").1.contains("slackwater_quarantine_open"));
     let released = run(&["quarantine", "release", "--reason", "require", "--source", "trades"]);
     assert_eq!(released, format!("{} released, 1 refused again\n", refused - 1));
-    wait("a generation", &|| rows(port).len() > 1);
-    let newest = rows(port).into_iter().find(|row| row["generation"] == 2).expect("a second generation");
+    let second = || rows(port).into_iter().find(|row| row["generation"] == 2);
+    wait("a generation", &|| second().is_some());
+    let newest = second().expect("just seen");
     assert_eq!((&newest["cause"], &newest["trades"]), (&"release".into(), &2.into()), "{newest}");
     wait("its counts", &|| quarantined("require") == 1);
     let of = source(port);
