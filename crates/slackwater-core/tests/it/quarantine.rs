@@ -55,7 +55,7 @@ fn cheap() -> Guard {
 /// Every kind of node that a guard may have.
 fn thorough() -> Expr {
     let both = |a: Expr, b: Expr| of(Type::Bool, Node::And(Box::new(a), Box::new(b)));
-    let sum_type = Type::Decimal { precision: 19, scale: 4 };
+    let sum_type = Type::Decimal { precision: 23, scale: 4 };
     let sum = of(sum_type, Node::Arithmetic(Arithmetic::Add, Box::new(input(2)), Box::new(literal(1, 0))));
     let minus = of(Type::Decimal { precision: 18, scale: 4 }, Node::Negate(Box::new(input(2))));
     let size = of(Type::Decimal { precision: 18, scale: 4 }, Node::Absolute(Box::new(minus)));

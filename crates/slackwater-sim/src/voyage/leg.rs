@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// The instance of every voyage.
 const NAME: [u8; 16] = *b"one that travels";
+/// Checkpoints that a voyage keeps at most.
+const MOST_CHECKPOINTS: usize = 4;
 /// Recorded time of the first run, in nanoseconds since the epoch, and from one to the next.
 const BEGUN: i64 = 1_700_000_000_000_000_000;
 const STEP: i64 = 1_000_000_000;
@@ -163,15 +165,16 @@ pub fn readmit<'p>(
     sources: usize,
     mut make_room: impl FnMut(&mut Instance<'p>) -> Result<(), Stop>,
 ) -> Result<u64, Stop> {
-    let (mut released, mut from, mut tried) = (0, Some(0), false);
+    let (mut released, mut from, mut tries) = (0, Some(0), 0);
     while let Some(begin) = from {
         let wanted = Wanted { sources: vec![true; sources], from: begin, ..Wanted::default() };
         match instance.readmit(&wanted)? {
-            Ok(dealt) => (released, from, tried) = (released + dealt.done, dealt.next, false),
-            Err(why) if tried => return Err(Stop::Wrong(why)),
+            Ok(dealt) => (released, from, tries) = (released + dealt.done, dealt.next, 0),
+            // As many checkpoints may be kept as need the journal.
+            Err(why) if tries > MOST_CHECKPOINTS => return Err(Stop::Wrong(why)),
             Err(_) => {
                 make_room(instance)?;
-                tried = true;
+                tries += 1;
             }
         }
     }
