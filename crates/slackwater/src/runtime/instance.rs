@@ -312,7 +312,7 @@ impl<'p> Instance<'p> {
         let mut rows = Vec::new();
         for number in 0..self.shards.folds.len() {
             let Shards { folds, holds, .. } = &mut self.shards;
-            folds[number].raise(&settled);
+            folds[number].raise(self.plan, &settled);
             folds[number].let_in(self.plan, holds);
             self.refold(number, Whole::AndPast)?;
         }
