@@ -3,7 +3,7 @@
 //! Who sends keeps on sending what was not answered, and now and then what was. What is committed in the end must be what a
 //! calm voyage with the same events commits, whatever was sealed too early on the way.
 
-use super::leg::{Harbour, Stop, open, readmit, release, sail};
+use super::leg::{Harbour, Seen, Stop, open, readmit, release, sail};
 use super::logbook::told;
 use super::mishap::{AtSea, Figures};
 use super::script::{Script, plain};
@@ -67,6 +67,8 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         let mishap = (left > 0).then(|| AtSea::draw(kind, 40, &mut rng));
         mishap.into_iter().for_each(|mishap| mishap.prepare(&harbour.disk, &harbour.ledger));
         let most_bytes = *rng.pick(&[60_000, 1 << 50]);
+        // A journal of one segment never has room again, and what is judged again takes as much as what came.
+        let most_bytes = if script.settings.journal.segment_bytes < most_bytes { most_bytes } else { 1 << 50 };
         let journal = Limits { most_bytes, reserve_bytes: 4_000, ..script.settings.journal };
         let windows = *rng.pick(&[0, 6, usize::MAX]);
         let settings = Settings { shards: 1 + rng.below(3), windows, journal, ..script.settings.clone() };
@@ -98,28 +100,33 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         }
         left = left.saturating_sub(1);
     }
-    if !alike {
-        figures.note("by_arrival", 1);
-        return Ok(Some(figures));
+    match alike {
+        true => as_calm(&before, &calm, &seen.ok_or("there was no run")?)?,
+        false => figures.note("by_arrival", 1),
     }
-    let counts = &before.head.as_ref().ok_or("nothing was committed")?.counts;
-    let calm_counts = &seen.ok_or("there was no run")?.counts;
-    for (mine, theirs) in counts.iter().zip(calm_counts) {
+    Ok(Some(figures))
+}
+
+/// Whether a passage ended as a calm voyage did.
+fn as_calm(committed: &Committed, calm: &Harbour, seen: &Seen) -> Result<(), String> {
+    let counts = &committed.head.as_ref().ok_or("nothing was committed")?.counts;
+    for (mine, theirs) in counts.iter().zip(&seen.counts) {
         if (mine.received, mine.facts, mine.refused()) != (theirs.received, theirs.facts, theirs.refused()) {
             return Err(format!("counted as {mine:?}, on a calm voyage as {theirs:?}"));
         }
     }
-    let (mine, theirs) = (newest(&before), newest(&calm.ledger.committed()));
-    if mine != theirs {
-        let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
-            let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
-            rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
-        };
-        let (one, other) = (only(&before, &theirs), only(&calm.ledger.committed(), &mine));
-        let (found, wanted) = (mine.len(), theirs.len());
-        return Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"));
+    let calm = calm.ledger.committed();
+    let (mine, theirs) = (newest(committed), newest(&calm));
+    if mine == theirs {
+        return Ok(());
     }
-    Ok(Some(figures))
+    let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
+        let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
+        rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
+    };
+    let (one, other) = (only(committed, &theirs), only(&calm, &mine));
+    let (found, wanted) = (mine.len(), theirs.len());
+    Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"))
 }
 
 /// The events of all files as deliveries with names, in some other order.
