@@ -171,30 +171,35 @@ impl Played<'_> {
         Ok(())
     }
 
+    /// Events come; where they are freed they were refused before.
+    fn ingest(&mut self, events: &[usize], decoder: u32, freed: bool) -> Result<(), TestCaseError> {
+        let plan = self.run.plan;
+        let new = || Batch::new(0, decoder, self.batches[0].part.clone());
+        let (mut batch, mut refused) = (new(), new());
+        for number in events {
+            let mut one = self.batches[*number].clone();
+            one.decoder = decoder;
+            batch.push_from(&one, &one.entries()[0].clone());
+            self.log.push((*number, decoder, freed));
+            if freed {
+                let (position, refusal) = (one.entries()[0].position, Refusal::event(Reason::Require));
+                refused.push_refused(position, refusal, None, b"as it was");
+                batch.stood.push(refusal);
+            }
+        }
+        self.run.step(&Input::Events(refused));
+        self.tally.freed += batch.stood.len();
+        let effects = self.run.step(&Input::Events(batch));
+        prop_assert!(effects.finals.is_empty(), "rows come at ticks only");
+        let wanted = counts(&self.stage, &self.log());
+        compare::counts(self.run.machine.seen(plan).counts(), &wanted).map_err(TestCaseError::fail)?;
+        Ok(())
+    }
+
     fn play(&mut self, command: &Command) -> Result<(), TestCaseError> {
         let plan = self.run.plan;
         match command {
-            Command::Ingest(events, decoder, freed) => {
-                let new = || Batch::new(0, *decoder, self.batches[0].part.clone());
-                let (mut batch, mut refused) = (new(), new());
-                for number in events {
-                    let mut one = self.batches[*number].clone();
-                    one.decoder = *decoder;
-                    batch.push_from(&one, &one.entries()[0].clone());
-                    self.log.push((*number, *decoder, *freed));
-                    if *freed {
-                        let (position, refusal) = (one.entries()[0].position, Refusal::event(Reason::Require));
-                        refused.push_refused(position, refusal, None, b"as it was");
-                        batch.stood.push(refusal);
-                    }
-                }
-                self.run.step(&Input::Events(refused));
-                self.tally.freed += batch.stood.len();
-                let effects = self.run.step(&Input::Events(batch));
-                prop_assert!(effects.finals.is_empty(), "rows come at ticks only");
-                let wanted = counts(&self.stage, &self.log());
-                compare::counts(self.run.machine.seen(plan).counts(), &wanted).map_err(TestCaseError::fail)?;
-            }
+            Command::Ingest(events, decoder, freed) => self.ingest(events, *decoder, *freed)?,
             Command::Tick(event, seconds, caught_up) => {
                 let source = &self.stage.sources[0];
                 let Datum::Time(time) = self.events[*event].values[source.event_time] else { unreachable!("a time") };
