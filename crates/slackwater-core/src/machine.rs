@@ -126,7 +126,7 @@ impl Machine {
             Input::Tick(tick) => {
                 let settled = self.watermarks.tick(plan, tick, &self.reached(plan));
                 for fold in &mut self.folds {
-                    fold.raise(&settled);
+                    fold.raise(plan, &settled);
                     fold.let_in(plan, &self.holds);
                     effects.refolded += settle_stale(plan, fold, found);
                     let changes = found.iter().flat_map(|memory| memory.changes());

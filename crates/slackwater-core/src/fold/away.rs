@@ -145,7 +145,7 @@ impl Fold {
     }
 
     /// Draws ceilings anew that a watermark comes to: what was put off up to there is asked for.
-    pub fn raise(&mut self, settled: &[Settled]) {
+    pub fn raise(&mut self, plan: &Plan, settled: &[Settled]) {
         for (number, now) in settled.iter().enumerate() {
             let edges = &mut self.edges[number];
             let until = match now {
@@ -157,6 +157,9 @@ impl Fold {
                 continue;
             }
             let (from, to) = (edges.ceiling, until.saturating_add(edges.reach));
+            // A slice comes back with all its facts.
+            let last = i64::try_from(to).ok().and_then(|to| rule(&plan.pipelines[number])?.slice(to));
+            let to = last.map_or(to, |slice| slice.end);
             let whole = to > edges.farthest;
             edges.ceiling = if whole { i128::MAX } else { to };
             self.stale.push(Place::Ahead(number as u16, Window { start: from, end: to }));

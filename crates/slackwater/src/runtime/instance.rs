@@ -37,6 +37,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Windows that lie in memory before some leave it, unless told otherwise: about a kilobyte each.
+pub const MOST_WINDOWS: usize = 1_000_000;
+
 /// How an instance keeps what it keeps. No choice here changes a result.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,8 +57,8 @@ pub struct Settings {
     pub journal: Limits,
     /// Whether event bytes stay in the record.
     pub keep_raw: KeepRaw,
-    /// Windows that may lie in memory before sealed ones are put away: their facts are in the archive, their rows in the
-    /// store.
+    /// Windows that may lie in memory before sealed ones, and those far ahead, leave it: their facts are in the archive,
+    /// their rows in the store. Only what runs on lets any leave.
     pub windows: usize,
     /// Bytes that the journal may have before segments that no checkpoint needs become record.
     pub record_above: u64,
@@ -302,7 +305,7 @@ impl<'p> Instance<'p> {
         let mut rows = Vec::new();
         for number in 0..self.shards.folds.len() {
             let Shards { folds, holds, .. } = &mut self.shards;
-            folds[number].raise(&settled);
+            folds[number].raise(self.plan, &settled);
             folds[number].let_in(self.plan, holds);
             self.refold(number, Whole::AndPast)?;
         }
