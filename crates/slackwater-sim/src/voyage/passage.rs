@@ -101,24 +101,30 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         figures.note("by_arrival", 1);
         return Ok(Some(figures));
     }
+    let calm_counts = seen.ok_or("there was no run")?.counts;
+    ends_alike(&before, (&calm.ledger.committed(), &calm_counts))?;
+    Ok(Some(figures))
+}
+
+/// What is counted, and what the newest rows say, is as on a calm voyage.
+fn ends_alike(before: &Committed, (calm, calm_counts): (&Committed, &[Counts])) -> Result<(), String> {
     let counts = &before.head.as_ref().ok_or("nothing was committed")?.counts;
-    let calm_counts = &seen.ok_or("there was no run")?.counts;
     for (mine, theirs) in counts.iter().zip(calm_counts) {
         if (mine.received, mine.facts, mine.refused()) != (theirs.received, theirs.facts, theirs.refused()) {
             return Err(format!("counted as {mine:?}, on a calm voyage as {theirs:?}"));
         }
     }
-    let (mine, theirs) = (newest(&before), newest(&calm.ledger.committed()));
+    let (mine, theirs) = (newest(before), newest(calm));
     if mine != theirs {
         let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
             let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
             rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
         };
-        let (one, other) = (only(&before, &theirs), only(&calm.ledger.committed(), &mine));
+        let (one, other) = (only(before, &theirs), only(calm, &mine));
         let (found, wanted) = (mine.len(), theirs.len());
         return Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"));
     }
-    Ok(Some(figures))
+    Ok(())
 }
 
 /// The events of all files as deliveries with names, in some other order.
