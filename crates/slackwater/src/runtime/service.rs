@@ -14,6 +14,7 @@ use super::orders::{Front, Order};
 use super::replay::Ahead;
 use super::syncer::{Syncer, Underway};
 use crate::decode::Chunk;
+use slackwater_core::fold::Fold;
 use slackwater_core::input::Decision;
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
@@ -106,6 +107,8 @@ pub struct Service<'p, O> {
     /// Whether something was shown since it was last said how far it has come, and when that was.
     untold: bool,
     told: Stopwatch,
+    /// How many windows are in memory, and how many ticks there had been when they were counted.
+    windows: (usize, Option<u64>),
     /// Whether the journal had no room for what came: a checkpoint makes some.
     crowded: bool,
     /// What keeps a file from being read on.
@@ -152,6 +155,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             moved: true,
             untold: true,
             told: now(),
+            windows: (0, None),
             crowded: false,
             stuck: None,
             begun: None,
@@ -491,6 +495,11 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let mut standing = instance.standing(self.front.desk.load());
         (standing.open, standing.times) = (board.open(), Times { sync: standing.times.sync, ..self.times });
         standing.trouble.clone_from(&self.stuck);
+        // They are many, and what is told more often than it ticks need not count them again.
+        if self.windows.1 != Some(standing.ticks) {
+            self.windows = (instance.shards.folds.iter().map(Fold::windows).sum(), Some(standing.ticks));
+        }
+        standing.windows = self.windows.0;
         board.post_standing(standing);
         (self.untold, self.told) = (false, Stopwatch::start());
     }

@@ -247,7 +247,12 @@ fn beyond_this_machine_it_needs_tokens_and_tls() {
 fn the_metrics_have_a_switch_of_their_own() {
     let site = Site::start("");
     let reply = site.get("/metrics").expect(200);
-    for name in ["slackwater_events_received_total", "slackwater_queue_bytes", "slackwater_commit_last_seconds"] {
+    for name in [
+        "slackwater_events_received_total",
+        "slackwater_queue_bytes",
+        "slackwater_commit_last_seconds",
+        "slackwater_windows 0.0",
+    ] {
         assert!(reply.body.contains(name), "{name} in {}", reply.body);
     }
     assert!(reply.body.ends_with("# EOF\n"));

@@ -61,7 +61,8 @@ fn sealed(place: &Place, events: u64) -> Vec<(u64, u64)> {
     }
 }
 
-fn stop(child: &mut Child, signal: &str) {
+/// Sends a signal.
+pub fn stop(child: &mut Child, signal: &str) {
     let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
     assert!(sent.expect("kill is there").success());
 }

@@ -8,6 +8,7 @@ mod killed;
 mod link;
 mod poster;
 mod resumed;
+mod soak;
 
 use crate::durable::CONFIG;
 use crate::program::Place;
