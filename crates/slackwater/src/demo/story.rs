@@ -12,7 +12,6 @@ use slackwater_core::fold::Final;
 use slackwater_core::judge::Counts;
 use slackwater_store::sqlite::{self, Sqlite};
 use slackwater_store::store::{Ask, Store};
-use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,8 +36,6 @@ pub(super) struct Told {
     pub kills: u32,
     /// How long sending took, kills included.
     pub took: Duration,
-    /// How late events came, by origin, in words.
-    pub lateness: String,
 }
 
 /// The service as a child process.
@@ -107,11 +104,10 @@ pub(super) fn live(
     })?;
     let took = watch.elapsed();
     say(options, "All answered. Waiting until the service finds its venues idle and seals the last minutes.\n");
-    let status = service.quiet(session.sent)?;
-    let lateness = lateness(&status);
+    service.quiet(session.sent)?;
     service.stop()?;
     let (finals, counts) = read(config, &folder.join("data"))?;
-    Ok(Told { finals, counts, kills, took, lateness })
+    Ok(Told { finals, counts, kills, took })
 }
 
 /// Where to look while it runs.
@@ -188,8 +184,8 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until nothing moves any more of so many events, and gives its status.
-    fn quiet(&self, sent: u64) -> Result<Value, String> {
+    /// Waits until nothing moves any more of so many events.
+    fn quiet(&self, sent: u64) -> Result<(), String> {
         let watch = Stopwatch::start();
         while watch.elapsed() < PATIENCE {
             let answer = self.server.get("/v1/status")?;
@@ -197,7 +193,7 @@ impl Service {
             // What a status says is of one cut, and that may be a little older than the last answer.
             let received = &status["sources"][0]["counts"]["received"];
             if *received == sent && status["pipelines"][0]["open_rows"] == 0 {
-                return Ok(status);
+                return Ok(());
             }
             std::thread::sleep(AGAIN);
         }
@@ -251,22 +247,4 @@ fn read(config: &Config, data: &Path) -> Result<(Vec<Final>, Counts), String> {
     let mut counts = Counts::default();
     store.head().map_err(wrong)?.iter().flat_map(|head| &head.counts).for_each(|source| counts.merge(source));
     Ok((Final::newest(finals), counts))
-}
-
-/// How late events came by our clock. The exchange's session lies in the past, so all of them are very late: what can be read
-/// from it is that each origin has its row.
-fn lateness(status: &Value) -> String {
-    let mut out = String::new();
-    for origin in status["sources"][0]["origins"].as_array().into_iter().flatten() {
-        let late = &origin["lateness"];
-        let _ = writeln!(
-            out,
-            "lateness {:<6} p50 {} s, p99 {} s, max {} s",
-            origin["origin"].as_str().unwrap_or("?"),
-            late["p50"],
-            late["p99"],
-            late["max"]
-        );
-    }
-    out
 }
