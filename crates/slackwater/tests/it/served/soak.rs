@@ -97,7 +97,7 @@ impl Event {
         let now = number * STEP;
         let at = match number % LATE {
             // One is some hours late, the next from any time at all.
-            17 if number / LATE % 2 == 0 => now.saturating_sub(lot % (180 * MINUTE)),
+            17 if (number / LATE).is_multiple_of(2) => now.saturating_sub(lot % (180 * MINUTE)),
             17 => lot % now,
             _ => now + lot % 3_000,
         };
