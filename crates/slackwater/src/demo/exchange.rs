@@ -3,8 +3,10 @@
 //! Four venues trade twelve symbols over one session. Deliveries are late, out of order, duplicated, corrected (also in
 //! time and symbol), retracted (also before the trade itself comes), in conflict, and poisonous. The exchange keeps
 //! every trade's last word, from which [`super::truth`] recomputes the bars in plain integers.
+//!
+//! The session lies in the past, so a line says itself when it was first seen: by the clock of the session, and not by that
+//! of whoever runs the demo.
 
-use slackwater_core::lateness::Lateness;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -36,8 +38,6 @@ pub(super) struct Session {
     pub sent: u64,
     /// Lines that no reader can take.
     pub poisonous: u64,
-    /// How long after they were made trades and their corrections came, by venue.
-    pub lateness: BTreeMap<&'static str, Lateness>,
 }
 
 /// splitmix64: small, well known, the same everywhere.
@@ -69,18 +69,11 @@ struct Maker {
     text: String,
     deliveries: Vec<Delivery>,
     poisonous: u64,
-    lateness: BTreeMap<&'static str, Lateness>,
 }
 
 /// Makes a session of `count` trades.
 pub(super) fn session(count: u64, seed: u64) -> Session {
-    let mut maker = Maker {
-        random: Random(seed),
-        text: String::new(),
-        deliveries: Vec::new(),
-        poisonous: 0,
-        lateness: BTreeMap::new(),
-    };
+    let mut maker = Maker { random: Random(seed), text: String::new(), deliveries: Vec::new(), poisonous: 0 };
     let mut trades = BTreeMap::new();
     let mut prices: Vec<u64> = SYMBOLS.iter().map(|_| 200_000 + maker.random.below(4_000_000)).collect();
     let mut ids = [0u64; VENUES.len()];
@@ -99,18 +92,18 @@ pub(super) fn session(count: u64, seed: u64) -> Session {
             maker.poison(trade.ts);
         }
     }
-    let Maker { text, mut deliveries, poisonous, lateness, .. } = maker;
+    let Maker { text, mut deliveries, poisonous, .. } = maker;
     deliveries.sort_unstable();
     let mut bytes = Vec::with_capacity(text.len());
     for (_, from, to) in &deliveries {
         bytes.extend_from_slice(&text.as_bytes()[*from..*to]);
     }
-    Session { bytes, trades, sent: deliveries.len() as u64, poisonous, lateness }
+    Session { bytes, trades, sent: deliveries.len() as u64, poisonous }
 }
 
 impl Maker {
     /// Sends a trade and whatever befalls it later; gives the last word on it.
-    fn life(&mut self, venue: &'static str, id: u64, trade: Trade) -> Option<Trade> {
+    fn life(&mut self, venue: &str, id: u64, trade: Trade) -> Option<Trade> {
         let at = trade.ts + self.delay();
         self.send(at, venue, id, 1, Some(trade));
         let (mut version, mut last) = (1, Some(trade));
@@ -161,12 +154,8 @@ impl Maker {
     }
 
     /// Sends a line, and one time in fifty a second time.
-    fn send(&mut self, at: u64, venue: &'static str, id: u64, version: u64, trade: Option<Trade>) {
+    fn send(&mut self, at: u64, venue: &str, id: u64, version: u64, trade: Option<Trade>) {
         let from = self.text.len();
-        if let Some(Trade { ts, .. }) = trade {
-            let [made, came] = [ts, at].map(|micros| micros as i64 * 1_000);
-            self.lateness.entry(venue).or_default().record(made, came);
-        }
         let numbers = |ten_thousandths: u64| format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000);
         // Writing to a String cannot fail.
         let _ = match trade {
@@ -178,7 +167,7 @@ impl Maker {
                 writeln!(
                     self.text,
                     "{{\"venue\":\"{venue}\",\"id\":{id},\"v\":{version},\"ts\":{ts},\"symbol\":\"{symbol}\",\
-                     \"price\":{price},\"size\":{size}}}"
+                     \"price\":{price},\"size\":{size},\"seen\":{at}}}"
                 )
             }
         };

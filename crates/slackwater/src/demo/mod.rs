@@ -6,7 +6,7 @@ mod truth;
 
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::render::{self, hex};
-use crate::face::cli::{DemoOptions, Exit, Summary, span, tell};
+use crate::face::cli::{DemoOptions, Exit, Summary, tell};
 use crate::face::config::{self, Config};
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::engine::{self, Arrangement, Folded};
@@ -14,7 +14,6 @@ use crate::runtime::gauge::Gauge;
 use exchange::Session;
 use slackwater_core::fold::Final;
 use slackwater_core::judge::Judge;
-use slackwater_core::lateness::Lateness;
 use slackwater_core::value::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -31,6 +30,7 @@ origin = "venue"
 origins = ["NORTH", "SOUTH", "EAST", "WEST"]
 version = "v"
 op = "op"
+arrival = "seen"
 require = ["price > 0", "size >= 0"]
 
 [source.trades.fields]
@@ -42,6 +42,7 @@ ts = "timestamp_us"
 symbol = "string"
 price = "decimal(18,4)"
 size = "decimal(18,4)"
+seen = "timestamp_us?"
 
 [pipeline.bars]
 sql = '''
@@ -111,21 +112,12 @@ fn fold(config: &Config, events: &Path, threads: usize) -> Result<(Folded, Strin
 
 /// The same of what a service came to.
 fn judge_live(options: &DemoOptions, session: &Session, config: &Config, told: story::Told) -> Exit {
-    let story::Told { finals, counts, kills, took } = told;
-    say(options, &late(session));
+    let story::Told { finals, counts, kills, took, lateness } = told;
+    say(options, &lateness);
     say(options, &format!("{kills} kills, {} lines acknowledged\n", session.sent));
     let folded = Folded { finals, seen: Judge::new(&config.plan), faults: 0, refolded: 0, held: vec![0] };
     let summary = Summary::new(&config.plan, &folded, None, took).with_counts(counts);
     judge(options, session, &folded, &summary)
-}
-
-/// How late trades came, by venue. The session lies in the past, so that only the exchange's own clock can tell.
-fn late(session: &Session) -> String {
-    let line = |(venue, late): (&&str, &Lateness)| {
-        let [median, most, max] = [late.per_mille(500), late.per_mille(990), late.max()].map(span);
-        format!("lateness {venue:<6} p50 {median}, p99 {most}, max {max} by the exchange's clock\n")
-    };
-    session.lateness.iter().map(line).collect()
 }
 
 /// Compares every final with the exchange's own truth, and the counts with what was sent.

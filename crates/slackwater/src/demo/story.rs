@@ -3,7 +3,7 @@
 use super::exchange::Session;
 use super::{place, say};
 use crate::connect::http::client::Server;
-use crate::face::cli::DemoOptions;
+use crate::face::cli::{DemoOptions, span};
 use crate::face::config::Config;
 use crate::runtime::clock::Stopwatch;
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +12,7 @@ use slackwater_core::fold::Final;
 use slackwater_core::judge::Counts;
 use slackwater_store::sqlite::{self, Sqlite};
 use slackwater_store::store::{Ask, Store};
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -36,6 +37,8 @@ pub(super) struct Told {
     pub kills: u32,
     /// How long sending took, kills included.
     pub took: Duration,
+    /// How late events came, by origin, in words.
+    pub lateness: String,
 }
 
 /// The service as a child process.
@@ -104,10 +107,11 @@ pub(super) fn live(
     })?;
     let took = watch.elapsed();
     say(options, "All answered. Waiting until the service finds its venues idle and seals the last minutes.\n");
-    service.quiet(session.sent)?;
+    let status = service.quiet(session.sent)?;
+    let lateness = lateness(&status);
     service.stop()?;
     let (finals, counts) = read(config, &folder.join("data"))?;
-    Ok(Told { finals, counts, kills, took })
+    Ok(Told { finals, counts, kills, took, lateness })
 }
 
 /// Where to look while it runs.
@@ -184,8 +188,8 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until nothing moves any more of so many events.
-    fn quiet(&self, sent: u64) -> Result<(), String> {
+    /// Waits until nothing moves any more of so many events, and gives its status.
+    fn quiet(&self, sent: u64) -> Result<Value, String> {
         let watch = Stopwatch::start();
         while watch.elapsed() < PATIENCE {
             let answer = self.server.get("/v1/status")?;
@@ -193,7 +197,7 @@ impl Service {
             // What a status says is of one cut, and that may be a little older than the last answer.
             let received = &status["sources"][0]["counts"]["received"];
             if *received == sent && status["pipelines"][0]["open_rows"] == 0 {
-                return Ok(());
+                return Ok(status);
             }
             std::thread::sleep(AGAIN);
         }
@@ -247,4 +251,15 @@ fn read(config: &Config, data: &Path) -> Result<(Vec<Final>, Counts), String> {
     let mut counts = Counts::default();
     store.head().map_err(wrong)?.iter().flat_map(|head| &head.counts).for_each(|source| counts.merge(source));
     Ok((Final::newest(finals), counts))
+}
+
+/// How late events came, by the clock of the session.
+fn lateness(status: &Value) -> String {
+    let mut out = String::new();
+    for origin in status["sources"][0]["origins"].as_array().into_iter().flatten() {
+        let late = |name: &str| span((origin["lateness"][name].as_f64().unwrap_or_default() * 1e9) as u64);
+        let name = origin["origin"].as_str().unwrap_or("?");
+        let _ = writeln!(out, "lateness {name:<6} p50 {}, p99 {}, max {}", late("p50"), late("p99"), late("max"));
+    }
+    out
 }

@@ -72,7 +72,7 @@ const TWICE: u64 = 50;
 /// the last one, and those into which something came late. As many as a key has in six seconds.
 const MARGIN: u64 = 60;
 /// How many times the memory of the first half of a run its second half may need.
-const GROWTH: f64 = 1.3;
+const GROWTH: f64 = 1.5;
 /// Handles that come and go with connections and files.
 const SOME_HANDLES: u64 = 6;
 
@@ -335,6 +335,11 @@ impl Soaked {
             self.commit_ms(true),
             self.changed,
         );
+        let course = |of: fn(&Sample) -> u64| -> Vec<u64> {
+            self.samples.iter().step_by(self.samples.len().div_ceil(12)).map(of).collect()
+        };
+        let (rss, windows) = (course(|sample| sample.rss_kib >> 10), course(|sample| sample.windows));
+        println!("soak course rss_mib={rss:?} windows={windows:?}");
     }
 }
 
