@@ -40,8 +40,9 @@ struct Course {
     next: AtomicUsize,
     /// How many deliveries may be sent by now.
     open: AtomicUsize,
-    /// How many are being sent.
+    /// How many are being sent, and how many were acknowledged.
     underway: AtomicUsize,
+    answered: AtomicUsize,
     acknowledged: AtomicU64,
 }
 
@@ -53,7 +54,8 @@ impl Course {
             [(0, 3), (1, 6), (2, 7), (4, 5)].iter().for_each(|(one, other)| eight.swap(*one, *other));
         }
         let none = AtomicUsize::default;
-        Course { batches, next: none(), open: none(), underway: none(), acknowledged: AtomicU64::default() }
+        let acknowledged = AtomicU64::default();
+        Course { batches, next: none(), open: none(), underway: none(), answered: none(), acknowledged }
     }
 
     /// The next delivery, if there is one, once it may be sent.
@@ -76,6 +78,7 @@ impl Course {
                 deliver(link, host, &format!("batch-{number}"), batch);
             }
             self.underway.fetch_sub(1, Ordering::AcqRel);
+            self.answered.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
@@ -153,10 +156,15 @@ fn kill_meanwhile(place: &Place, (child, port): (&mut Child, u16), course: &Cour
         (0..4).for_each(|_| drop(scope.spawn(|| course.send(&link, port))));
         while met.kills < kills {
             assert!(ready(child, port), "it starts again");
-            // Whiles that are no multiples of anything.
+            // Whiles that are no multiples of anything, and then more or less of what it is given now.
             std::thread::sleep(Duration::from_millis(met.kills as u64 * 7_919 % 200));
-            course.open.store(course.batches.len() * (met.kills + 1) / kills, Ordering::Release);
-            std::thread::sleep(Duration::from_millis(5 + met.kills as u64 * 104_729 % 90));
+            let [before, share] = [met.kills, met.kills + 1].map(|kill| course.batches.len() * kill / kills);
+            course.open.store(share, Ordering::Release);
+            while course.answered.load(Ordering::Acquire) < before + met.kills * 7_919 % (share - before) {
+                assert!(child.try_wait().expect("a child").is_none(), "it ended by itself");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis([3, 1, 2, 40][met.kills % 4]));
             met.at_work += usize::from(course.underway.load(Ordering::Acquire) > 0);
             child.kill().expect("a child");
             child.wait().expect("a child");
