@@ -246,6 +246,12 @@ impl crate::plan::Pipeline {
         for column in &self.key {
             column.expr.eval(&row, &mut faults).encode(key);
         }
+        Self::hash_of_key(pipeline, key)
+    }
+
+    /// The hash of a canonical key.
+    #[inline]
+    pub fn hash_of_key(pipeline: u16, key: &[u8]) -> u64 {
         xxhash_rust::xxh3::xxh3_64_with_seed(key, u64::from(pipeline))
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::codec::{CodecError, Reader, put_bytes, put_varint};
 use crate::delta::{Deltas, Router};
-use crate::fold::{Final, Fold};
+use crate::fold::{Final, Fold, Whole};
 use crate::hold::{Holds, Note, Unseen};
 use crate::input::{Batch, Decision, Decoded, Entry, Input, Position, Tick};
 use crate::judge::{Change, Counts, Judge, Verdict};
@@ -126,6 +126,7 @@ impl Machine {
             Input::Tick(tick) => {
                 let settled = self.watermarks.tick(plan, tick, &self.reached(plan));
                 for fold in &mut self.folds {
+                    fold.raise(&settled);
                     fold.let_in(plan, &self.holds);
                     effects.refolded += settle_stale(plan, fold, found);
                     let changes = found.iter().flat_map(|memory| memory.changes());
@@ -335,6 +336,9 @@ fn set_aside(batch: &Batch, entry: &Entry, why: Why) -> Quarantined {
 
 /// Answers what a fold shard needs before a tick: the facts of its stale windows, out of every judge shard's memory.
 pub fn settle_stale(plan: &Plan, fold: &mut Fold, found: &[Memory]) -> usize {
-    let Some((from, to)) = fold.needs_between() else { return 0 };
-    fold.refold(plan, found.iter().flat_map(|memory| memory.facts(plan, from, to)))
+    let spans = fold.sought(Whole::AndPast).spans;
+    if spans.is_empty() {
+        return 0;
+    }
+    fold.refold(plan, Whole::AndPast, found.iter().flat_map(|memory| memory.facts(plan, &spans)))
 }

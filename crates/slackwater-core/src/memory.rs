@@ -12,6 +12,7 @@ use crate::limits::FACT_CHUNK;
 use crate::plan::Plan;
 use crate::row::{IdentityBytes, Op, Row, digest};
 use crate::table::Table;
+use crate::window::Window;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -352,14 +353,14 @@ impl Memory {
         })
     }
 
-    /// The winning contents whose event time lies in `[from, to)`, in no order that means anything.
-    pub fn facts<'a>(&'a self, plan: &'a Plan, from: i128, to: i128) -> impl Iterator<Item = Fact<'a>> {
-        let inside = move |time: i64| from <= i128::from(time) && i128::from(time) < to;
-        let near = self
-            .chunks
-            .iter()
-            .enumerate()
-            .filter(move |(_, chunk)| i128::from(chunk.times.1) >= from && i128::from(chunk.times.0) < to);
+    /// The winning contents whose event time lies in one of these spans, which are in order and apart from each other. In no
+    /// order that means anything.
+    pub fn facts<'a>(&'a self, plan: &'a Plan, spans: &'a [Window]) -> impl Iterator<Item = Fact<'a>> {
+        // The first span that ends behind a time is the only one that may hold it.
+        let from = |time: i64| spans.get(spans.partition_point(|span| span.end <= i128::from(time)));
+        let inside = move |time: i64| from(time).is_some_and(|span| span.contains(time));
+        let meets = move |(first, last): (i64, i64)| from(first).is_some_and(|span| span.start <= i128::from(last));
+        let near = self.chunks.iter().enumerate().filter(move |(_, chunk)| meets(chunk.times));
         near.flat_map(move |(number, chunk)| self.records(number, chunk, 0)).filter_map(move |record| {
             let fact = record.winner.content().filter(|_| record.live)?;
             let schema = &plan.sources[usize::from(fact.source)].schema;

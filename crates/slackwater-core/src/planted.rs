@@ -62,6 +62,8 @@ pub enum Bug {
     ReplyBeforeSync,
     /// What is replayed is judged by the clock of the replay, which stands at the epoch.
     VerdictByClock,
+    /// What was put away is taken for what never was.
+    AwayIsEmpty,
 }
 
 impl Bug {
@@ -86,7 +88,7 @@ impl Bug {
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.
-    pub const KEPT: [Bug; 11] = [
+    pub const KEPT: [Bug; 12] = [
         Bug::CrcUnchecked,
         Bug::SyncRetried,
         Bug::RenameWithoutFolderSync,
@@ -98,6 +100,7 @@ impl Bug {
         Bug::DecisionLeftOut,
         Bug::ReplyBeforeSync,
         Bug::VerdictByClock,
+        Bug::AwayIsEmpty,
     ];
 
     /// Whether a defect lies in the journal alone.

@@ -253,6 +253,15 @@ impl Store for Ledger {
         Ok(())
     }
 
+    fn newest(&mut self, pipeline: u16, ids: &[Vec<u8>], tick: u64) -> Result<Vec<Option<Final>>, Fault> {
+        let rows = self.committed().rows;
+        let newest = |id: &Vec<u8>| {
+            let mine = rows.range((pipeline, id.clone(), 0)..=(pipeline, id.clone(), u64::MAX));
+            mine.rev().find(|(_, kept)| kept.tick <= tick).map(|(_, kept)| kept.row.clone())
+        };
+        Ok(ids.iter().map(newest).collect())
+    }
+
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
         self.committed().aside.into_iter().skip(from as usize).try_for_each(visit)
     }

@@ -133,7 +133,7 @@ fn missed_in_what_is_kept() -> Vec<Bug> {
         let found = match bug.is_of_the_journal() {
             true => [caught_in_the_journal(), None, None, None],
             // Only what runs answers anybody, and says when it was asked.
-            false if [Bug::ReplyBeforeSync, Bug::VerdictByClock].contains(&bug) => {
+            false if [Bug::ReplyBeforeSync, Bug::VerdictByClock, Bug::AwayIsEmpty].contains(&bug) => {
                 [None, None, None, caught_in_a_passage(WORLDS)]
             }
             false => [None, caught_in_a_wreck(), caught_at_sea(WORLDS), None],

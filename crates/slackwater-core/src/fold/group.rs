@@ -1,5 +1,6 @@
 //! One key of one pipeline: what it accumulates, and which of its rows were made final.
 
+use super::away::Back;
 use super::period::Period;
 use crate::hold::Parked;
 use crate::plan::expr::Faults;
@@ -7,6 +8,7 @@ use crate::plan::{Pipeline, Windowing};
 use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 /// A row of a key: its window's start, and for bars their anchor and number.
 pub(super) type RowId = (i128, u64);
@@ -18,10 +20,14 @@ pub(super) struct Group {
     /// Canonical bytes of the key columns.
     pub key: Box<[u8]>,
     pub panes: Panes,
-    /// Rows that were made final, removed ones included: nothing stale can bring them back.
+    /// Rows that were made final and are not put away, removed ones included.
     pub rows: BTreeMap<RowId, Sealed>,
     /// Facts that are held, by identity: no pane has them.
     pub parked: BTreeMap<Box<[u8]>, Parked>,
+    /// Whether it has facts beyond the ceiling.
+    pub far: bool,
+    /// Stretches of its past that are here again, or asked for.
+    pub back: Vec<Back>,
     /// The watermark at which something may seal next, if anything may: where the group stands in the agenda.
     pub due: Option<i128>,
     /// Whether it changed since it was last written down for a checkpoint.
@@ -65,6 +71,8 @@ impl Group {
             panes,
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
+            far: false,
+            back: Vec::new(),
             due: None,
             changed: false,
             touched: false,
@@ -78,7 +86,7 @@ impl Group {
             Panes::Sessions(cells) => cells.is_empty(),
             Panes::Bars(periods) => periods.is_empty(),
         };
-        bare && self.rows.is_empty() && self.parked.is_empty()
+        bare && self.rows.is_empty() && self.parked.is_empty() && !self.far
     }
 
     /// Nulls that arithmetic made of the facts of its bars.

@@ -81,7 +81,7 @@ impl Final {
 }
 
 /// So that byte order is the order of numbers.
-fn ordered(number: i128) -> [u8; 16] {
+pub(super) fn ordered(number: i128) -> [u8; 16] {
     ((number as u128) ^ (1 << 127)).to_be_bytes()
 }
 

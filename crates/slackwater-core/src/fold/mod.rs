@@ -3,8 +3,10 @@
 //! The fold is pure. What cannot be subtracted or undone is folded again: before a tick, [`Fold::needs`] names the spans
 //! whose facts it must see, and [`Fold::refold`] takes them.
 
+mod away;
 mod cell;
 mod cutter;
+mod edges;
 mod emit;
 mod group;
 mod kept;
@@ -19,12 +21,14 @@ mod slices;
 mod state;
 mod tick;
 
+pub use away::Wanted;
 pub use provisional::Open;
-pub use refold::Stale;
+pub use refold::{Sought, Stale, Whole};
 pub use settled::Settled;
 pub use state::Which;
 
 use cell::Cell;
+use edges::Edges;
 use group::Group;
 
 use crate::aggregate::Sign;
@@ -79,6 +83,10 @@ pub struct Bar {
 enum Place {
     Cell(u32),
     Period(u32, i128),
+    /// A stretch of a group's past that was put away.
+    Past(u32, Window),
+    /// A stretch of a pipeline's future that was put off.
+    Ahead(u16, Window),
 }
 
 /// The state of one fold shard: every window of every key that it owns.
@@ -97,6 +105,11 @@ pub struct Fold {
     /// Groups that changed since their open rows were last asked for.
     touched: Vec<u32>,
     stale: Vec<Place>,
+    /// By pipeline, where what is here begins and ends; and of how many windows on more may leave.
+    edges: Vec<Edges>,
+    full_at: usize,
+    /// Rows that are asked for.
+    wants: Vec<Wanted>,
     /// The groups of facts that are held, those that came or went since the last tick, and what the coming one released.
     parked: BTreeMap<Held, u32>,
     moved: BTreeSet<Held>,
@@ -119,6 +132,9 @@ impl Fold {
             agenda: BTreeMap::new(),
             touched: Vec::new(),
             stale: Vec::new(),
+            edges: vec![Edges::default(); plan.pipelines.len()],
+            full_at: 0,
+            wants: Vec::new(),
             parked: BTreeMap::new(),
             moved: BTreeSet::new(),
             released: Vec::new(),
@@ -195,7 +211,9 @@ impl Fold {
     /// By pipeline, the watermark at which something may seal next.
     pub fn dues(&self) -> Vec<Option<i128>> {
         let first = |pipeline| self.agenda.range((pipeline, i128::MIN)..=(pipeline, i128::MAX)).next();
-        (0..self.settled.len() as u16).map(|pipeline| first(pipeline).map(|((_, due), _)| *due)).collect()
+        let due = |pipeline: u16| first(pipeline).map(|((_, due), _)| *due);
+        let put_off = self.edges.iter().map(|edges| edges.due());
+        (0..).zip(put_off).map(|(pipeline, put_off)| due(pipeline).into_iter().chain(put_off).min()).collect()
     }
 
     /// Nulls that arithmetic made in the rows of each pipeline.

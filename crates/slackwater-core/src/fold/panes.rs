@@ -1,6 +1,7 @@
 //! How a fact gets into the slice, the session or the period that it belongs to, and out of it.
 
 use super::cell::{Cell, RowView};
+use super::edges::Edges;
 use super::group::Panes;
 use super::period::{Held, Period};
 use super::{Fold, Place, sessions, slices};
@@ -9,7 +10,17 @@ use crate::plan::expr::Faults;
 use crate::plan::{Pipeline, Windowing};
 use crate::row::Row;
 use crate::window::{Anchor, Window, WindowRule};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+/// Where the slice of a fact is.
+enum Slot {
+    Cell(u32),
+    /// No window covers the fact.
+    Nowhere,
+    /// It is put away and asked for, or put off.
+    Away,
+}
 
 impl Fold {
     /// Adds a fact to its group, or takes it away. Gives the nulls that arithmetic made of it.
@@ -25,8 +36,9 @@ impl Fold {
         let time = row.event_time();
         let cell = match (&pipeline.windowing, sign) {
             (Windowing::Aligned(rule), _) => match self.slice(pipeline, rule, group, time) {
-                Some(cell) => cell,
-                None => return 0,
+                Slot::Cell(cell) => cell,
+                Slot::Nowhere => return 0,
+                Slot::Away => return self.faults_of(pipeline, row, place),
             },
             (Windowing::Session { gap }, Sign::Plus) => self.join(pipeline, *gap, group, time),
             (Windowing::Session { .. }, Sign::Minus) => {
@@ -62,6 +74,7 @@ impl Fold {
     pub(super) fn release(&mut self, number: u32) {
         let cell = &mut self.cells[number as usize];
         cell.stale = false;
+        cell.states = Box::default();
         let start = cell.span.start;
         match &mut self.groups[cell.group as usize].panes {
             Panes::Slices { cells, last } => {
@@ -90,21 +103,31 @@ impl Fold {
         }
     }
 
-    /// The cell of the slice that holds a time, made if it is not there; none where no window covers it.
+    /// The cell of the slice that holds a time, made if it is not there.
     #[inline]
-    fn slice(&mut self, pipeline: &Pipeline, rule: &WindowRule, group: u32, time: i64) -> Option<u32> {
-        let Panes::Slices { cells, last } = &mut self.groups[group as usize].panes else { unreachable!("slices") };
+    fn slice(&mut self, pipeline: &Pipeline, rule: &WindowRule, group: u32, time: i64) -> Slot {
+        let entry = &mut self.groups[group as usize];
+        let Edges { horizon, ceiling, .. } = self.edges[usize::from(entry.pipeline)];
+        let Panes::Slices { cells, last } = &mut entry.panes else { unreachable!("slices") };
         if let Some((slice, cell)) = last
             && slice.contains(time)
+            && slice.start >= horizon
         {
-            return Some(*cell);
+            return Slot::Cell(*cell);
         }
-        let slice = rule.slice(time)?;
-        if let Some(cell) = cells.get(&slice.start) {
-            *last = Some((slice, *cell));
-            return Some(*cell);
+        let Some(slice) = rule.slice(time) else { return Slot::Nowhere };
+        if slice.start >= ceiling {
+            self.put_off(group, slice.start);
+            return Slot::Away;
         }
-        Some(self.put_slice(pipeline, rule, group, slice))
+        let known = cells.get(&slice.start).copied();
+        if let Some(cell) = known {
+            *last = Some((slice, cell));
+        }
+        if slice.start < horizon && self.is_away(rule, group, slice) {
+            return Slot::Away;
+        }
+        Slot::Cell(known.unwrap_or_else(|| self.put_slice(pipeline, rule, group, slice)))
     }
 
     pub(super) fn put_slice(&mut self, pipeline: &Pipeline, rule: &WindowRule, group: u32, slice: Window) -> u32 {

@@ -29,6 +29,7 @@ struct Look<'a> {
     group: &'a Group,
     cells: &'a [Cell],
     settled: Settled,
+    ceiling: i128,
     rows: Vec<Final>,
 }
 
@@ -44,7 +45,8 @@ impl Fold {
             }
             let (group, index) = (&*group, usize::from(group.pipeline));
             let (pipeline, settled) = (&plan.pipelines[index], self.settled[index]);
-            let mut look = Look { pipeline, group, cells: &self.cells, settled, rows: Vec::new() };
+            let ceiling = self.edges[index].ceiling;
+            let mut look = Look { pipeline, group, cells: &self.cells, settled, ceiling, rows: Vec::new() };
             look.run(plan);
             Open { pipeline: group.pipeline, key: group.key.to_vec(), rows: look.rows }
         };
@@ -82,7 +84,7 @@ impl Look<'_> {
         let slices = slices::open(rule, mine, |cell| cells[cell as usize].span, self.settled);
         let windows = slices.flat_map(|slice| rule.windows(slice));
         let open: BTreeSet<(i128, i128)> = windows
-            .filter(|window| !self.settled.covers(window.end))
+            .filter(|window| !self.settled.covers(window.end) && rule.last_slice(*window).start < self.ceiling)
             .map(|window| (window.start, window.end))
             .collect();
         for (start, end) in open {

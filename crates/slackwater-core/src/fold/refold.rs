@@ -1,6 +1,7 @@
 //! Spans that are folded again from their facts: what lost something that it cannot subtract, or was changed before what
 //! it keeps.
 
+use super::away::Pasts;
 use super::cell::RowView;
 use super::group::Panes;
 use super::panes::held;
@@ -11,7 +12,7 @@ use crate::plan::{Pipeline, Plan, Windowing};
 use crate::planted::{self, Bug};
 use crate::row::Row;
 use crate::window::Window;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// A span whose facts are needed.
@@ -24,55 +25,141 @@ pub struct Stale {
     place: Place,
 }
 
+/// Which stale spans are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// Those of what is here: what still moves can be told when they are folded again.
+    Here,
+    /// Also stretches that were put away or off, which a tick needs.
+    AndPast,
+}
+
+impl Whole {
+    fn has(self, place: &Place) -> bool {
+        self == Whole::AndPast || !matches!(place, Place::Past(..) | Place::Ahead(..))
+    }
+}
+
+/// Where facts are sought.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    /// Spans of event time, apart from each other, in order.
+    pub spans: Vec<Window>,
+    /// Hashes of the keys that they are sought for.
+    keys: BTreeSet<u64>,
+}
+
+impl Sought {
+    /// Whether a row may belong to a key that facts are sought for.
+    pub fn takes(&self, plan: &Plan, source: u16, row: Row<'_>, key: &mut Vec<u8>) -> bool {
+        let mut mine = (0..).zip(&plan.pipelines).filter(|(_, pipeline)| pipeline.source == source);
+        mine.any(|(number, pipeline)| self.keys.contains(&pipeline.key_hash(number, row, key)))
+    }
+
+    /// Joins spans that meet, or that too little lies between for it to be passed over.
+    fn join(&mut self) {
+        self.spans.sort_unstable();
+        self.spans.dedup_by(|next, last| {
+            let meet = next.start <= last.end;
+            last.end = if meet { last.end.max(next.end) } else { last.end };
+            meet
+        });
+        let mut between: Vec<i128> = self.spans.windows(2).map(|pair| pair[1].start - pair[0].end).collect();
+        if between.len() < MOST_SPANS {
+            return;
+        }
+        let least = *between.select_nth_unstable_by(MOST_SPANS - 1, |a, b| b.cmp(a)).1;
+        self.spans.dedup_by(|next, last| {
+            let near = next.start - last.end <= least;
+            last.end = if near { next.end } else { last.end };
+            near
+        });
+    }
+}
+
+/// Spans that are read one by one.
+const MOST_SPANS: usize = 64;
+
 /// Work on the stale spans.
 #[derive(Default)]
 struct Again {
     /// Sessions by group and start, and where they end: their facts make new ones.
     broken: BTreeMap<(u32, i128), i128>,
+    /// Stretches that were put away or off, and the slices that their facts made anew.
+    pasts: Pasts,
+    ahead: Vec<(u16, Window)>,
+    made: BTreeSet<u32>,
     /// Facts that slices and sessions held, and that they were given back.
     held: i64,
     given: i64,
 }
 
+impl Again {
+    /// Whether a slice lies in what was put away or off.
+    fn comes_back(&self, pipeline: u16, group: u32, slice: Window) -> bool {
+        let pasts = self.pasts.get(&group).map_or(&[][..], |pasts| pasts);
+        let starts_in = |span: &Window| span.start <= slice.start && slice.start < span.end;
+        pasts.iter().any(|past| starts_in(past) && slice.end <= past.end)
+            || self.ahead.iter().any(|(of, span)| *of == pipeline && starts_in(span))
+    }
+}
+
 impl Fold {
-    /// The spans whose facts [`Fold::refold`] must see before the next tick, sorted.
-    pub fn needs(&self) -> Vec<Stale> {
+    /// The spans whose facts [`Fold::refold`] must see, sorted.
+    pub fn needs(&self, whole: Whole) -> Vec<Stale> {
         let name = |place: &Place| {
-            let (group, window) = match place {
+            let of = |group: u32| self.groups[group as usize].pipeline;
+            let (pipeline, window) = match place {
                 Place::Cell(cell) => {
                     let cell = &self.cells[*cell as usize];
                     if !cell.stale {
                         return None;
                     }
                     // Of a session the last fact is meant too.
-                    (cell.group, Window { start: cell.span.start, end: cell.span.end + 1 })
+                    (of(cell.group), Window { start: cell.span.start, end: cell.span.end + 1 })
                 }
                 Place::Period(group, anchor) => {
                     let Panes::Bars(periods) = &self.groups[*group as usize].panes else { return None };
                     let period = periods.get(anchor)?;
-                    (*group, Window { start: period.needs_from().map_or(*anchor, i128::from), end: period.end })
+                    (of(*group), Window { start: period.needs_from().map_or(*anchor, i128::from), end: period.end })
                 }
+                Place::Past(group, span) => (of(*group), *span),
+                Place::Ahead(pipeline, span) => (*pipeline, *span),
             };
-            Some(Stale { pipeline: self.groups[group as usize].pipeline, window, place: *place })
+            Some(Stale { pipeline, window, place: *place })
         };
-        let mut needs: Vec<Stale> = self.stale.iter().filter_map(name).collect();
+        let mut needs: Vec<Stale> = self.stale.iter().filter(|place| whole.has(place)).filter_map(name).collect();
         needs.sort_unstable();
         needs.dedup();
         needs
     }
 
-    /// The times between which the facts lie that [`Fold::refold`] must see, the end left out; none where it need not.
-    pub fn needs_between(&self) -> Option<(i128, i128)> {
-        let needs = self.needs();
-        let start = needs.iter().map(|stale| stale.window.start).min()?;
-        Some((start, needs.iter().map(|stale| stale.window.end).max()?))
+    /// Where the facts lie that [`Fold::refold`] must see.
+    pub fn sought(&self, whole: Whole) -> Sought {
+        let needs = self.needs(whole);
+        let mut sought = Sought::default();
+        for Stale { pipeline, window, place } in needs {
+            sought.spans.push(window);
+            let group = match place {
+                Place::Cell(cell) => self.cells[cell as usize].group,
+                Place::Period(group, _) | Place::Past(group, _) => group,
+                Place::Ahead(..) => {
+                    let far = self.groups.iter().filter(|group| group.pipeline == pipeline && group.far);
+                    sought.keys.extend(far.map(|group| Pipeline::hash_of_key(pipeline, &group.key)));
+                    continue;
+                }
+            };
+            sought.keys.insert(Pipeline::hash_of_key(pipeline, &self.groups[group as usize].key));
+        }
+        sought.join();
+        sought
     }
 
-    /// Folds the stale spans again. `facts` are the winning contents, of any key and more spans if need be; what no stale
-    /// span covers is passed over. Gives how many spans were folded again.
-    pub fn refold<'a>(&mut self, plan: &Plan, facts: impl Iterator<Item = Fact<'a>>) -> usize {
-        let needs = self.needs();
-        self.stale.clear();
+    /// Folds the stale spans again. `facts` are the winning contents, each once, of any key and more spans if need be; what
+    /// no stale span covers is passed over. Gives how many spans were folded again.
+    pub fn refold<'a>(&mut self, plan: &Plan, whole: Whole, facts: impl Iterator<Item = Fact<'a>>) -> usize {
+        let needs = self.needs(whole);
+        self.stale.retain(|place| !whole.has(place));
         let mut again = Again::default();
         needs.iter().for_each(|stale| self.clear(plan, stale, &mut again));
         for fact in facts {
@@ -87,6 +174,8 @@ impl Fold {
                         periods.get_mut(&anchor).expect("a stale period is there").stale = None;
                     }
                 }
+                Place::Past(group, span) => self.groups[group as usize].is_back(span),
+                Place::Ahead(pipeline, _) => self.is_near(pipeline),
             }
         }
         needs.len()
@@ -101,6 +190,8 @@ impl Fold {
                 let Panes::Bars(periods) = &mut self.groups[group as usize].panes else { unreachable!("bars") };
                 return periods.get_mut(&anchor).expect("a stale period is there").clear();
             }
+            Place::Past(group, span) => return again.pasts.entry(group).or_default().push(span),
+            Place::Ahead(pipeline, span) => return again.ahead.push((pipeline, span)),
             Place::Cell(number) => number,
         };
         self.touch(self.cells[number as usize].group);
@@ -135,18 +226,31 @@ impl Fold {
 
     /// Gives a fact back to the stale span of its group that covers it, if one does.
     fn refill(&mut self, pipeline: &Pipeline, group: u32, row: Row<'_>, place: (&str, u64), again: &mut Again) {
-        let time = row.event_time();
+        let (time, number) = (row.event_time(), self.groups[group as usize].pipeline);
         let cell = match (&mut self.groups[group as usize].panes, &pipeline.windowing) {
             (Panes::Slices { cells, .. }, Windowing::Aligned(rule)) => {
-                let cell = rule.slice(time).and_then(|slice| cells.get(&slice.start).copied());
-                let Some(cell) = cell.filter(|cell| self.cells[*cell as usize].stale) else { return };
-                cell
+                let Some(slice) = rule.slice(time) else { return };
+                match cells.get(&slice.start).copied() {
+                    Some(cell) if self.cells[cell as usize].stale => {
+                        again.given += 1;
+                        cell
+                    }
+                    Some(cell) if again.made.contains(&cell) => cell,
+                    None if again.comes_back(number, group, slice) => {
+                        self.touch(group);
+                        let cell = self.put_slice(pipeline, rule, group, slice);
+                        again.made.insert(cell);
+                        cell
+                    }
+                    _ => return,
+                }
             }
             (Panes::Sessions(_), Windowing::Session { gap }) => {
                 let broken = again.broken.range(..=(group, time.into())).next_back();
                 if broken.is_none_or(|((of, _), last)| *of != group || *last < time.into()) {
                     return;
                 }
+                again.given += 1;
                 self.join(pipeline, *gap, group, time)
             }
             (Panes::Bars(periods), Windowing::Bars(bars)) => {
@@ -158,7 +262,6 @@ impl Fold {
             }
             _ => unreachable!("panes are those of the pipeline"),
         };
-        again.given += 1;
         let mut view = RowView::new(row, place, &mut self.tie);
         self.cells[cell as usize].update(pipeline, Sign::Plus, &mut view);
     }

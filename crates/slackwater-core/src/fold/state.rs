@@ -2,9 +2,10 @@
 
 use super::cell::accumulators;
 use super::cutter::{Carry, Open};
+use super::edges::Edges;
 use super::group::{Group, Panes, Sealed};
 use super::period::{Held, Mark, Past, Period};
-use super::{Fold, Settled};
+use super::{Fold, Settled, Whole};
 use crate::aggregate::Accumulator;
 use crate::codec::{CodecError, Reader, put_bytes, put_signed, put_varint};
 use crate::hold::Parked;
@@ -33,17 +34,18 @@ impl Fold {
         self.encode_groups(Which::All, out);
     }
 
-    /// Appends what is settled, and the nulls that were counted.
+    /// Appends what is settled, the nulls that were counted, and between which times windows are here.
     pub fn encode_head(&self, out: &mut Vec<u8>) {
-        for (settled, faults) in self.settled.iter().zip(&self.faults) {
+        for ((settled, faults), edges) in self.settled.iter().zip(&self.faults).zip(&self.edges) {
             settled.encode(out);
             put_signed(out, *faults);
+            edges.encode(out);
         }
     }
 
     /// Appends groups, in order, and gives how many. Stale spans must have been folded again.
     pub fn encode_groups(&mut self, which: Which, out: &mut Vec<u8>) -> usize {
-        assert!(self.needs().is_empty(), "spans are folded again before their state is written down");
+        assert!(self.needs(Whole::AndPast).is_empty(), "spans are folded again before their state is written down");
         self.groups.iter_mut().for_each(Group::sort_in);
         let wanted = |group: &&Group| match which {
             Which::All => !group.is_empty(),
@@ -72,6 +74,7 @@ impl Fold {
     }
 
     fn encode_group(&self, group: &Group, out: &mut Vec<u8>) {
+        out.push(u8::from(group.far));
         put_varint(out, group.rows.len() as u64);
         for ((start, ordinal), row) in &group.rows {
             out.extend_from_slice(&start.to_le_bytes());
@@ -126,19 +129,22 @@ impl Fold {
 
     /// Reads back what [`Fold::encode_head`] wrote. Nulls that another shard counted are added.
     pub fn decode_head(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
-        for (settled, faults) in self.settled.iter_mut().zip(&mut self.faults) {
+        let marks = self.settled.iter_mut().zip(&mut self.faults).zip(&mut self.edges);
+        for ((settled, faults), edges) in marks {
             *settled = Settled::decode(reader)?.max(*settled);
             match faults.checked_add(reader.signed()?) {
                 Some(sum) => *faults = sum,
                 None => return reader.fail("a count of nulls"),
             }
+            edges.meet(Edges::decode(reader)?);
         }
         Ok(())
     }
 
-    /// Takes over what is settled in another shard.
+    /// Takes over what is settled in another shard, and between which times windows are here.
     pub fn settle_as(&mut self, other: &Fold) {
         self.settled.clone_from(&other.settled);
+        self.edges.clone_from(&other.edges);
     }
 
     /// Reads back what [`Fold::encode_groups`] wrote, into the shards that own the groups. A group that is there already
@@ -157,7 +163,7 @@ impl Fold {
                 return reader.fail("a key of its pipeline");
             }
             let body = reader.bytes()?;
-            let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key, number.into());
+            let hash = Pipeline::hash_of_key(number, key);
             let fold = &mut folds[crate::judge::shard_of(hash, folds.len() as u64) as usize];
             if fold.find(number, hash, key).is_none() {
                 let group = fold.groups.len() as u32;
@@ -179,6 +185,7 @@ impl Fold {
         }
         let number = self.groups[group as usize].pipeline;
         let pipeline = &plan.pipelines[usize::from(number)];
+        self.groups[group as usize].far = reader.flag()?;
         for _ in 0..reader.varint()? {
             let id = (i128::from_le_bytes(reader.array()?), reader.varint()?);
             let row = Sealed::decode(reader)?;
@@ -248,6 +255,11 @@ impl Fold {
         };
         if !sound || !behind || rows < 1 {
             return reader.fail("spans in order, each with facts");
+        }
+        if span.start >= self.edges[usize::from(self.groups[group as usize].pipeline)].ceiling {
+            // It was put off since.
+            self.groups[group as usize].far = true;
+            return Ok(());
         }
         let cell = match &pipeline.windowing {
             Windowing::Aligned(rule) => self.put_slice(pipeline, rule, group, span),

@@ -6,7 +6,7 @@ use super::emit::{Candidate, settle};
 use super::group::{Group, Panes};
 use super::period;
 use super::settled::Notes;
-use super::{Bar, Cell, Final, Fold, Settled, sessions, slices};
+use super::{Bar, Cell, Final, Fold, Settled, Whole, sessions, slices};
 use crate::delta::Cause;
 use crate::hold::Holds;
 use crate::memory::{Fact, Net};
@@ -40,7 +40,10 @@ impl Fold {
         changes: impl Iterator<Item = Net<'a>>,
         holds: &Holds,
     ) -> Vec<Final> {
-        assert!(self.needs().is_empty(), "spans are folded again before a tick");
+        assert!(
+            self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
+            "what is asked for is given before a tick"
+        );
         // What is left over was let go in the meantime.
         self.stale.clear();
         let mut notes = self.notes(plan, changes, holds);

@@ -44,6 +44,13 @@ impl Hop {
         (first, slide, size)
     }
 
+    /// The last slice of a window: behind the start of another one, and behind the end of an earlier one.
+    pub(super) fn last_slice(&self, window: Window) -> Window {
+        let (slide, size) = (i128::from(self.slide), i128::from(self.size));
+        let cut = if size % slide == 0 { slide } else { size % slide };
+        Window { start: window.end - cut, end: window.end }
+    }
+
     /// The end of the last window over a slice.
     pub(super) fn last_end(&self, slice: Window) -> i128 {
         let (slide, size) = (i128::from(self.slide), i128::from(self.size));

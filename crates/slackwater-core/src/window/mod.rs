@@ -72,6 +72,14 @@ impl WindowRule {
         starts.map(move |start| Window { start, end: start + size })
     }
 
+    /// The last slice of a window.
+    pub fn last_slice(&self, window: Window) -> Window {
+        match self {
+            WindowRule::Hop(hop) => hop.last_slice(window),
+            _ => window,
+        }
+    }
+
     /// The end of the last window that a slice is part of.
     pub fn last_end(&self, slice: Window) -> i128 {
         match self {

@@ -68,7 +68,8 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         mishap.into_iter().for_each(|mishap| mishap.prepare(&harbour.disk, &harbour.ledger));
         let most_bytes = *rng.pick(&[60_000, 1 << 50]);
         let journal = Limits { most_bytes, reserve_bytes: 4_000, ..script.settings.journal };
-        let settings = Settings { shards: 1 + rng.below(3), journal, ..script.settings.clone() };
+        let windows = *rng.pick(&[0, 6, usize::MAX]);
+        let settings = Settings { shards: 1 + rng.below(3), windows, journal, ..script.settings.clone() };
         let clock = Clock::driven(BEGUN, time);
         let outcome = open(&script, &harbour, &settings, clock, |instance, _| {
             let mut crossing = Crossing { sent: &mut sent, time, rng: &mut rng, figures: &mut figures, keeping: None };
@@ -109,7 +110,13 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
     }
     let (mine, theirs) = (newest(&before), newest(&calm.ledger.committed()));
     if mine != theirs {
-        return Err(format!("{} rows are not the {} of a calm voyage", mine.len(), theirs.len()));
+        let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
+            let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
+            rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
+        };
+        let (one, other) = (only(&before, &theirs), only(&calm.ledger.committed(), &mine));
+        let (found, wanted) = (mine.len(), theirs.len());
+        return Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"));
     }
     Ok(Some(figures))
 }
@@ -202,7 +209,9 @@ impl Crossing<'_> {
     fn tick(&mut self, instance: &mut Instance<'_>, caught_up: Vec<u16>) -> Result<(), Stop> {
         let checkpoint = self.rng.chance(20);
         let counts = (checkpoint || self.rng.chance(40)) && self.end_keeping(instance)?;
+        let before = instance.windows().1;
         instance.pulse(caught_up, checkpoint)?;
+        self.figures.note("put_away", (instance.windows().1 - before) as usize);
         if counts && !checkpoint {
             instance.forget()?;
         }

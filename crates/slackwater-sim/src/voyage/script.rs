@@ -57,6 +57,7 @@ pub fn plain() -> Settings {
         bytes: u64::MAX,
         checkpoints: 2,
         journal: Limits { segment_bytes: 1 << 40, most_bytes: 1 << 50, reserve_bytes: 0 },
+        windows: usize::MAX,
         record_above: 0,
         keep_raw: KeepRaw::Forever,
     }

@@ -247,6 +247,18 @@ impl Store for Sqlite {
         last.map_or(Ok(()), give)
     }
 
+    fn newest(&mut self, pipeline: u16, ids: &[Vec<u8>], tick: u64) -> Result<Vec<Option<Final>>, Fault> {
+        let table = quote(&format!("{}_rows", self.plan.pipelines[usize::from(pipeline)].name));
+        let text =
+            format!("SELECT _body FROM {table} WHERE _row = ?1 AND _tick <= ?2 ORDER BY generation DESC LIMIT 1");
+        let mut statement = self.connection.prepare(&text).map_err(fault)?;
+        let mut find = |id: &Vec<u8>| {
+            let body = statement.query_row(params![id, tick as i64], |row| row.get::<_, Vec<u8>>(0));
+            body.optional().map_err(fault)?.map(|body| self.kept(pipeline, &body, id)).transpose()
+        };
+        ids.iter().map(&mut find).collect()
+    }
+
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault> {
         let text = "SELECT body FROM quarantine WHERE number >= ? ORDER BY number";
         let mut statement = self.connection.prepare(text).map_err(fault)?;

@@ -97,6 +97,9 @@ pub trait Store: Send {
     fn rows(&mut self, pipeline: u16, ask: &Ask, visit: &mut dyn FnMut(Kept) -> Result<(), Fault>)
     -> Result<(), Fault>;
 
+    /// The newest generations of rows, as of a tick; `ids` as [`Final::put_id`] writes them.
+    fn newest(&mut self, pipeline: u16, ids: &[Vec<u8>], tick: u64) -> Result<Vec<Option<Final>>, Fault>;
+
     /// Gives the events that were set aside, in order, from a number on; the first has 0.
     fn quarantined(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> Result<(), Fault>) -> Result<(), Fault>;
 

@@ -3,7 +3,7 @@
 use super::engine::Shards;
 use super::instance::Instance;
 use slackwater_core::codec::{put_bytes, put_varint};
-use slackwater_core::fold::{Fold, Settled, Which};
+use slackwater_core::fold::{Fold, Settled, Which, Whole};
 use slackwater_core::judge::Judge;
 use slackwater_core::memory::{Fact, Memory, Net, Winner};
 use slackwater_core::plan::Plan;
@@ -35,7 +35,7 @@ impl Instance<'_> {
     pub fn checkpoint(&mut self) -> Result<(), Fault> {
         assert!(self.resting.is_none(), "one checkpoint at a time");
         for number in 0..self.shards.folds.len() {
-            self.refold(number)?;
+            self.refold(number, Whole::AndPast)?;
         }
         let aside = std::mem::take(&mut self.aside);
         self.head.take(&[], &aside);
@@ -64,6 +64,7 @@ impl Instance<'_> {
         crash::point(CrashPoint::CommitKnown)?;
         self.shards.memories.iter_mut().for_each(|memory| *memory = Memory::new());
         self.bytes_since = 0;
+        self.put_away();
         self.forget()
     }
 

@@ -14,15 +14,17 @@ use super::receipts::Receipts;
 use super::replay::{Paused, Recording, Taken};
 use super::shard::Told;
 use crate::decode::{Damaged, Format};
-use slackwater_core::fold::{Final, Fold, Settled};
+use slackwater_core::fold::{Final, Fold, Settled, Whole};
 use slackwater_core::hold::Note;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::Quarantined;
 use slackwater_core::memory::{Fact, Memory};
-use slackwater_core::plan::Plan;
+use slackwater_core::plan::{Plan, Source};
 use slackwater_core::planted::{Bug, is};
+use slackwater_core::row::Row;
 use slackwater_core::watermark::Watermarks;
+use slackwater_core::window::Window;
 use slackwater_store::archive::{Archive, Changes, OwnedChange};
 use slackwater_store::checkpoint::{Checkpoints, Chunk};
 use slackwater_store::crash::{self, CrashPoint};
@@ -52,6 +54,9 @@ pub struct Settings {
     pub journal: Limits,
     /// Whether event bytes stay in the record.
     pub keep_raw: KeepRaw,
+    /// Windows that may lie in memory before sealed ones are put away: their facts are in the archive, their rows in the
+    /// store.
+    pub windows: usize,
     /// Bytes that the journal may have before segments that no checkpoint needs become record.
     pub record_above: u64,
 }
@@ -68,6 +73,7 @@ impl Settings {
             checkpoints: 3,
             journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
             keep_raw: KeepRaw::Forever,
+            windows: usize::MAX,
             record_above: 0,
         }
     }
@@ -114,6 +120,7 @@ pub struct Instance<'p> {
     /// Sequence of the last one that is a tick.
     pub(super) ticked: u64,
     pub(super) refolded: usize,
+    pub(super) put_away: u64,
     /// The latest recorded time: of a tick, or of an arrival.
     pub(super) recorded: Option<i64>,
     /// Bytes of events that were taken in since the last checkpoint.
@@ -172,6 +179,11 @@ impl<'p> Instance<'p> {
     /// Spans that were folded again from their facts, since the instance was opened.
     pub fn refolded(&self) -> usize {
         self.refolded
+    }
+
+    /// Windows that lie in memory, and those that were put away since the instance was opened.
+    pub fn windows(&self) -> (usize, u64) {
+        (self.shards.folds.iter().map(Fold::windows).sum(), self.put_away)
     }
 
     /// Takes a feed in to its end, with a checkpoint whenever it is time for one.
@@ -290,8 +302,9 @@ impl<'p> Instance<'p> {
         let mut rows = Vec::new();
         for number in 0..self.shards.folds.len() {
             let Shards { folds, holds, .. } = &mut self.shards;
+            folds[number].raise(&settled);
             folds[number].let_in(self.plan, holds);
-            self.refold(number)?;
+            self.refold(number, Whole::AndPast)?;
         }
         let Shards { memories, folds, holds, .. } = &mut self.shards;
         let late = put_changes(self.plan, memories, &self.head, &mut self.changes);
@@ -317,22 +330,39 @@ impl<'p> Instance<'p> {
 
     /// Answers what a fold shard needs: facts out of the archive, but for those that were replaced since, and out of the
     /// memories.
-    pub(super) fn refold(&mut self, number: usize) -> Result<(), Fault> {
-        let Some((from, to)) = self.shards.folds[number].needs_between() else { return Ok(()) };
-        let mut archived: Vec<OwnedChange> = Vec::new();
-        for source in 0..self.plan.sources.len() as u16 {
-            self.archive.facts(source, from, to, None, &mut |change| archived.push(OwnedChange::from(*change)))?;
+    pub(super) fn refold(&mut self, number: usize, whole: Whole) -> Result<(), Fault> {
+        let fold = &mut self.shards.folds[number];
+        for wants in fold.take_wants(whole).chunk_by(|a, b| a.pipeline() == b.pipeline()) {
+            let ids: Vec<Vec<u8>> = wants.iter().map(|wanted| fold.id_of(wanted)).collect();
+            // Of a later tick the store may have rows when what it has is taken in again.
+            let rows = self.store.newest(wants[0].pipeline(), &ids, self.head.ticks)?;
+            let known = wants.iter().zip(&rows).filter_map(|(wanted, row)| Some((wanted, row.as_ref()?)));
+            known.for_each(|(wanted, row)| fold.bring(wanted, row));
+        }
+        let sought = fold.sought(whole);
+        if sought.spans.is_empty() {
+            return Ok(());
+        }
+        let (mut archived, mut key): (Vec<OwnedChange>, _) = (Vec::new(), Vec::new());
+        for (source, Source { schema, .. }) in (0..).zip(&self.plan.sources) {
+            for Window { start, end } in &sought.spans {
+                self.archive.facts(source, *start, *end, None, &mut |change| {
+                    if sought.takes(self.plan, source, Row::new(schema, change.content), &mut key) {
+                        archived.push(OwnedChange::from(*change));
+                    }
+                })?;
+            }
         }
         let resting = self.resting.as_ref().map_or(&[][..], |resting| resting);
         let Shards { memories, folds, .. } = &mut self.shards;
         let replaced = |fact: &Fact<'_>| memories.iter().any(|memory| memory.holds(self.plan, fact));
         let rested = |fact: &Fact<'_>| resting.iter().any(|memory| memory.holds(self.plan, fact));
         archived.retain(|change| !replaced(&fact(change)) && !rested(&fact(change)));
-        let resting = resting.iter().flat_map(|memory| memory.facts(self.plan, from, to));
+        let resting = resting.iter().flat_map(|memory| memory.facts(self.plan, &sought.spans));
         let resting = resting.filter(|fact| !replaced(fact));
-        let present = memories.iter().flat_map(|memory| memory.facts(self.plan, from, to));
+        let present = memories.iter().flat_map(|memory| memory.facts(self.plan, &sought.spans));
         let facts = archived.iter().map(fact).chain(resting).chain(present);
-        self.refolded += folds[number].refold(self.plan, facts);
+        self.refolded += folds[number].refold(self.plan, whole, facts);
         Ok(())
     }
 
@@ -343,6 +373,12 @@ impl<'p> Instance<'p> {
         self.head.counts = self.shards.seen(self.plan).counts().to_vec();
         self.head.offsets.clone_from(&self.taken.offsets);
         self.head.input = self.taken.input;
+    }
+
+    /// Lets sealed windows go, if there are more than memory is for. All that they hold is committed.
+    pub(super) fn put_away(&mut self) {
+        let most = self.settings.windows / self.shards.folds.len();
+        self.put_away += self.shards.folds.iter_mut().map(|fold| fold.put_away(self.plan, most) as u64).sum::<u64>();
     }
 
     /// Makes everything up to the head visible, at once.

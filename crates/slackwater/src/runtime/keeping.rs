@@ -7,6 +7,7 @@
 use super::barrier::{Groups, put_winners};
 use super::clock::Stopwatch;
 use super::instance::Instance;
+use slackwater_core::fold::Whole;
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_store::archive::{Archive, Changes};
@@ -74,7 +75,7 @@ impl Instance<'_> {
         assert!(self.is_at_tick() && self.head.journal == self.at, "a checkpoint begins where a tick is committed");
         assert!(self.resting.is_none(), "one checkpoint at a time");
         for number in 0..self.shards.folds.len() {
-            self.refold(number)?;
+            self.refold(number, Whole::AndPast)?;
         }
         let groups = Groups::of(&mut self.shards.folds, &self.chunks)?;
         self.shards.folds.iter_mut().for_each(|fold| fold.written_down());

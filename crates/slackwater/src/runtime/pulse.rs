@@ -4,7 +4,7 @@ use super::board::{OriginStanding, SourceStanding, Standing, Times};
 use super::clock::Stopwatch;
 use super::desk::Load;
 use super::instance::Instance;
-use slackwater_core::fold::{Final, Open, Settled};
+use slackwater_core::fold::{Final, Open, Settled, Whole};
 use slackwater_core::hold::Release;
 use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::plan::Knobs;
@@ -95,6 +95,7 @@ impl Instance<'_> {
             self.head.take(&[], &self.aside);
             self.advance();
             self.commit()?;
+            self.put_away();
         }
         Ok(Pulse { finals, commit: watch.elapsed() })
     }
@@ -134,7 +135,7 @@ impl Instance<'_> {
     pub fn open_rows(&mut self) -> Result<Vec<Open>, Fault> {
         let mut open = Vec::new();
         for number in 0..self.shards.folds.len() {
-            self.refold(number)?;
+            self.refold(number, Whole::Here)?;
             open.append(&mut self.shards.folds[number].open_rows(self.plan));
         }
         Ok(open)

@@ -364,6 +364,7 @@ impl<'p> Made<'p> {
             behind: 0,
             ticked: 0,
             refolded: 0,
+            put_away: 0,
             recorded: manifest.head.ticked,
             bytes_since: 0,
             syncs: Spent::default(),

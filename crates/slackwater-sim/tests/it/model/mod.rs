@@ -5,7 +5,7 @@ use super::laws::{Pooled, Run, pool};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use slackwater_core::delta::Cause;
-use slackwater_core::fold::Final;
+use slackwater_core::fold::{Final, Whole};
 use slackwater_core::hold::{Fate, Release};
 use slackwater_core::input::{self, Batch, Decision, Input};
 use slackwater_core::machine::Machine;
@@ -73,6 +73,9 @@ struct Tally {
     /// Facts that came to be held, and that were released.
     held: usize,
     released: usize,
+    /// Windows that were put away, and rows that were asked for again.
+    away: usize,
+    asked: usize,
 }
 
 impl Tally {
@@ -83,6 +86,8 @@ impl Tally {
         self.idle += other.idle;
         self.held += other.held;
         self.released += other.released;
+        self.away += other.away;
+        self.asked += other.asked;
     }
 }
 
@@ -124,6 +129,32 @@ impl Played<'_> {
         Err(TestCaseError::fail(text))
     }
 
+    /// Lets all windows go that sealed.
+    fn put_away(&mut self) {
+        let Run { machine, plan, .. } = &mut self.run;
+        for fold in machine.folds_mut() {
+            let away = core::iter::repeat_with(|| fold.put_away(plan, 0)).take_while(|gone| *gone > 0);
+            self.tally.away += away.sum::<usize>();
+        }
+    }
+
+    /// Gives rows back that were put away and are asked for.
+    fn bring(&mut self) {
+        for fold in self.run.machine.folds_mut() {
+            for wanted in fold.take_wants(Whole::AndPast) {
+                let id_of = |row: &Final| {
+                    let mut id = Vec::new();
+                    row.put_id(&mut id);
+                    (row.pipeline, id)
+                };
+                let id = (wanted.pipeline(), fold.id_of(&wanted));
+                let known = self.finals.iter().rev().find(|row| id_of(row) == id);
+                known.into_iter().for_each(|row| fold.bring(&wanted, row));
+                self.tally.asked += known.iter().count();
+            }
+        }
+    }
+
     /// Once nothing is held any more, the newest rows are those of a plain fold.
     fn is_whole(&mut self) -> Result<(), TestCaseError> {
         let wanted = truth(&self.stage, &self.log()).rows;
@@ -156,6 +187,10 @@ impl Played<'_> {
                 let (caught_up_now, ended, release) = (*caught_up, self.ended, std::mem::take(&mut self.release));
                 self.ticks.push(Tick { events: self.log.len(), at, caught_up: caught_up_now, ended, release });
                 let listed = if *caught_up { vec![0] } else { Vec::new() };
+                // What is released asks for rows too.
+                let holds = self.run.machine.holds().clone();
+                self.run.machine.folds_mut().iter_mut().for_each(|fold| fold.let_in(plan, &holds));
+                self.bring();
                 let found = self.run.step(&Input::Tick(input::Tick { at, caught_up: listed }));
                 for note in &found.notes {
                     self.tally.held += usize::from(matches!(note.fate, Fate::Held(_)));
@@ -175,6 +210,7 @@ impl Played<'_> {
             // Where facts are held, it is the state of a tick that is written down.
             Command::Recode if self.stage.sources[0].holds && !self.at_tick => {}
             Command::Recode => {
+                self.bring();
                 let bytes = self.run.machine.encode(plan, &self.run.memories);
                 let (judges, folds) = (self.run.memories.len(), self.run.machine.folds().len());
                 let back = Machine::decode(plan, judges, folds, &bytes);
@@ -206,9 +242,9 @@ fn the_machine_does_what_a_naive_engine_does() {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let tally = RefCell::new(Tally::default());
-    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands(), prop::bool::weighted(0.5));
-    let outcome = runner.run(&strategy, |(stage, seed, judges, folds, commands, holds)| {
-        tally.borrow_mut().merge(&played((stage, holds), seed, (judges, folds), &commands)?);
+    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands(), any::<[bool; 2]>());
+    let outcome = runner.run(&strategy, |(stage, seed, judges, folds, commands, [holds, away])| {
+        tally.borrow_mut().merge(&played((stage, holds, away), seed, (judges, folds), &commands)?);
         Ok(())
     });
     if let Err(failed) = outcome {
@@ -230,7 +266,7 @@ fn holding(stage: usize) -> &'static Plan {
 
 /// Plays commands over events of a stage of the pool.
 fn played(
-    (stage, holds): (usize, bool),
+    (stage, holds, away): (usize, bool, bool),
     seed: u64,
     (judges, folds): (usize, usize),
     commands: &[Command],
@@ -250,8 +286,13 @@ fn played(
         Played { events, batches, run, log, ticks, ended, release, at_tick, stage, finals: Vec::new(), stood, tally };
     // Everything that came shows at the end.
     let end = [Command::End, Command::Tick(0, 0, false), Command::Release, Command::Tick(0, 0, false)];
-    for command in commands.iter().chain(&end) {
+    // Only a service puts windows away, and its input does not end.
+    let commands = commands.iter().filter(|command| !away || !matches!(command, Command::End));
+    for command in commands.chain(&end) {
         played.play(command)?;
+        if away && matches!(command, Command::Tick(..)) {
+            played.put_away();
+        }
         let kind = match command {
             Command::Ingest(..) => 0,
             Command::Tick(..) => 1,
@@ -267,7 +308,7 @@ fn played(
 
 /// Prints the figures, and demands that nothing was tried too seldom.
 fn tell(sequences: usize, tally: &Tally) {
-    let Tally { transitions, amended, removed, idle, held, released } = tally;
+    let Tally { transitions, amended, removed, idle, held, released, away, asked } = tally;
     let total: usize = transitions.iter().sum();
     let changed: usize = amended.values().sum();
     effort::print(&format!(
@@ -281,6 +322,8 @@ fn tell(sequences: usize, tally: &Tally) {
     assert!(transitions.iter().all(|count| *count >= floor), "every command was given often: {transitions:?}");
     assert!(changed >= floor && *removed >= floor / 20, "changes of sealed rows were compared often: {tally:?}");
     effort::print(&format!("model release={} held={held} released={released}", transitions[4]));
+    effort::print(&format!("model put_away={away} asked={asked}"));
+    assert!(*away >= floor / 4 && *asked >= floor / 50, "windows were put away and came back often: {tally:?}");
     assert!(*held >= floor / 2 && *released >= floor / 4, "facts were held and released often: {tally:?}");
     assert!(*idle >= floor / 20, "origins were idle often: {idle}");
     for kind in Windows::KINDS {

@@ -1,0 +1,294 @@
+//! What memory lets go where there are too many windows: those that sealed long ago, and those that lie far ahead of the
+//! watermark. Their facts are in the archive and their rows in the store, so when one is needed both are asked for, and it
+//! is as if it had never left.
+//!
+//! Where the past begins is one time for each pipeline, its **horizon**: a row is put away when its window ended by then, a
+//! slice when the last of its windows did. So a window that is not put away has all its slices here. It comes back when a
+//! fact touches it. Where the future begins is its **ceiling**: slices that start there or later are put off. They come back
+//! when the watermark does, and show no rows before.
+
+use super::cell::{Cell, RowView};
+use super::group::{Group, Panes, RowId, Sealed};
+use super::{Final, Fold, Place, Settled, Whole};
+use crate::aggregate::Sign;
+use crate::plan::expr::Faults;
+use crate::plan::{Pipeline, Plan, Windowing};
+use crate::planted::{self, Bug};
+use crate::row::Row;
+use crate::table::Table;
+use crate::window::{Window, WindowRule};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// A row that may have been made final before it was put away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    pipeline: u16,
+    group: u32,
+    id: RowId,
+}
+
+impl Wanted {
+    /// Index of the pipeline.
+    pub fn pipeline(&self) -> u16 {
+        self.pipeline
+    }
+}
+
+/// A stretch of a key's past that is here again, or will be when its facts were seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Back {
+    span: Window,
+    pub whole: bool,
+}
+
+impl Fold {
+    /// Lets windows go when there are more than `most`: about half of those that are sealed, the oldest first; and if that
+    /// is not enough, what lies farthest ahead of the watermark is put off. What they hold must be in archive and store by
+    /// then, and nothing may be stale. Gives how many slices went.
+    pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
+        assert!(
+            self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
+            "what is asked for is given before anything leaves"
+        );
+        let before = self.windows();
+        if before <= most.max(self.full_at) {
+            return 0;
+        }
+        let (mut ends, mut starts) = (Vec::new(), Vec::new());
+        for (rule, watermark, cells) in self.sliced(plan) {
+            let spans = cells.values().map(|cell| self.cells[*cell as usize].span);
+            ends.extend(spans.clone().map(|span| rule.last_end(span)).take_while(|end| *end <= watermark));
+            starts.extend(spans.rev().map(|span| span.start).take_while(|start| *start > watermark));
+        }
+        if !ends.is_empty() {
+            let middle = ends.len() / 2;
+            let until = *ends.select_nth_unstable(middle).1;
+            self.let_go(plan, until);
+        }
+        let over = self.windows().saturating_sub(most);
+        if over > 0 && !starts.is_empty() {
+            // Somewhat more than is too much, or the next fact would be too much again.
+            let kept = starts.len().saturating_sub(over + most / 4).min(starts.len() - 1);
+            let from = *starts.select_nth_unstable(kept).1;
+            self.hold_off(plan, from);
+        }
+        let left = self.windows();
+        // Where nothing may leave, looking again at every tick would be in vain.
+        self.full_at = if left < before { 0 } else { left + left / 4 };
+        before - left
+    }
+
+    /// The slices of every key of pipelines that have a watermark.
+    fn sliced<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a WindowRule, i128, &'a BTreeMap<i128, u32>)> {
+        self.groups.iter().filter_map(|group| {
+            let rule = rule(&plan.pipelines[usize::from(group.pipeline)])?;
+            let Settled::Until(watermark) = self.settled[usize::from(group.pipeline)] else { return None };
+            let Panes::Slices { cells, .. } = &group.panes else { return None };
+            Some((rule, watermark.into(), cells))
+        })
+    }
+
+    /// Lets go what ended by a time and is settled.
+    fn let_go(&mut self, plan: &Plan, until: i128) {
+        for (number, edges) in self.edges.iter_mut().enumerate() {
+            if let (Some(_), Settled::Until(watermark)) = (rule(&plan.pipelines[number]), self.settled[number]) {
+                edges.horizon = until.min(watermark.into()).max(edges.horizon);
+            }
+        }
+        let mut gone: Vec<u32> = Vec::new();
+        for group in &mut self.groups {
+            let horizon = self.edges[usize::from(group.pipeline)].horizon;
+            let Some(rule) = rule(&plan.pipelines[usize::from(group.pipeline)]) else { continue };
+            let Panes::Slices { cells, .. } = &group.panes else { continue };
+            let ended = |cell: &&u32| rule.last_end(self.cells[**cell as usize].span) <= horizon;
+            gone.extend(cells.values().take_while(ended));
+            while group.rows.first_key_value().is_some_and(|(_, row)| row.window.end <= horizon) {
+                group.rows.pop_first();
+            }
+            group.back.clear();
+        }
+        gone.into_iter().for_each(|cell| self.release(cell));
+        self.drop_empty();
+    }
+
+    /// Puts off what starts at a time or later.
+    fn hold_off(&mut self, plan: &Plan, from: i128) {
+        for (number, edges) in self.edges.iter_mut().enumerate() {
+            if let (Some(_), Settled::Until(watermark)) = (rule(&plan.pipelines[number]), self.settled[number])
+                && from < edges.ceiling
+            {
+                // Pipelines have watermarks of their own, and what one of them has sealed is no future.
+                edges.reach = (from - i128::from(watermark)).max(1);
+                edges.ceiling = edges.ceiling.min(edges.reach + i128::from(watermark));
+            }
+        }
+        for group in 0..self.groups.len() as u32 {
+            let entry = &self.groups[group as usize];
+            let Panes::Slices { cells, .. } = &entry.panes else { continue };
+            let ceiling = self.edges[usize::from(entry.pipeline)].ceiling;
+            let gone: Vec<(i128, u32)> = cells.range(ceiling..).map(|(start, cell)| (*start, *cell)).collect();
+            for (start, cell) in gone {
+                self.release(cell);
+                self.put_off(group, start);
+                self.touch(group);
+            }
+        }
+    }
+
+    /// Notes that a key has a fact in a slice that is put off.
+    pub(super) fn put_off(&mut self, group: u32, start: i128) {
+        let entry = &mut self.groups[group as usize];
+        entry.far = true;
+        let edges = &mut self.edges[usize::from(entry.pipeline)];
+        edges.farthest = edges.farthest.max(start);
+    }
+
+    /// Draws ceilings anew that a watermark comes to: what was put off up to there is asked for.
+    pub fn raise(&mut self, settled: &[Settled]) {
+        for (number, now) in settled.iter().enumerate() {
+            let edges = &mut self.edges[number];
+            let until = match now {
+                Settled::Nothing => continue,
+                Settled::Until(watermark) => i128::from(*watermark),
+                Settled::All => i128::MAX,
+            };
+            if until <= edges.ceiling || edges.ceiling == i128::MAX {
+                continue;
+            }
+            let (from, to) = (edges.ceiling, until.saturating_add(edges.reach));
+            let whole = to > edges.farthest;
+            edges.ceiling = if whole { i128::MAX } else { to };
+            self.stale.push(Place::Ahead(number as u16, Window { start: from, end: to }));
+        }
+    }
+
+    /// Behind the folding again of what was put off: keys that have no more of it.
+    pub(super) fn is_near(&mut self, pipeline: u16) {
+        let edges = &mut self.edges[usize::from(pipeline)];
+        if edges.ceiling < i128::MAX {
+            return;
+        }
+        edges.farthest = i128::MIN;
+        self.groups.iter_mut().filter(|group| group.pipeline == pipeline).for_each(|group| group.far = false);
+    }
+
+    /// Forgets keys of which nothing is here. One that changed stays until that is written down: an older chunk has it as it
+    /// was before.
+    fn drop_empty(&mut self) {
+        let stays = |group: &Group| !group.is_empty() || group.changed || group.touched;
+        if self.groups.iter().filter(|group| !stays(group)).count() * 2 <= self.groups.len() {
+            return;
+        }
+        let mut table = Table::default();
+        let (mut kept, mut numbers) = (Vec::new(), Vec::new());
+        for group in core::mem::take(&mut self.groups) {
+            if !stays(&group) {
+                numbers.push(None);
+                continue;
+            }
+            let number = kept.len() as u32;
+            table.insert(Pipeline::hash_of_key(group.pipeline, &group.key), number);
+            numbers.push(Some(number));
+            kept.push(group);
+        }
+        let now = |group: &u32| numbers[*group as usize];
+        (self.groups, self.table) = (kept, table);
+        for cells in self.groups.iter().map(|group| &group.panes) {
+            let (slices, sessions) = match cells {
+                Panes::Slices { cells, .. } => (Some(cells.values()), None),
+                Panes::Sessions(cells) => (None, Some(cells.values())),
+                Panes::Bars(_) => (None, None),
+            };
+            for cell in slices.into_iter().flatten().chain(sessions.into_iter().flatten()) {
+                let group = &mut self.cells[*cell as usize].group;
+                *group = now(group).expect("a key with a window stays");
+            }
+        }
+        for groups in self.agenda.values_mut() {
+            *groups = groups.iter().filter_map(now).collect();
+        }
+        self.agenda.retain(|_, groups| !groups.is_empty());
+        self.touched = self.touched.iter().filter_map(now).collect();
+        for group in self.parked.values_mut() {
+            *group = now(group).expect("a key that holds facts stays");
+        }
+    }
+
+    /// Whether the slice of a fact is put away. Whatever that fact touches of the past is asked for: the windows over its
+    /// slice with all their slices, and their rows.
+    #[cold]
+    pub(super) fn is_away(&mut self, rule: &WindowRule, group: u32, slice: Window) -> bool {
+        if planted::is(Bug::AwayIsEmpty) {
+            return false;
+        }
+        let entry = &mut self.groups[group as usize];
+        let horizon = self.edges[usize::from(entry.pipeline)].horizon;
+        let Panes::Slices { cells, .. } = &entry.panes else { unreachable!("slices") };
+        let away = rule.last_end(slice) <= horizon && !cells.contains_key(&slice.start);
+        let Some(first) = rule.windows(slice).next() else { return false };
+        let span = Window { start: first.start, end: rule.last_end(slice).min(horizon) };
+        let covers = |back: &&Back| back.span.start <= span.start && span.end <= back.span.end;
+        if let Some(back) = entry.back.iter().find(covers) {
+            return away && !back.whole;
+        }
+        entry.back.push(Back { span, whole: false });
+        self.stale.push(Place::Past(group, span));
+        let ended = rule.windows(slice).take_while(|window| window.end <= horizon);
+        let ids = ended.map(|window| (window.start, 0)).filter(|id| !entry.rows.contains_key(id));
+        let pipeline = entry.pipeline;
+        self.wants.extend(ids.map(|id| Wanted { pipeline, group, id }));
+        away
+    }
+
+    /// The nulls that arithmetic makes of a fact whose slice is put away: its states see it when it is back.
+    #[cold]
+    pub(super) fn faults_of(&mut self, pipeline: &Pipeline, row: Row<'_>, place: (&str, u64)) -> Faults {
+        let mut view = RowView::new(row, place, &mut self.tie);
+        Cell::new(pipeline, 0, Window { start: 0, end: 0 }).update(pipeline, Sign::Plus, &mut view);
+        view.faults
+    }
+
+    /// The rows that [`Fold::bring`] must be given before the next tick, if they were made final.
+    pub fn take_wants(&mut self, whole: Whole) -> Vec<Wanted> {
+        if whole == Whole::Here {
+            return Vec::new();
+        }
+        let mut wants = core::mem::take(&mut self.wants);
+        wants.sort_unstable();
+        wants.dedup();
+        wants
+    }
+
+    /// What makes a row that is asked for the one that it is, as [`Final::put_id`] has it.
+    pub fn id_of(&self, wanted: &Wanted) -> Vec<u8> {
+        let mut id = self.groups[wanted.group as usize].key.to_vec();
+        id.extend_from_slice(&super::kept::ordered(wanted.id.0));
+        id
+    }
+
+    /// Takes back the newest generation of a row that was asked for.
+    pub fn bring(&mut self, wanted: &Wanted, row: &Final) {
+        let Final { generation, removed, window, digest, .. } = *row;
+        let complete = row.bar.is_none_or(|bar| bar.complete);
+        let sealed = Sealed { generation, removed, window, complete, digest };
+        self.groups[wanted.group as usize].rows.entry(wanted.id).or_insert(sealed);
+    }
+}
+
+fn rule(pipeline: &Pipeline) -> Option<&WindowRule> {
+    match &pipeline.windowing {
+        Windowing::Aligned(rule) => Some(rule),
+        _ => None,
+    }
+}
+
+/// Stretches of the past that are folded again, by group.
+pub(super) type Pasts = BTreeMap<u32, Vec<Window>>;
+
+impl Group {
+    /// Notes that a stretch of the past is here.
+    pub(super) fn is_back(&mut self, span: Window) {
+        self.back.iter_mut().filter(|back| back.span == span).for_each(|back| back.whole = true);
+    }
+}
