@@ -14,7 +14,6 @@ use super::orders::{Front, Order};
 use super::replay::Ahead;
 use super::syncer::{Syncer, Underway};
 use crate::decode::Chunk;
-use slackwater_core::fold::Fold;
 use slackwater_core::input::Decision;
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
@@ -497,7 +496,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         standing.trouble.clone_from(&self.stuck);
         // They are many, and what is told more often than it ticks need not count them again.
         if self.windows.1 != Some(standing.ticks) {
-            self.windows = (instance.shards.folds.iter().map(Fold::windows).sum(), Some(standing.ticks));
+            self.windows = (instance.windows().0, Some(standing.ticks));
         }
         standing.windows = self.windows.0;
         board.post_standing(standing);
