@@ -116,6 +116,9 @@ pub struct Batch {
     pub decoder: u32,
     /// Name of the file or partition.
     pub part: Arc<str>,
+    /// When it was taken in, if that is recorded, in nanoseconds since the epoch. What an event says of its own arrival may be
+    /// earlier: then somebody else saw it first.
+    pub heard: Option<i64>,
     entries: Vec<Entry>,
     bytes: Vec<u8>,
 }
@@ -123,12 +126,13 @@ pub struct Batch {
 impl Batch {
     /// An empty batch.
     pub fn new(source: u16, decoder: u32, part: Arc<str>) -> Self {
-        Batch { source, decoder, part, entries: Vec::new(), bytes: Vec::new() }
+        Batch::with_capacity(source, decoder, part, 0, 0)
     }
 
     /// An empty batch with room for `events` events in `bytes` bytes of content.
     pub fn with_capacity(source: u16, decoder: u32, part: Arc<str>, events: usize, bytes: usize) -> Self {
-        Batch { source, decoder, part, entries: Vec::with_capacity(events), bytes: Vec::with_capacity(bytes) }
+        let (entries, bytes) = (Vec::with_capacity(events), Vec::with_capacity(bytes));
+        Batch { source, decoder, part, heard: None, entries, bytes }
     }
 
     /// The events, in the order in which they were read.
@@ -239,7 +243,7 @@ impl Batch {
 
     /// The events of `range`, as a batch of their own.
     pub fn slice(&self, range: Range<usize>) -> Batch {
-        let mut part = Batch::new(self.source, self.decoder, self.part.clone());
+        let mut part = Batch { heard: self.heard, ..Batch::new(self.source, self.decoder, self.part.clone()) };
         for entry in &self.entries[range] {
             part.push_from(self, entry);
         }
@@ -249,8 +253,9 @@ impl Batch {
     /// Adds another batch's event. Both must be of one source, decoder and part.
     pub fn push_from(&mut self, other: &Batch, entry: &Entry) {
         assert!(
-            self.source == other.source && self.decoder == other.decoder && self.part == other.part,
-            "events of two files or decoders do not share a batch"
+            (self.source, self.decoder, &self.part, self.heard)
+                == (other.source, other.decoder, &other.part, other.heard),
+            "events of two files, decoders or moments do not share a batch"
         );
         let start = self.end();
         self.bytes.extend_from_slice(other.bytes(entry));
@@ -349,6 +354,7 @@ impl Batch {
         put_varint(out, u64::from(self.source));
         put_varint(out, u64::from(self.decoder));
         put_bytes(out, self.part.as_bytes());
+        put_option(out, self.heard);
         put_varint(out, self.entries.len() as u64);
         for entry in &self.entries {
             put_varint(out, entry.position.offset);
@@ -372,7 +378,7 @@ impl Batch {
         let Some(schema) = schemas.get(usize::from(source)) else { return reader.fail("a source of the plan") };
         let decoder = reader.number::<u32>()?;
         let part = Arc::from(String::from(reader.text()?));
-        let mut batch = Batch::new(source, decoder, part);
+        let mut batch = Batch { heard: reader.option()?, ..Batch::new(source, decoder, part) };
         let mut ids = IdentityBytes::default();
         for _ in 0..reader.varint()? {
             batch.decode_entry(reader, schema, &mut ids)?;

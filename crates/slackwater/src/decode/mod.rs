@@ -220,7 +220,10 @@ impl<'s> Decoder<'s> {
     /// An empty batch for events of a chunk.
     fn batch(&self, chunk: &Chunk) -> Batch {
         let (events, bytes) = self.room;
-        Batch::with_capacity(chunk.source, self.format().decoder_version(), chunk.part.clone(), events, bytes)
+        let version = self.format().decoder_version();
+        let mut batch = Batch::with_capacity(chunk.source, version, chunk.part.clone(), events, bytes);
+        batch.heard = chunk.arrival;
+        batch
     }
 
     /// The events of a chunk of records.

@@ -211,7 +211,7 @@ fn tokens(mut section: Section<'_>, sources: &[&str], problems: &mut Problems<'_
 
 fn token(name: &str, mut section: Section<'_>, known: &[&str], problems: &mut Problems<'_>) -> Option<TokenConfig> {
     if !section.has("role") {
-        section.missing("role", "role = \"ingest\" (or read, admin)", problems);
+        section.missing("role", "role = \"ingest\" (or read, replay, admin)", problems);
     }
     let role = section.choice("role", &Role::ALL, problems);
     let sources = section.texts("sources", problems);
