@@ -5,7 +5,8 @@
 //! `durable [--trades N] [--runs N]` folds into a data directory, then a copy of the same file, beside a plain fold, and says how
 //! many bytes an event takes there, what loading it twice more adds, and how soon it goes on after it was killed. `index N [--ids random|dense]` and `archive N` measure what is kept: identity runs, and the log of facts.
 //! `ingest [--seconds N] [--rate N] [--subscribers N]` posts to the service from eight senders, as fast as it answers and at a
-//! rate, without and with many streams, or one of these three phases alone.
+//! rate, without and with many streams, or one of these three phases alone. `slow [--seconds N] [--clients N]` posts from one
+//! sender, alone and beside a thousand clients that send a byte a second.
 //! Every run is a process of its own, so that CPU seconds and peak memory are its own.
 
 mod durable;
@@ -65,6 +66,10 @@ fn main() -> ExitCode {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
             ingest::run(ingest::Asked { seconds, rate, subscribers, only }, &folder)
         }
+        Some("slow") => {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
+            ingest::slow(option(&arguments, "--seconds", 20), option(&arguments, "--clients", 1_000), &folder)
+        }
         Some("host") if arguments.len() > 1 => ingest::host(Path::new(&arguments[1])),
         Some("archive") if arguments.len() > 1 => {
             arguments[1].parse().map_err(io::Error::other).and_then(kept::archive)
@@ -73,7 +78,7 @@ fn main() -> ExitCode {
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
              | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N \
-             | ingest [--seconds N] [--rate N] [--subscribers N] [--phase 1|2|3]",
+             | ingest [--seconds N] [--rate N] [--subscribers N] [--phase 1|2|3] | slow [--seconds N] [--clients N]",
         )),
     };
     match result {

@@ -7,9 +7,11 @@
 mod hosted;
 mod probe;
 mod sender;
+mod slow;
 mod watcher;
 
 pub use hosted::host;
+pub use slow::run as slow;
 
 use hosted::{Cpu, Hosted};
 use probe::Probe;

@@ -124,6 +124,9 @@ pub struct Batch {
     pub decoder: u32,
     /// Name of the file or partition.
     pub part: Arc<str>,
+    /// When it was taken in, if that is recorded, in nanoseconds since the epoch. What an event says of its own arrival may be
+    /// earlier: then somebody else saw it first.
+    pub heard: Option<i64>,
     /// What the decoder knew besides the bytes of the events; nothing where it needs nothing.
     pub header: Arc<[u8]>,
     /// What the source demanded of them.
@@ -144,7 +147,7 @@ impl Batch {
     pub fn with_capacity(source: u16, decoder: u32, part: Arc<str>, events: usize, bytes: usize) -> Self {
         let (entries, bytes) = (Vec::with_capacity(events), Vec::with_capacity(bytes));
         let (header, guards, stood) = (Arc::default(), Arc::default(), Vec::new());
-        Batch { source, decoder, part, header, guards, stood, entries, bytes }
+        Batch { source, decoder, part, heard: None, header, guards, stood, entries, bytes }
     }
 
     /// The events, in the order in which they were read.
@@ -261,7 +264,7 @@ impl Batch {
 
     /// The events of `range`, as a batch of their own.
     pub fn slice(&self, range: Range<usize>) -> Batch {
-        let mut part = Batch::new(self.source, self.decoder, self.part.clone());
+        let mut part = Batch { heard: self.heard, ..Batch::new(self.source, self.decoder, self.part.clone()) };
         (part.header, part.guards) = (self.header.clone(), self.guards.clone());
         part.stood = self.stood.get(range.clone()).unwrap_or_default().to_vec();
         for entry in &self.entries[range] {
@@ -273,8 +276,9 @@ impl Batch {
     /// Adds another batch's event. Both must be of one source, decoder and part.
     pub fn push_from(&mut self, other: &Batch, entry: &Entry) {
         assert!(
-            self.source == other.source && self.decoder == other.decoder && self.part == other.part,
-            "events of two files or decoders do not share a batch"
+            (self.source, self.decoder, &self.part, self.heard)
+                == (other.source, other.decoder, &other.part, other.heard),
+            "events of two files, decoders or moments do not share a batch"
         );
         let start = self.end();
         self.bytes.extend_from_slice(other.bytes(entry));
@@ -380,6 +384,7 @@ impl Batch {
         put_varint(out, u64::from(self.source));
         put_varint(out, u64::from(self.decoder));
         put_bytes(out, self.part.as_bytes());
+        put_option(out, self.heard);
         put_bytes(out, &self.header);
         self.guards.encode(out);
         put_varint(out, self.entries.len() as u64);
@@ -407,7 +412,7 @@ impl Batch {
         let Some(schema) = schemas.get(usize::from(source)) else { return reader.fail("a source of the plan") };
         let decoder = reader.number::<u32>()?;
         let part = Arc::from(String::from(reader.text()?));
-        let mut batch = Batch::new(source, decoder, part);
+        let mut batch = Batch { heard: reader.option()?, ..Batch::new(source, decoder, part) };
         batch.header = reader.bytes()?.into();
         batch.guards = Arc::new(Guards::decode(reader, schema)?);
         let mut ids = IdentityBytes::default();

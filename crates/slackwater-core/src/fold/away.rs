@@ -157,9 +157,9 @@ impl Fold {
                 continue;
             }
             let (from, to) = (edges.ceiling, until.saturating_add(edges.reach));
-            // The last slice that comes back ends behind there, and all its facts are asked for.
-            let last = i64::try_from(to - 1).ok().zip(rule(&plan.pipelines[number]));
-            let to = last.and_then(|(time, rule)| rule.slice(time)).map_or(to, |slice| slice.end.max(to));
+            // A slice comes back with all its facts.
+            let last = i64::try_from(to).ok().and_then(|to| rule(&plan.pipelines[number])?.slice(to));
+            let to = last.map_or(to, |slice| slice.end);
             let whole = to > edges.farthest;
             edges.ceiling = if whole { i128::MAX } else { to };
             self.stale.push(Place::Ahead(number as u16, Window { start: from, end: to }));

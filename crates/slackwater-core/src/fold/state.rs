@@ -257,8 +257,8 @@ impl Fold {
             return reader.fail("spans in order, each with facts");
         }
         if span.start >= self.edges[usize::from(self.groups[group as usize].pipeline)].ceiling {
-            // It was put off since.
-            self.groups[group as usize].far = true;
+            // It was put off since, or in another shard.
+            self.put_off(group, span.start);
             return Ok(());
         }
         let cell = match &pipeline.windowing {

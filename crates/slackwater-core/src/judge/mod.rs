@@ -203,8 +203,9 @@ impl Judge {
             Decoded::Row(head) => weigh(head, batch.decoder, known),
         };
         self.count(usize::from(batch.source), verdict);
-        if let (Some(arrival), Decoded::Row(_)) = (entry.arrival, &entry.decoded) {
-            self.origins[usize::from(batch.source)].hear(origin(plan, batch, entry), arrival);
+        // Whoever hands in what somebody else saw long ago is heard now.
+        if let (Some(at), Decoded::Row(_)) = (batch.heard.or(entry.arrival), &entry.decoded) {
+            self.origins[usize::from(batch.source)].hear(origin(plan, batch, entry), at);
         }
         if let (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) = (verdict, &entry.decoded)
             && head.op == Op::Assert

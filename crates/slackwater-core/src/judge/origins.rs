@@ -21,7 +21,7 @@ pub struct Origin {
     pub name: Vec<u8>,
     /// The largest min(event time, arrival) among its accepted events; none before the first.
     pub frontier: Option<i64>,
-    /// The last arrival of an event of its, whatever became of it; none where arrivals are not recorded.
+    /// When an event of its was last taken in, whatever became of it, or by its own word arrived; none where neither is known.
     pub heard: Option<i64>,
     /// How late its accepted events came.
     pub lateness: Lateness,
@@ -36,9 +36,9 @@ impl Origins {
     }
 
     /// Takes note that an event of an origin came.
-    pub(super) fn hear(&mut self, origin: &[u8], arrival: i64) {
+    pub(super) fn hear(&mut self, origin: &[u8], at: i64) {
         let heard = &mut self.entry(origin).heard;
-        *heard = Some(arrival).max(*heard);
+        *heard = Some(at).max(*heard);
     }
 
     /// Counts how late an accepted event came.

@@ -3,7 +3,7 @@
 //! Who sends keeps on sending what was not answered, and now and then what was. What is committed in the end must be what a
 //! calm voyage with the same events commits, whatever was sealed too early on the way.
 
-use super::leg::{Harbour, Seen, Stop, open, readmit, release, sail};
+use super::leg::{Harbour, Stop, open, readmit, release, sail};
 use super::logbook::told;
 use super::mishap::{AtSea, Figures};
 use super::script::{Script, plain};
@@ -100,33 +100,34 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
         }
         left = left.saturating_sub(1);
     }
-    match alike {
-        true => as_calm(&before, &calm, &seen.ok_or("there was no run")?)?,
-        false => figures.note("by_arrival", 1),
+    if !alike {
+        figures.note("by_arrival", 1);
+        return Ok(Some(figures));
     }
+    let calm_counts = seen.ok_or("there was no run")?.counts;
+    ends_alike(&before, (&calm.ledger.committed(), &calm_counts))?;
     Ok(Some(figures))
 }
 
-/// Whether a passage ended as a calm voyage did.
-fn as_calm(committed: &Committed, calm: &Harbour, seen: &Seen) -> Result<(), String> {
-    let counts = &committed.head.as_ref().ok_or("nothing was committed")?.counts;
-    for (mine, theirs) in counts.iter().zip(&seen.counts) {
+/// What is counted, and what the newest rows say, is as on a calm voyage.
+fn ends_alike(before: &Committed, (calm, calm_counts): (&Committed, &[Counts])) -> Result<(), String> {
+    let counts = &before.head.as_ref().ok_or("nothing was committed")?.counts;
+    for (mine, theirs) in counts.iter().zip(calm_counts) {
         if (mine.received, mine.facts, mine.refused()) != (theirs.received, theirs.facts, theirs.refused()) {
             return Err(format!("counted as {mine:?}, on a calm voyage as {theirs:?}"));
         }
     }
-    let calm = calm.ledger.committed();
-    let (mine, theirs) = (newest(committed), newest(&calm));
-    if mine == theirs {
-        return Ok(());
+    let (mine, theirs) = (newest(before), newest(calm));
+    if mine != theirs {
+        let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
+            let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
+            rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
+        };
+        let (one, other) = (only(before, &theirs), only(calm, &mine));
+        let (found, wanted) = (mine.len(), theirs.len());
+        return Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"));
     }
-    let only = |of: &Committed, others: &BTreeSet<(u16, [u8; 32])>| {
-        let rows = Final::newest(of.rows.values().map(|kept| kept.row.clone()).collect());
-        rows.into_iter().find(|row| !others.contains(&(row.pipeline, row.digest)))
-    };
-    let (one, other) = (only(committed, &theirs), only(&calm, &mine));
-    let (found, wanted) = (mine.len(), theirs.len());
-    Err(format!("{found} rows are not the {wanted} of a calm voyage:\n  {one:?}\n  calm {other:?}"))
+    Ok(())
 }
 
 /// The events of all files as deliveries with names, in some other order.

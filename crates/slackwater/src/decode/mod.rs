@@ -230,6 +230,7 @@ impl<'s> Decoder<'s> {
     fn batch(&mut self, chunk: &Chunk) -> Batch {
         let ((events, bytes), decoder) = (self.room, self.format().decoder_version());
         let mut batch = Batch::with_capacity(chunk.source, decoder, chunk.part.clone(), events, bytes);
+        batch.heard = chunk.arrival;
         batch.guards = self.row.guards().clone();
         // What stands for the bytes of a row of a row group needs no footer.
         if let Some(header @ Header::Csv(known)) = &chunk.header {

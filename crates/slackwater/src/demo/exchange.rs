@@ -3,6 +3,9 @@
 //! Four venues trade twelve symbols over one session. Deliveries are late, out of order, duplicated, corrected (also in
 //! time and symbol), retracted (also before the trade itself comes), in conflict, and poisonous. The exchange keeps
 //! every trade's last word, from which [`super::truth`] recomputes the bars in plain integers.
+//!
+//! The session lies in the past, so a line says itself when it was first seen: by the clock of the session, and not by that
+//! of whoever runs the demo.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -164,7 +167,7 @@ impl Maker {
                 writeln!(
                     self.text,
                     "{{\"venue\":\"{venue}\",\"id\":{id},\"v\":{version},\"ts\":{ts},\"symbol\":\"{symbol}\",\
-                     \"price\":{price},\"size\":{size}}}"
+                     \"price\":{price},\"size\":{size},\"seen\":{at}}}"
                 )
             }
         };

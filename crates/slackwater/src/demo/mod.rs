@@ -30,6 +30,7 @@ origin = "venue"
 origins = ["NORTH", "SOUTH", "EAST", "WEST"]
 version = "v"
 op = "op"
+arrival = "seen"
 require = ["price > 0", "size >= 0"]
 
 [source.trades.fields]
@@ -41,6 +42,7 @@ ts = "timestamp_us"
 symbol = "string"
 price = "decimal(18,4)"
 size = "decimal(18,4)"
+seen = "timestamp_us?"
 
 [pipeline.bars]
 sql = '''

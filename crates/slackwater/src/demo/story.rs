@@ -3,7 +3,7 @@
 use super::exchange::Session;
 use super::{place, say};
 use crate::connect::http::client::Server;
-use crate::face::cli::DemoOptions;
+use crate::face::cli::{DemoOptions, span};
 use crate::face::config::Config;
 use crate::runtime::clock::Stopwatch;
 use rustix::process::{Pid, Signal, kill_process};
@@ -253,20 +253,13 @@ fn read(config: &Config, data: &Path) -> Result<(Vec<Final>, Counts), String> {
     Ok((Final::newest(finals), counts))
 }
 
-/// How late events came by our clock. The exchange's session lies in the past, so all of them are very late: what can be read
-/// from it is that each origin has its row.
+/// How late events came, by the clock of the session.
 fn lateness(status: &Value) -> String {
     let mut out = String::new();
     for origin in status["sources"][0]["origins"].as_array().into_iter().flatten() {
-        let late = &origin["lateness"];
-        let _ = writeln!(
-            out,
-            "lateness {:<6} p50 {} s, p99 {} s, max {} s",
-            origin["origin"].as_str().unwrap_or("?"),
-            late["p50"],
-            late["p99"],
-            late["max"]
-        );
+        let late = |name: &str| span((origin["lateness"][name].as_f64().unwrap_or_default() * 1e9) as u64);
+        let name = origin["origin"].as_str().unwrap_or("?");
+        let _ = writeln!(out, "lateness {name:<6} p50 {}, p99 {}, max {}", late("p50"), late("p99"), late("max"));
     }
     out
 }

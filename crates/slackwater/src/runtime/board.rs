@@ -37,6 +37,8 @@ pub struct Standing {
     pub settled: Vec<Settled>,
     /// Rows that still move, by pipeline.
     pub open: Vec<usize>,
+    /// Windows of all keys that are in memory, settled ones too: slices, sessions, and periods of bars; as of the last tick.
+    pub windows: usize,
     /// What waits to be taken in.
     pub load: Load,
     /// How long work took.

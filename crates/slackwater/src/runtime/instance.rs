@@ -38,6 +38,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Windows that lie in memory before some leave it, unless told otherwise: about a kilobyte each.
+pub const MOST_WINDOWS: usize = 1_000_000;
+
 /// How an instance keeps what it keeps. No choice here changes a result.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -55,8 +58,8 @@ pub struct Settings {
     pub journal: Limits,
     /// Whether event bytes stay in the record.
     pub keep_raw: KeepRaw,
-    /// Windows that may lie in memory before sealed ones are put away: their facts are in the archive, their rows in the
-    /// store.
+    /// Windows that may lie in memory before sealed ones, and those far ahead, leave it: their facts are in the archive,
+    /// their rows in the store. Only what runs on lets any leave.
     pub windows: usize,
     /// Bytes that the journal may have before segments that no checkpoint needs become record.
     pub record_above: u64,

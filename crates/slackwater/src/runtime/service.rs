@@ -109,6 +109,8 @@ pub struct Service<'p, O> {
     /// Whether something was shown since it was last said how far it has come, and when that was.
     untold: bool,
     told: Stopwatch,
+    /// How many windows are in memory, and how many ticks there had been when they were counted.
+    windows: (usize, Option<u64>),
     /// Whether the journal had no room for what came: a checkpoint makes some.
     crowded: bool,
     /// What keeps a file from being read on.
@@ -158,6 +160,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             moved: true,
             untold: true,
             told: now(),
+            windows: (0, None),
             crowded: false,
             stuck: None,
             begun: None,
@@ -513,6 +516,11 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let mut standing = instance.standing(self.front.desk.load());
         (standing.open, standing.times) = (board.open(), Times { sync: standing.times.sync, ..self.times });
         standing.trouble.clone_from(&self.stuck);
+        // They are many, and what is told more often than it ticks need not count them again.
+        if self.windows.1 != Some(standing.ticks) {
+            self.windows = (instance.windows().0, Some(standing.ticks));
+        }
+        standing.windows = self.windows.0;
         board.post_standing(standing);
         (self.untold, self.told) = (false, Stopwatch::start());
     }

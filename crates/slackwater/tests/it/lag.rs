@@ -98,7 +98,27 @@ fn bursts_behind_a_silence_are_told_apart_unless_they_are_to_count() {
     let longer = studied(&place, &["--margin", "50"]);
     assert_eq!(lag(&longer), lag(&steady) + lag(&steady) / 100 * 50);
     let text = place.run(&["lag", "--data", "data"]);
-    assert!(text.out.contains("pings D: lateness p50") && text.out.contains("(advised"), "{}", text.out);
+    assert!(text.out.contains("pings D: lateness p50 56") && text.out.contains("(advised"), "{}", text.out);
+}
+
+#[test]
+fn a_span_is_told_as_a_person_would() {
+    let told = [
+        (0, "0 s"),
+        (7, "7 ns"),
+        (1_249, "1.2 µs"),
+        (566_000_000, "566 ms"),
+        (999_949_999, "1000 ms"),
+        (1_000_000_000, "1.0 s"),
+        (9_960_000_000, "10 s"),
+        (14_400_000_000, "14 s"),
+        (90_000_000_000, "1.5 min"),
+        (3_540_000_000_000, "59 min"),
+        (27_691_127_123_456_000, "320 d"),
+    ];
+    for (nanos, text) in told {
+        assert_eq!(slackwater::face::cli::span(nanos), text);
+    }
 }
 
 #[test]

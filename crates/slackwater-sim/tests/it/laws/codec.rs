@@ -33,7 +33,9 @@ fn schemas(drawn: &Drawn) -> Vec<&'static Schema> {
 
 fn inputs_come_back(drawn: &mut Drawn) -> Result<(), TestCaseError> {
     let schemas = schemas(drawn);
-    let mut inputs: Vec<Input> = drawn.batches(&drawn.in_order(), 5).into_iter().map(Input::Events).collect();
+    let mut batches = drawn.batches(&drawn.in_order(), 5);
+    batches.iter_mut().step_by(2).for_each(|batch| batch.heard = Some(drawn.rng.bits() as i64));
+    let mut inputs: Vec<Input> = batches.into_iter().map(Input::Events).collect();
     inputs.push(Input::Tick(Tick::at(drawn.rng.bits() as i64)));
     inputs.push(Input::Decision(Decision::EndOfInput));
     let guards = drawn.plan().sources.iter().map(|source| source.guards.clone());

@@ -10,13 +10,16 @@ pub enum Role {
     Ingest,
     /// To read.
     Read,
+    /// To read, and to replay: no route replays yet, so it is what [`Role::Read`] is.
+    Replay,
     /// Everything.
     Admin,
 }
 
 impl Role {
     /// All of them, by their words.
-    pub const ALL: [(&str, Role); 3] = [("ingest", Role::Ingest), ("read", Role::Read), ("admin", Role::Admin)];
+    pub const ALL: [(&str, Role); 4] =
+        [("ingest", Role::Ingest), ("read", Role::Read), ("replay", Role::Replay), ("admin", Role::Admin)];
 }
 
 /// What a route asks of whoever calls it.
@@ -38,7 +41,7 @@ impl Policy {
         match self {
             Policy::Open => true,
             Policy::Ingest => matches!(role, Role::Ingest | Role::Admin),
-            Policy::Read => matches!(role, Role::Read | Role::Admin),
+            Policy::Read => matches!(role, Role::Read | Role::Replay | Role::Admin),
             Policy::Admin => role == Role::Admin,
         }
     }

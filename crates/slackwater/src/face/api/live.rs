@@ -11,7 +11,7 @@ use crate::runtime::board::{Board, Listener};
 use crate::runtime::clock::{self, Clock};
 use crate::runtime::desk::{Declined, Delivery, Desk, Full, Receipt};
 use crate::runtime::gauge::Gauge;
-use crate::runtime::instance::{Instance, Settings};
+use crate::runtime::instance::{Instance, MOST_WINDOWS, Settings};
 use crate::runtime::orders::{Front, Order, Orders};
 use crate::runtime::reopen::Opening;
 use crate::runtime::retrial::{Dealt, Wanted};
@@ -87,13 +87,15 @@ pub struct Options {
     pub threads: usize,
     /// How often things are done.
     pub pace: Pace,
+    /// Windows that may lie in memory before some leave it.
+    pub windows: usize,
     /// What is read as it grows.
     pub tails: Vec<Box<dyn Tail>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { threads: 1, pace: Pace::default(), tails: Vec::new() }
+        Options { threads: 1, pace: Pace::default(), windows: MOST_WINDOWS, tails: Vec::new() }
     }
 }
 
@@ -320,13 +322,13 @@ struct Made {
 impl Made {
     fn run(self, started: &mpsc::Sender<()>) -> Result<(), Fault> {
         let Made { config, data, front, options } = self;
-        let Options { threads, pace, tails } = options;
+        let Options { threads, pace, windows, tails } = options;
         let disk: Arc<dyn Disk> = Arc::new(home::lock_soon(&data)?);
         let keep_raw = home::keep_raw(&config).map_err(Fault::Refused)?;
         let (plan, gauge) = (Arc::new(config.plan.clone()), Arc::new(Gauge::default()));
         let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
         let mut settings = Settings::of_threads(threads);
-        (settings.keep_raw, settings.bytes) = (keep_raw, pace.bytes);
+        (settings.keep_raw, settings.bytes, settings.windows) = (keep_raw, pace.bytes, windows);
         let (clock, name) = (Clock::start(), clock::lot());
         let open = || {
             let mut store = |keep| home::open_store(&data, &plan, keep);

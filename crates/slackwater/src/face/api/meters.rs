@@ -182,7 +182,7 @@ fn spend(registry: &mut Registry, name: &str, about: &str, spent: &Spent) {
 fn queues(registry: &mut Registry, app: &App, standing: &Standing) {
     let load = app.desk.load();
     let free = (app.free)().map_or(f64::NAN, |bytes| bytes as f64);
-    let all: [(&str, &str, f64); 12] = [
+    let all: [(&str, &str, f64); 13] = [
         ("disk_free_bytes", "Bytes that are free where it keeps what it keeps", free),
         ("queue_deliveries", "Deliveries that wait", load.deliveries as f64),
         ("queue_bytes", "Bytes of deliveries that wait", load.bytes as f64),
@@ -192,6 +192,7 @@ fn queues(registry: &mut Registry, app: &App, standing: &Standing) {
         ("commit_number", "Number of the last commit", standing.commit as f64),
         ("checkpoint_number", "Number of the last checkpoint", standing.checkpoint as f64),
         ("journal_bytes", "Bytes of the journal", standing.journal_bytes as f64),
+        ("windows", "Windows of all keys that are in memory, settled ones too", standing.windows as f64),
         ("takes_events", "Whether events are taken in", f64::from(u8::from(standing.trouble.is_none()))),
         ("connections", "Connections that are open", app.doors.open() as f64),
         ("subscribers", "Streams that are open", app.hub.subscribers() as f64),

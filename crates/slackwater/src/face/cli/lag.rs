@@ -3,7 +3,7 @@
 use super::check::print;
 use super::directory::{self, Committed};
 use super::fold::Stop;
-use super::summary::{SHOWN, seconds};
+use super::summary::{SHOWN, seconds, span};
 use super::{Exit, LagArgs};
 use serde_json::{Value, json};
 use slackwater_core::plan::Plan;
@@ -151,7 +151,7 @@ fn all(of: &Studied) -> slackwater_core::lateness::Lateness {
 fn text(args: &LagArgs, found: &Found<'_>) -> String {
     let lateness = all(found.of);
     let shown: Vec<String> =
-        SHOWN.iter().map(|(name, share)| format!("{name} {}", seconds(lateness.per_mille(*share)))).collect();
+        SHOWN.iter().map(|(name, share)| format!("{name} {}", span(lateness.per_mille(*share)))).collect();
     let Found { of, advised, tried, now, bursts } = found;
     format!(
         "{} {}: lateness {}, max {}\n\
@@ -161,7 +161,7 @@ fn text(args: &LagArgs, found: &Found<'_>) -> String {
         of.source,
         of.origin,
         shown.join(", "),
-        seconds(lateness.max()),
+        span(lateness.max()),
         seconds(advised.lag.max(0) as u64),
         args.margin,
         args.target,

@@ -20,7 +20,7 @@ mod summary;
 mod verify;
 
 pub use exit::Exit;
-pub use summary::Summary;
+pub use summary::{Summary, span};
 
 use crate::face::config::ServerConfig;
 use clap::{Args, Parser, Subcommand};

@@ -51,7 +51,7 @@ fn start(args: &RunArgs, config: &Config) -> Result<(Live, Server), Exit> {
     }
     let service = config.service;
     let pace = Pace { tick: service.tick, publish: service.publish, checkpoint: service.checkpoint, ..Pace::default() };
-    let options = Options { threads: threads(args.threads), pace, tails: Vec::new() };
+    let options = Options { threads: threads(args.threads), pace, windows: service.windows, tails: Vec::new() };
     let kept = |fault: Fault| Stop::Kept(fault).report();
     let live = Live::open(config.clone(), &args.data, options).map_err(kept)?;
     match Server::start(Served::of(&live), &config.server, base(&args.config)) {

@@ -2,7 +2,7 @@
 
 use super::check::print;
 use super::fold::Stop;
-use super::{Exit, StatusArgs, directory, remote};
+use super::{Exit, StatusArgs, directory, remote, span};
 use crate::connect::files::render::{hex, time};
 use crate::face::api::report;
 use serde_json::{Value, json};
@@ -115,17 +115,17 @@ fn shown(status: &Value) -> String {
 
 fn origin_line(origin: &Value) -> String {
     let (late, text) = (&origin["lateness"], |value: &Value| value.as_str().unwrap_or("-").to_string());
-    let seconds = |name: &str| late[name].as_f64().map_or("-".to_string(), |seconds| format!("{seconds:.3}"));
+    let late = |name: &str| late[name].as_f64().map_or("-".to_string(), |seconds| span((seconds * 1e9) as u64));
     format!(
-        "  origin {}: frontier {}, watermark {}{}, late p50 {} p90 {} p99 {} p99.9 {} max {} s\n",
+        "  origin {}: frontier {}, watermark {}{}, late p50 {}, p90 {}, p99 {}, p99.9 {}, max {}\n",
         text(&origin["origin"]),
         text(&origin["frontier"]),
         text(&origin["watermark"]),
         if origin["idle"] == json!(true) { ", idle" } else { "" },
-        seconds("p50"),
-        seconds("p90"),
-        seconds("p99"),
-        seconds("p99_9"),
-        seconds("max"),
+        late("p50"),
+        late("p90"),
+        late("p99"),
+        late("p99_9"),
+        late("max"),
     )
 }

@@ -112,9 +112,9 @@ impl Summary {
         for Late { source, origin, lateness } in &self.lateness {
             let _ = write!(out, "lateness {source} {origin}");
             for (name, per_mille) in SHOWN {
-                let _ = write!(out, " {name} {}", seconds(lateness.per_mille(per_mille)));
+                let _ = write!(out, " {name} {}", span(lateness.per_mille(per_mille)));
             }
-            let (max, ahead) = (seconds(lateness.max()), lateness.ahead());
+            let (max, ahead) = (span(lateness.max()), lateness.ahead());
             let _ = writeln!(out, " max {max}, {} events, {ahead} of them ahead of their arrival", lateness.count());
         }
         if self.held > 0 {
@@ -209,6 +209,17 @@ fn lateness(plan: &Plan, folded: &Folded) -> Vec<Late> {
 /// Nanoseconds as seconds with three places.
 pub(super) fn seconds(nanos: u64) -> String {
     format!("{:.3} s", nanos as f64 / 1e9)
+}
+
+/// A span in the unit in which a person would say it, to two digits or to the unit.
+pub fn span(nanos: u64) -> String {
+    let units = [("d", 86_400e9), ("h", 3_600e9), ("min", 60e9), ("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0)];
+    let all = nanos as f64;
+    let Some((name, unit)) = units.into_iter().find(|(_, unit)| all >= *unit) else { return "0 s".to_string() };
+    let count = all / unit;
+    // What would be rounded to ten has no place behind its point either.
+    let places = usize::from(count < 9.95 && name != "ns");
+    format!("{count:.places$} {name}")
 }
 
 fn root(folded: &Folded) -> [u8; 32] {

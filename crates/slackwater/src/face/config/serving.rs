@@ -101,7 +101,7 @@ impl ServerConfig {
     }
 }
 
-/// How often the service does what it does.
+/// How often the service does what it does, and how much lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceConfig {
     /// Time from one tick to the next.
@@ -110,12 +110,19 @@ pub struct ServiceConfig {
     pub publish: Duration,
     /// Time from one checkpoint to the next.
     pub checkpoint: Duration,
+    /// Windows that may lie in memory before some leave it.
+    pub windows: usize,
 }
 
 impl Default for ServiceConfig {
     fn default() -> Self {
         let (tick, publish) = (Duration::from_secs(1), Duration::from_millis(100));
-        ServiceConfig { tick, publish, checkpoint: Duration::from_secs(10) }
+        ServiceConfig {
+            tick,
+            publish,
+            checkpoint: Duration::from_secs(10),
+            windows: crate::runtime::instance::MOST_WINDOWS,
+        }
     }
 }
 
@@ -127,6 +134,7 @@ pub(super) fn service(mut section: Section<'_>, problems: &mut Problems<'_>) -> 
         tick: span(&mut section, "tick", (least, hour), problems).unwrap_or(usual.tick),
         publish: span(&mut section, "publish", (least, hour), problems).unwrap_or(usual.publish),
         checkpoint: span(&mut section, "checkpoint", (least, 24 * hour), problems).unwrap_or(usual.checkpoint),
+        windows: section.number("windows", (0, 1 << 40), problems).map_or(usual.windows, |windows| windows as usize),
     };
     section.finish(problems);
     service
@@ -203,7 +211,7 @@ fn tokens(mut section: Section<'_>, sources: &[&str], problems: &mut Problems<'_
 
 fn token(name: &str, mut section: Section<'_>, known: &[&str], problems: &mut Problems<'_>) -> Option<TokenConfig> {
     if !section.has("role") {
-        section.missing("role", "role = \"ingest\" (or read, admin)", problems);
+        section.missing("role", "role = \"ingest\" (or read, replay, admin)", problems);
     }
     let role = section.choice("role", &Role::ALL, problems);
     let sources = section.texts("sources", problems);

@@ -31,7 +31,7 @@ fn without_its_sections_a_service_is_as_usual() {
 fn a_server_is_what_its_section_says() {
     let hash = "0f".repeat(32);
     let config = sound(&with(&format!(
-        "[service]\ntick = \"2s\"\npublish = \"50ms\"\ncheckpoint = \"1m\"\n\
+        "[service]\ntick = \"2s\"\npublish = \"50ms\"\ncheckpoint = \"1m\"\nwindows = 5_000\n\
          [server]\nlisten = \"0.0.0.0:443\"\nhosts = [\"Water.example\"]\nmetrics = false\n\
          [server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n\
          [server.tokens.a]\nrole = \"ingest\"\nsha256 = \"{hash}\"\nsources = \"trades\"\n\
@@ -40,7 +40,7 @@ fn a_server_is_what_its_section_says() {
     )));
     let second = Duration::from_secs(1);
     let (tick, publish, checkpoint) = (2 * second, second / 20, 60 * second);
-    assert_eq!(config.service, ServiceConfig { tick, publish, checkpoint });
+    assert_eq!(config.service, ServiceConfig { tick, publish, checkpoint, windows: 5_000 });
     let server = config.server;
     assert_eq!((server.listen.port(), server.hosts.as_slice()), (443, ["water.example".to_string()].as_slice()));
     assert!(!server.metrics);

@@ -45,12 +45,17 @@ sql = "SELECT symbol, last(price) AS close, sum(size) AS volume FROM trades GROU
 
 /// Hostile trades: out of order, some twice, some refused, some corrected or retracted.
 pub fn trades(from: u64, count: u64) -> String {
+    trades_every(400, from, count)
+}
+
+/// The same, so many milliseconds one after the other.
+pub fn trades_every(step: u64, from: u64, count: u64) -> String {
     let mut out = String::new();
     for id in from..from + count {
         // Any numbers that look nothing like a sequence.
         let lot = id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) ^ id;
         let (symbol, price, size) = (["ABC", "DEF", "GHI"][(lot % 3) as usize], lot % 9_000 + 1_000, lot % 70);
-        let ts = 1_767_225_600_000 + id * 400 + lot % 5_000;
+        let ts = 1_767_225_600_000 + id * step + lot % 5_000 * step / 400;
         let fields = |price: u64| {
             format!(r#""symbol":"{symbol}","ts":{ts},"price":{}.{:02},"size":{size}"#, price / 100, price % 100)
         };

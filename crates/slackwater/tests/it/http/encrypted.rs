@@ -2,7 +2,7 @@
 
 use super::{Site, config, connect};
 use slackwater::connect::http::client::Server;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Certificates and a key that are for tests and nothing else.
@@ -13,11 +13,16 @@ fn pem(name: &str) -> PathBuf {
 const TLS: &str = "[server.tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n";
 
 fn encrypted() -> Site {
+    encrypted_with("")
+}
+
+/// The same, with more in its configuration.
+fn encrypted_with(more: &str) -> Site {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["certificate.pem", "key.pem"] {
         std::fs::copy(pem(name), folder.path().join(name)).expect("a file");
     }
-    Site::over(folder, &config(TLS)).expect("a service")
+    Site::over(folder, &config(&format!("{TLS}{more}"))).expect("a service")
 }
 
 fn client(site: &Site, host: &str, roots: &str) -> Server {
@@ -43,6 +48,20 @@ fn what_is_said_over_tls_is_what_is_said_without() {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
     assert!(!String::from_utf8_lossy(&bytes).contains("HTTP/1.1"), "no answer in plain text");
+}
+
+#[test]
+fn who_does_not_finish_a_handshake_is_cut_off() {
+    let site = encrypted_with("[server.limits]\nheader_timeout = \"300ms\"\n");
+    // The beginning of a TLS record, and nothing at all.
+    for begun in [&b"\x16\x03\x01"[..], b""] {
+        let mut stream = connect(site.at);
+        stream.write_all(begun).expect("sent");
+        let error = stream.read_to_end(&mut Vec::new()).err().map(|error| error.kind());
+        assert!(!matches!(error, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "it is still open");
+    }
+    let answered = client(&site, "localhost", "certificate.pem").get("/health/live").expect("an answer");
+    assert!(answered.status.is_success());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Clients that take their time: they are cut off, and others are served meanwhile.
 
-use super::{NDJSON, Reply, Site, connect, minute};
+use super::{NDJSON, Reply, Site, config, connect, minute};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -66,6 +66,37 @@ fn a_body_that_pauses_is_refused_and_nothing_of_it_counts() {
     drop(stream);
     let status = site.get("/v1/status").expect(200).json();
     assert_eq!(status["sources"][0]["counts"]["received"], 0);
+}
+
+#[test]
+fn a_body_that_trickles_in_is_cut_off_when_the_whole_takes_too_long() {
+    let site = Site::start(&format!("{SHORT}request_timeout = \"700ms\"\n"));
+    let mut stream = connect(site.at);
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    let head = format!("POST /v1/ingest/trades HTTP/1.1\r\nhost: localhost\r\n{NDJSON}content-length: 100000\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut said = Vec::new();
+    let ended = (0..2_000).any(|_| {
+        let gone = stream.write_all(b" ").is_err();
+        let mut some = [0; 1_024];
+        match stream.read(&mut some) {
+            Ok(read) => said.extend_from_slice(&some[..read]),
+            Err(error) => return gone || !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+        true
+    });
+    assert!(ended, "it was never cut off");
+    // The answer may be lost where the sender goes on sending.
+    let told = Reply::of(&said);
+    assert!(told.status == 0 || told.code() == "too_slow", "{told:?}");
+    assert_eq!(site.get("/v1/status").expect(200).json()["sources"][0]["counts"]["received"], 0);
+}
+
+#[test]
+fn all_times_are_limited_without_being_asked_for() {
+    let limits = config("").server.limits;
+    let all = [limits.header, limits.idle, limits.request, limits.keep_alive];
+    assert_eq!(all.map(|time| time.as_secs()), [5, 10, 60, 30]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{CONFIG, NDJSON, Reply, Site, config, connect, minute};
 use slackwater::connect::files::render::hex;
-use slackwater::connect::http::tokens::Policy;
+use slackwater::connect::http::tokens::{Policy, Role};
 use slackwater::face::api::ROUTES;
 use slackwater::face::api::serve::{Served, Server};
 use std::io::{Read, Write};
@@ -24,6 +24,7 @@ fn tokens() -> String {
     let blake3 = blake3::hash(token("scoped").as_bytes()).to_hex();
     one("ingest", "ingest", "")
         + &one("read", "read", "")
+        + &one("replay", "replay", "")
         + &one("admin", "admin", "")
         + &format!("[server.tokens.scoped]\nrole = \"admin\"\nblake3 = \"{blake3}\"\nsources = [\"quotes\"]\n")
 }
@@ -56,13 +57,15 @@ fn every_route_asks_for_its_role_and_no_other_is_there() {
     for route in ROUTES {
         let path = route.path.replace("{source}", "trades").replace("{pipeline}", "minutes").replace("{number}", "0");
         let roles = [("none", String::new()), ("wrong", bearer(&token("other")))];
-        let roles = roles.into_iter().chain(["ingest", "read", "admin"].map(|role| (role, bearer(&token(role)))));
+        let roles = roles.into_iter().chain(Role::ALL.map(|(role, _)| (role, bearer(&token(role)))));
         for (role, header) in roles {
             let found = status(site.at, route.method, &path, &header);
             let expected = match (route.policy, role) {
                 (Policy::Open, _) => 200,
                 (_, "none" | "wrong") => 401,
-                (Policy::Ingest, "ingest" | "admin") | (Policy::Read, "read" | "admin") | (Policy::Admin, "admin") => 0,
+                (Policy::Ingest, "ingest" | "admin") => 0,
+                (Policy::Read, "read" | "replay" | "admin") => 0,
+                (Policy::Admin, "admin") => 0,
                 _ => 403,
             };
             let right = if expected == 0 { ![401, 403, 405].contains(&found) } else { found == expected };
@@ -70,7 +73,8 @@ fn every_route_asks_for_its_role_and_no_other_is_there() {
             asked += 1;
         }
     }
-    assert_eq!(asked, ROUTES.len() * 5);
+    assert_eq!(Role::ALL.map(|(role, _)| role), ["ingest", "read", "replay", "admin"]);
+    assert_eq!(asked, ROUTES.len() * 6);
     for path in
         ["/", "/v1", "/v1/nothing", "/v1/pipelines/minutes", "/V1/status", "/v1/status/", "/metrics/x", "/../v1/status"]
     {
@@ -247,7 +251,12 @@ fn beyond_this_machine_it_needs_tokens_and_tls() {
 fn the_metrics_have_a_switch_of_their_own() {
     let site = Site::start("");
     let reply = site.get("/metrics").expect(200);
-    for name in ["slackwater_events_received_total", "slackwater_queue_bytes", "slackwater_commit_last_seconds"] {
+    for name in [
+        "slackwater_events_received_total",
+        "slackwater_queue_bytes",
+        "slackwater_commit_last_seconds",
+        "slackwater_windows 0.0",
+    ] {
         assert!(reply.body.contains(name), "{name} in {}", reply.body);
     }
     assert!(reply.body.ends_with("# EOF\n"));

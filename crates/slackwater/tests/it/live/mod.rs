@@ -5,6 +5,7 @@ mod followed;
 mod halted;
 mod holding;
 mod killed;
+mod memory;
 mod panicked;
 mod time;
 
@@ -34,7 +35,8 @@ pub fn config(text: &str) -> Config {
 /// Everything happens as often as it can.
 pub fn quick() -> Options {
     let (tick, publish, checkpoint) = (Duration::from_millis(2), Duration::from_millis(1), Duration::from_millis(20));
-    Options { threads: 2, pace: Pace { tick, publish, checkpoint, bytes: 1 << 20 }, tails: Vec::new() }
+    let pace = Pace { tick, publish, checkpoint, bytes: 1 << 20 };
+    Options { threads: 2, pace, ..Options::default() }
 }
 
 /// A running instance, and its news.

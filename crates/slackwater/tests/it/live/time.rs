@@ -3,11 +3,15 @@
 use super::{config, open, push, quick, stopped};
 use crate::durable::CONFIG;
 use crate::program::Place;
+use slackwater::decode::{Chunk, Decoder};
 use slackwater::face::api::live::Live;
 use slackwater::runtime::board::News;
 use slackwater::runtime::clock::Clock;
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::{Final, Settled};
+use slackwater_core::input::{Input, Tick};
+use slackwater_core::machine::Machine;
+use slackwater_core::memory::Memory;
 use slackwater_store::store::Ask;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -88,6 +92,34 @@ fn an_origin_that_lags_holds_the_watermark_until_it_is_heard() {
     assert_eq!(finals.len(), 1);
     assert_eq!(finals[0].values[0], slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::I64(2)));
     stopped(&live);
+}
+
+/// An origin that hands in what somebody else saw long ago, and said so.
+#[test]
+fn who_is_heard_now_is_not_idle_however_old_what_it_hands_in_is() {
+    let text = ORIGINS.replace("IDLE", "1s").replace("origin = ", "arrival = \"seen\"\norigin = ");
+    let text = text.replace("ts = \"timestamp_ms\"", "ts = \"timestamp_ms\"\nseen = \"timestamp_ms\"");
+    let config = config(&text);
+    let (second, now) = (1_000_000_000, 1_000_000_000_000);
+    let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
+    let mut taken_in = |at: i64, id: u64, ms: i64| {
+        let bytes = format!("{{\"id\":{id},\"venue\":\"X\",\"ts\":{ms},\"seen\":{ms}}}\n").into_bytes();
+        let chunk = Chunk { source: 0, part: "p".into(), offset: 0, line: 1, bytes, header: None, arrival: Some(at) };
+        Input::Events(decoder.decode(&chunk))
+    };
+    let (mut machine, mut memories) = (Machine::new(&config.plan, 1, 1), [Memory::new()]);
+    let mut sealed = |input: &Input| machine.step(&config.plan, input, &mut memories).finals.len();
+    let tick = |at: i64| Input::Tick(Tick { at, caught_up: vec![0] });
+    // All that there was is read at every tick, and something more comes all the time.
+    for beat in 0..20 {
+        let at = now + beat * second / 2;
+        assert_eq!(sealed(&taken_in(at, beat as u64, 5_000 + beat)), 0);
+        assert_eq!(sealed(&tick(at + second / 4)), 0, "at beat {beat}");
+    }
+    // Its silence counts from when it was heard last.
+    let last = now + 19 * second / 2;
+    assert_eq!(sealed(&tick(last + second - 1)), 0);
+    assert_eq!(sealed(&tick(last + second)), 1);
 }
 
 #[test]

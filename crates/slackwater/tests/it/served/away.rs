@@ -61,7 +61,8 @@ fn sealed(place: &Place, events: u64) -> Vec<(u64, u64)> {
     }
 }
 
-fn stop(child: &mut Child, signal: &str) {
+/// Sends a signal.
+pub fn stop(child: &mut Child, signal: &str) {
     let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
     assert!(sent.expect("kill is there").success());
 }
@@ -148,12 +149,21 @@ fn a_deploy_under_a_steady_producer_loses_nothing_and_seals_nothing_early() {
     });
     let sent = sent.into_inner();
     let rows = sealed(&place, sent);
-    assert!(rows.iter().all(|(generation, _)| *generation == 1), "a row was final too early: {rows:?}");
-    assert_eq!(rows.iter().map(|(_, trades)| trades).sum::<u64>(), sent);
-    assert!(rows.len() as u64 > away.as_secs() + 3, "{} rows", rows.len());
+    let early = rows.iter().filter(|(generation, _)| *generation > 1).count();
     let (received, status) = super::killed::published(port, sent);
-    let counts = &status["sources"][0]["counts"];
-    assert_eq!((received, counts["facts"].as_u64()), (sent, Some(sent)), "{status}");
+    let facts = status["sources"][0]["counts"]["facts"].as_u64().expect("a count");
+    println!(
+        "deploy away_seconds={} events_acked={sent} lost={} double={} finals={} sealed_early={early}",
+        away.as_secs(),
+        sent.saturating_sub(facts),
+        received.saturating_sub(sent),
+        rows.len(),
+    );
+    assert_eq!(early, 0, "a row was final too early: {rows:?}");
+    assert_eq!(rows.iter().map(|(_, trades)| trades).sum::<u64>(), sent);
+    // One row for each second of the whole: what came while nobody was there is among it.
+    assert!(rows.len() as u64 > away.as_secs() + 3, "{} rows", rows.len());
+    assert_eq!((received, facts), (sent, sent), "{status}");
     child.kill().expect("a child");
     child.wait().expect("a child");
 }

@@ -9,6 +9,7 @@ mod link;
 mod poster;
 mod quarantined;
 mod resumed;
+mod soak;
 
 use crate::durable::CONFIG;
 use crate::program::Place;
@@ -25,10 +26,14 @@ pub fn free_port() -> u16 {
 
 /// A place with the configuration of a service that does everything often, on a port of its own.
 pub fn place() -> (Place, u16) {
+    place_of(&CONFIG.replace("kind = \"files\"", "kind = \"http\""))
+}
+
+/// The same with other sources and pipelines.
+pub fn place_of(config: &str) -> (Place, u16) {
     let port = free_port();
     let often = "[service]\ntick = \"20ms\"\npublish = \"10ms\"\ncheckpoint = \"150ms\"\n";
     let server = format!("[server]\nlisten = \"127.0.0.1:{port}\"\n");
-    let config = CONFIG.replace("kind = \"files\"", "kind = \"http\"");
     (Place::with(&format!("{config}\n{often}{server}")), port)
 }
 
