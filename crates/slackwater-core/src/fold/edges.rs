@@ -37,7 +37,9 @@ impl Edges {
     /// Reads back what [`Edges::encode`] wrote.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Edges, CodecError> {
         let mut time = || Ok(i128::from_le_bytes(reader.array()?));
-        Ok(Edges { horizon: time()?, ceiling: time()?, reach: time()?, farthest: time()? })
+        let edges = Edges { horizon: time()?, ceiling: time()?, reach: time()?, farthest: time()? };
+        // What is less than none would be lost where shards meet.
+        if edges.reach < 0 { reader.fail("a distance") } else { Ok(edges) }
     }
 
     /// Those of several shards whose keys come together: what is not here in one may not be here.
