@@ -38,8 +38,8 @@ impl Wanted {
 /// A stretch of a key's past that is here again, or will be when its facts were seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Back {
-    span: Window,
-    pub whole: bool,
+    end: i128,
+    whole: bool,
 }
 
 impl Fold {
@@ -231,11 +231,11 @@ impl Fold {
         let away = rule.last_end(slice) <= horizon && !cells.contains_key(&slice.start);
         let Some(first) = rule.windows(slice).next() else { return false };
         let span = Window { start: first.start, end: rule.last_end(slice).min(horizon) };
-        let covers = |back: &&Back| back.span.start <= span.start && span.end <= back.span.end;
-        if let Some(back) = entry.back.iter().find(covers) {
+        // Stretches of hops overlap: one that is covered by an earlier one is asked for again, which changes nothing.
+        if let Some((_, back)) = entry.back.range(..=span.start).next_back().filter(|(_, back)| span.end <= back.end) {
             return away && !back.whole;
         }
-        entry.back.push(Back { span, whole: false });
+        entry.back.insert(span.start, Back { end: span.end, whole: false });
         self.stale.push(Place::Past(group, span));
         let ended = rule.windows(slice).take_while(|window| window.end <= horizon);
         let ids = ended.map(|window| (window.start, 0)).filter(|id| !entry.rows.contains_key(id));
@@ -286,12 +286,32 @@ fn rule(pipeline: &Pipeline) -> Option<&WindowRule> {
     }
 }
 
-/// Stretches of the past that are folded again, by group.
-pub(super) type Pasts = BTreeMap<u32, Vec<Window>>;
+/// Stretches of the past that are folded again, by group: in order, and apart from each other.
+#[derive(Default)]
+pub(super) struct Pasts(BTreeMap<u32, Vec<Window>>);
+
+impl Pasts {
+    /// Adds a stretch that begins no earlier than those before it.
+    pub fn push(&mut self, group: u32, span: Window) {
+        let spans = self.0.entry(group).or_default();
+        match spans.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => spans.push(span),
+        }
+    }
+
+    /// Whether a slice lies in one of them. A stretch is made of whole slices.
+    pub fn have(&self, group: u32, slice: Window) -> bool {
+        let Some(spans) = self.0.get(&group) else { return false };
+        let behind = spans.get(spans.partition_point(|span| span.end < slice.end));
+        behind.is_some_and(|span| span.start <= slice.start)
+    }
+}
 
 impl Group {
     /// Notes that a stretch of the past is here.
     pub(super) fn is_back(&mut self, span: Window) {
-        self.back.iter_mut().filter(|back| back.span == span).for_each(|back| back.whole = true);
+        let back = self.back.get_mut(&span.start).filter(|back| back.end == span.end);
+        back.into_iter().for_each(|back| back.whole = true);
     }
 }

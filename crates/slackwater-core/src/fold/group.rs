@@ -8,7 +8,6 @@ use crate::plan::{Pipeline, Windowing};
 use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 /// A row of a key: its window's start, and for bars their anchor and number.
 pub(super) type RowId = (i128, u64);
@@ -26,8 +25,8 @@ pub(super) struct Group {
     pub parked: BTreeMap<Box<[u8]>, Parked>,
     /// Whether it has facts beyond the ceiling.
     pub far: bool,
-    /// Stretches of its past that are here again, or asked for.
-    pub back: Vec<Back>,
+    /// Stretches of its past that are here again, or asked for, by their start.
+    pub back: BTreeMap<i128, Back>,
     /// The watermark at which something may seal next, if anything may: where the group stands in the agenda.
     pub due: Option<i128>,
     /// Whether it changed since it was last written down for a checkpoint.
@@ -72,7 +71,7 @@ impl Group {
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
             far: false,
-            back: Vec::new(),
+            back: BTreeMap::new(),
             due: None,
             changed: false,
             touched: false,

@@ -97,10 +97,8 @@ struct Again {
 impl Again {
     /// Whether a slice lies in what was put away or off.
     fn comes_back(&self, pipeline: u16, group: u32, slice: Window) -> bool {
-        let pasts = self.pasts.get(&group).map_or(&[][..], |pasts| pasts);
         let starts_in = |span: &Window| span.start <= slice.start && slice.start < span.end;
-        pasts.iter().any(|past| starts_in(past) && slice.end <= past.end)
-            || self.ahead.iter().any(|(of, span)| *of == pipeline && starts_in(span))
+        self.pasts.have(group, slice) || self.ahead.iter().any(|(of, span)| *of == pipeline && starts_in(span))
     }
 }
 
@@ -190,7 +188,7 @@ impl Fold {
                 let Panes::Bars(periods) = &mut self.groups[group as usize].panes else { unreachable!("bars") };
                 return periods.get_mut(&anchor).expect("a stale period is there").clear();
             }
-            Place::Past(group, span) => return again.pasts.entry(group).or_default().push(span),
+            Place::Past(group, span) => return again.pasts.push(group, span),
             Place::Ahead(pipeline, span) => return again.ahead.push((pipeline, span)),
             Place::Cell(number) => number,
         };
