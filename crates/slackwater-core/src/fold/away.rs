@@ -43,7 +43,7 @@ pub(super) struct Back {
 }
 
 impl Fold {
-    /// Lets windows go when there are more than `most`: about half of those that are sealed, the oldest first; and if that
+    /// Lets windows over time go when there are more slices than `most`: about half of those that are sealed, the oldest first; and if that
     /// is not enough, what lies farthest ahead of the watermark is put off. What they hold must be in archive and store by
     /// then, and nothing may be stale. Gives how many slices went.
     pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
@@ -51,7 +51,7 @@ impl Fold {
             self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
             "what is asked for is given before anything leaves"
         );
-        let before = self.windows();
+        let before = self.slices();
         if before <= most.max(self.full_at) {
             return 0;
         }
@@ -66,17 +66,23 @@ impl Fold {
             let until = *ends.select_nth_unstable(middle).1;
             self.let_go(plan, until);
         }
-        let over = self.windows().saturating_sub(most);
+        let over = self.slices().saturating_sub(most);
         if over > 0 && !starts.is_empty() {
             // Somewhat more than is too much, or the next fact would be too much again.
             let kept = starts.len().saturating_sub(over + most / 4).min(starts.len() - 1);
             let from = *starts.select_nth_unstable(kept).1;
             self.hold_off(plan, from);
         }
-        let left = self.windows();
+        let left = self.slices();
         // Where nothing may leave, looking again at every tick would be in vain.
         self.full_at = if left < before { 0 } else { left + left / 4 };
         before - left
+    }
+
+    /// How many slices of windows over time are here. Nothing else can leave, so nothing else counts.
+    fn slices(&self) -> usize {
+        let slices = |group: &Group| if let Panes::Slices { cells, .. } = &group.panes { cells.len() } else { 0 };
+        self.groups.iter().map(slices).sum()
     }
 
     /// The slices of every key of pipelines that have a watermark.
