@@ -43,9 +43,9 @@ pub(super) struct Back {
 }
 
 impl Fold {
-    /// Lets windows over time go when there are more slices than `most`: about half of those that are sealed, the oldest first; and if that
-    /// is not enough, what lies farthest ahead of the watermark is put off. What they hold must be in archive and store by
-    /// then, and nothing may be stale. Gives how many slices went.
+    /// Lets windows over time go when there are more slices than `most`: about half of those that are sealed, the oldest
+    /// first; and if that is not enough, what lies farthest ahead of the watermark is put off. What they hold must be in
+    /// archive and store by then, and nothing may be stale. Gives how many slices went.
     pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
         assert!(
             self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
@@ -173,7 +173,7 @@ impl Fold {
     }
 
     /// Behind the folding again of what was put off: keys that have no more of it.
-    pub(super) fn is_near(&mut self, pipeline: u16) {
+    pub(super) fn came_near(&mut self, pipeline: u16) {
         let edges = &mut self.edges[usize::from(pipeline)];
         if edges.ceiling < i128::MAX {
             return;
@@ -224,10 +224,10 @@ impl Fold {
         }
     }
 
-    /// Whether the slice of a fact is put away. Whatever that fact touches of the past is asked for: the windows over its
-    /// slice with all their slices, and their rows.
+    /// Reaches for the slice of a fact below the horizon; true where it is put away. Whatever that fact touches of the past
+    /// is asked for: the windows over its slice with all their slices, and their rows.
     #[cold]
-    pub(super) fn is_away(&mut self, rule: &WindowRule, group: u32, slice: Window) -> bool {
+    pub(super) fn reach_back(&mut self, rule: &WindowRule, group: u32, slice: Window) -> bool {
         if planted::is(Bug::AwayIsEmpty) {
             return false;
         }
@@ -316,7 +316,7 @@ impl Pasts {
 
 impl Group {
     /// Notes that a stretch of the past is here.
-    pub(super) fn is_back(&mut self, span: Window) {
+    pub(super) fn came_back(&mut self, span: Window) {
         let back = self.back.get_mut(&span.start).filter(|back| back.end == span.end);
         back.into_iter().for_each(|back| back.whole = true);
     }

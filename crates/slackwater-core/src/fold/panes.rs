@@ -124,7 +124,7 @@ impl Fold {
         if let Some(cell) = known {
             *last = Some((slice, cell));
         }
-        if slice.start < horizon && self.is_away(rule, group, slice) {
+        if slice.start < horizon && self.reach_back(rule, group, slice) {
             return Slot::Away;
         }
         Slot::Cell(known.unwrap_or_else(|| self.put_slice(pipeline, rule, group, slice)))

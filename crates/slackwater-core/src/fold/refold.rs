@@ -172,8 +172,8 @@ impl Fold {
                         periods.get_mut(&anchor).expect("a stale period is there").stale = None;
                     }
                 }
-                Place::Past(group, span) => self.groups[group as usize].is_back(span),
-                Place::Ahead(pipeline, _) => self.is_near(pipeline),
+                Place::Past(group, span) => self.groups[group as usize].came_back(span),
+                Place::Ahead(pipeline, _) => self.came_near(pipeline),
             }
         }
         needs.len()

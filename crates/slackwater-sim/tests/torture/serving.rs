@@ -12,7 +12,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// Checkpoints follow each other, and some are being written while events come.
-const OFTEN: &str = "[service]\ntick = \"10ms\"\npublish = \"10ms\"\ncheckpoint = \"20ms\"\n";
+const OFTEN: &str = "[service]\ntick = \"10ms\"\npublish = \"10ms\"\ncheckpoint = \"20ms\"\nwindows = 4\n";
 const RUN: [&str; 7] = ["run", "-c", "c.toml", "--data", "data", "--threads", "2"];
 /// Lines of a delivery.
 const BATCH: usize = 60;
