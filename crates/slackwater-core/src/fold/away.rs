@@ -43,9 +43,9 @@ pub(super) struct Back {
 }
 
 impl Fold {
-    /// Lets windows over time go when there are more slices than `most`: about half of those that are sealed, the oldest
-    /// first; and if that is not enough, what lies farthest ahead of the watermark is put off. What they hold must be in
-    /// archive and store by then, and nothing may be stale. Gives how many slices went.
+    /// Lets windows over time go when there are more slices than `most`: half of those that are sealed, or as many as are
+    /// too many, the oldest first; and if that is not enough, what lies farthest ahead of the watermark is put off. What
+    /// they hold must be in archive and store by then, and nothing may be stale. Gives how many slices went.
     pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
         assert!(
             self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
@@ -62,8 +62,8 @@ impl Fold {
             starts.extend(spans.rev().map(|span| span.start).take_while(|start| *start > watermark));
         }
         if !ends.is_empty() {
-            let middle = ends.len() / 2;
-            let until = *ends.select_nth_unstable(middle).1;
+            let leave = (ends.len() / 2).max(before - most).min(ends.len() - 1);
+            let until = *ends.select_nth_unstable(leave).1;
             self.let_go(plan, until);
         }
         let over = self.slices().saturating_sub(most);
