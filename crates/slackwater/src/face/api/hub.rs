@@ -374,6 +374,13 @@ pub(super) struct Member {
     pipeline: u16,
 }
 
+impl Member {
+    /// What it subscribed to.
+    pub fn pipeline(&self) -> u16 {
+        self.pipeline
+    }
+}
+
 impl Drop for Member {
     fn drop(&mut self) {
         self.hub.subscribers.fetch_sub(1, Ordering::Relaxed);

@@ -5,7 +5,7 @@
 
 use super::app::App;
 use super::asked::Asked;
-use super::hub::{self, Hub, Member, Next, Seen};
+use super::hub::{self, Member, Next, Seen};
 use super::refusal::Refusal;
 use crate::connect::http::listener::stopped;
 use crate::connect::http::tokens::Caller;
@@ -16,12 +16,13 @@ use hyper::Request;
 use hyper::body::{Body as HttpBody, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use slackwater_core::time::parse_duration;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{Sleep, sleep};
 
 /// From one look at moving rows to the next, if nothing else is asked for.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -29,8 +30,6 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3600));
 /// How often something is sent where nothing comes, so that both sides know that the other is there.
 const BEAT: Duration = Duration::from_secs(15);
-/// Pieces that wait for a subscriber to take them.
-const PIECES: usize = 2;
 
 pub(super) async fn stream(
     app: Arc<App>,
@@ -57,11 +56,22 @@ pub(super) async fn stream(
         let text = format!("event {} is of a tick that has not been: the last one was {}", seen.tick, now.tick);
         return Err(Refusal::bad("last_event_id", text, "this id is of another instance; begin without one"));
     }
-    let (sender, pieces) = mpsc::channel(PIECES);
-    let subscriber = Subscriber { hub: app.hub.clone(), pipeline, interval, moving, seen, sender };
-    let (stop, shared) = (app.stop.clone(), app.clone());
-    tokio::spawn(async move { subscriber.run(&shared, member, stop).await });
-    let mut response = Response::new(Body::new(Pieces(pieces)));
+    let (ticks, moves) = app.hub.changes();
+    let subscriber = Subscriber {
+        stop: app.stop.clone(),
+        app,
+        member,
+        interval,
+        moving,
+        seen,
+        told: 0,
+        ticks,
+        moves,
+        pause: None,
+        beat: Box::pin(sleep(BEAT)),
+        ready: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
+    };
+    let mut response = Response::new(Body::new(Pieces(Box::pin(Box::new(subscriber).next()))));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -78,121 +88,118 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Who is told, and how much of it they have been. It has no task and no queue of its own: the connection asks it for what
+/// comes next whenever there is room.
 struct Subscriber {
-    hub: Arc<Hub>,
-    pipeline: u16,
+    app: Arc<App>,
+    member: Member,
     interval: Duration,
     moving: bool,
     seen: Seen,
-    sender: mpsc::Sender<Bytes>,
+    /// The last news of moving rows that it was given.
+    told: u64,
+    ticks: watch::Receiver<u64>,
+    moves: watch::Receiver<u64>,
+    stop: watch::Receiver<bool>,
+    /// Until it may look at moving rows again.
+    pause: Option<Pin<Box<Sleep>>>,
+    beat: Pin<Box<Sleep>>,
+    /// Pieces that were found together and are given one by one.
+    ready: VecDeque<Bytes>,
 }
 
-/// Whoever listened is gone, or what they wait for cannot be read.
+/// What they wait for cannot be read, or does not come any more.
 struct Over;
 
 impl Subscriber {
-    async fn run(mut self, app: &App, member: Member, mut stop: watch::Receiver<bool>) {
-        let sender = self.sender.clone();
+    async fn next(mut self: Box<Self>) -> Option<(Bytes, Box<Subscriber>)> {
+        let mut stop = self.stop.clone();
+        let piece = tokio::select! {
+            piece = self.piece() => piece.ok()?,
+            () = stopped(&mut stop) => return None,
+        };
+        Some((piece, self))
+    }
+
+    /// What comes next: finals as they come, and from time to time what moves, if something did.
+    async fn piece(&mut self) -> Result<Bytes, Over> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Ok(piece);
+            }
+            self.ticks.mark_unchanged();
+            self.moves.mark_unchanged();
+            self.finals().await?;
+            let looks = self.moving && self.pause.is_none();
+            if looks && let Some((bytes, last)) = self.app.hub.moved(self.member.pipeline(), self.told) {
+                self.told = last;
+                self.pause = Some(Box::pin(sleep(self.interval)));
+                self.ready.push_back(bytes);
+            }
+            self.ready.retain(|piece| !piece.is_empty());
+            if self.ready.is_empty() {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Waits until there may be something.
+    async fn wait(&mut self) -> Result<(), Over> {
+        let Subscriber { ticks, moves, pause, beat, ready, moving, .. } = self;
+        let rested = pause.is_none();
+        let pausing = async {
+            match pause.as_mut() {
+                Some(pause) => pause.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.follow(app) => {}
-            () = sender.closed() => {}
-            () = stopped(&mut stop) => {}
-        }
-        drop(member);
-    }
-
-    async fn send(&self, bytes: Bytes) -> Result<(), Over> {
-        match bytes.is_empty() {
-            true => Ok(()),
-            false => self.sender.send(bytes).await.map_err(|_| Over),
-        }
-    }
-
-    async fn follow(&mut self, app: &App) -> Result<(), Over> {
-        let (mut ticks, mut moves) = self.hub.changes();
-        self.send(Bytes::from_static(b"retry: 1000\n\n")).await?;
-        let mut told = 0;
-        loop {
-            ticks.mark_unchanged();
-            moves.mark_unchanged();
-            self.finals(app).await?;
-            if self.moving
-                && let Some((bytes, last)) = self.hub.moved(self.pipeline, told)
-            {
-                self.send(bytes).await?;
-                told = last;
-            }
-            self.wait(app, &mut ticks, &mut moves).await?;
-        }
-    }
-
-    /// Gives finals as they come, until it is time to look at what moves, and something did.
-    async fn wait(
-        &mut self,
-        app: &App,
-        ticks: &mut watch::Receiver<u64>,
-        moves: &mut watch::Receiver<u64>,
-    ) -> Result<(), Over> {
-        let mut pause = std::pin::pin!(sleep(self.interval));
-        let mut beat = std::pin::pin!(sleep(BEAT));
-        let mut rested = false;
-        loop {
-            tokio::select! {
-                changed = ticks.changed() => {
-                    changed.map_err(|_| Over)?;
-                    self.finals(app).await?;
-                }
-                () = &mut pause, if !rested => rested = true,
-                changed = moves.changed(), if rested && self.moving => return changed.map_err(|_| Over),
-                () = &mut beat => {
-                    self.send(Bytes::from_static(b": here\n\n")).await?;
-                    return Ok(());
-                }
+            changed = ticks.changed() => changed.map_err(|_| Over)?,
+            changed = moves.changed(), if rested && *moving => changed.map_err(|_| Over)?,
+            () = pausing, if !rested => self.pause = None,
+            () = &mut *beat => {
+                *beat = Box::pin(sleep(BEAT));
+                ready.push_back(Bytes::from_static(b": here\n\n"));
             }
         }
+        Ok(())
     }
 
-    /// Gives all final rows that it has not been given.
-    async fn finals(&mut self, app: &App) -> Result<(), Over> {
-        loop {
-            match self.hub.finals(self.pipeline, self.seen) {
-                Next::Nothing => return Ok(()),
+    /// Finds final rows that it has not been given.
+    async fn finals(&mut self) -> Result<(), Over> {
+        while self.ready.is_empty() {
+            match self.app.hub.finals(self.member.pipeline(), self.seen) {
+                Next::Nothing => break,
                 Next::Frames(frames, seen) => {
-                    for frame in frames {
-                        self.send(frame).await?;
-                    }
+                    self.ready.extend(frames);
                     self.seen = seen;
                 }
-                Next::Store(known) => self.catch_up(app, known).await?,
+                Next::Store(known) => self.catch_up(known).await?,
             }
         }
+        Ok(())
     }
 
-    /// Gives the rows of one tick from the store, which had everything up to a tick when this was asked.
-    async fn catch_up(&mut self, app: &App, known: u64) -> Result<(), Over> {
-        let (pipeline, seen) = (self.pipeline, self.seen);
+    /// Takes the rows of one tick from the store, which had everything up to a tick when this was asked.
+    async fn catch_up(&mut self, known: u64) -> Result<(), Over> {
+        let (pipeline, seen) = (self.member.pipeline(), self.seen);
         let after = if seen.next == usize::MAX { seen.tick } else { seen.tick.saturating_sub(1) };
         let read = move |store: &mut slackwater_store::sqlite::Sqlite| store.changed_after(pipeline, after);
-        let changed = app.readers.read(read).await.map_err(|_| Over)?;
+        let changed = self.app.readers.read(read).await.map_err(|_| Over)?;
         match changed {
             Some(changed) => {
-                let frame = hub::frame(&app.plan, (changed.tick, changed.at), changed.rows.iter(), None);
+                let frame = hub::frame(&self.app.plan, (changed.tick, changed.at), changed.rows.iter(), None);
                 self.seen = Seen::all_of(changed.tick);
-                match frame.behind(seen) {
-                    Some(bytes) => self.send(bytes).await,
-                    None => Ok(()),
-                }
+                self.ready.extend(frame.behind(seen));
             }
-            None => {
-                self.seen = Seen::all_of(known.max(seen.tick));
-                Ok(())
-            }
+            None => self.seen = Seen::all_of(known.max(seen.tick)),
         }
+        Ok(())
     }
 }
 
 /// What is sent, piece by piece.
-struct Pieces(mpsc::Receiver<Bytes>);
+struct Pieces(Pin<Box<dyn Future<Output = Option<(Bytes, Box<Subscriber>)>> + Send>>);
 
 impl HttpBody for Pieces {
     type Data = Bytes;
@@ -202,6 +209,14 @@ impl HttpBody for Pieces {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        let next = std::task::ready!(self.0.as_mut().poll(cx));
+        let piece = next.map(|(piece, subscriber)| {
+            self.0 = Box::pin(subscriber.next());
+            Ok(Frame::data(piece))
+        });
+        if piece.is_none() {
+            self.0 = Box::pin(std::future::pending());
+        }
+        Poll::Ready(piece)
     }
 }

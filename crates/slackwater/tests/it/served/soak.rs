@@ -126,8 +126,30 @@ struct Posted {
     windows: Windows,
 }
 
+/// How long a run takes.
+struct Length {
+    seconds: u64,
+    /// From one look at what the service needs to the next.
+    every: u64,
+    /// So many looks at the least.
+    looks: usize,
+    /// How many times as slowly as else events come: all of them lie before the end.
+    slower: u32,
+}
+
+impl Length {
+    /// As much as was asked for. Before a release it is hours, by themselves.
+    fn asked() -> Length {
+        match std::env::var("SLACKWATER_EFFORT").as_deref() {
+            Ok("gate") => Length { seconds: 7_200, every: 30, looks: 200, slower: 3 },
+            Ok("full") => Length { seconds: 900, every: 5, looks: 160, slower: 1 },
+            _ => Length { seconds: 20, every: 1, looks: 16, slower: 1 },
+        }
+    }
+}
+
 /// Posts until it is over, one delivery after the other; what is late is not made up for.
-fn feed(port: u16, over: &AtomicBool) -> Posted {
+fn feed(port: u16, every: Duration, over: &AtomicBool) -> Posted {
     let mut posted = Posted::default();
     for number in 0.. {
         let watch = Stopwatch::start();
@@ -144,7 +166,7 @@ fn feed(port: u16, over: &AtomicBool) -> Posted {
         if over.load(Ordering::Acquire) {
             break;
         }
-        std::thread::sleep(EVERY.saturating_sub(watch.elapsed()));
+        std::thread::sleep(every.saturating_sub(watch.elapsed()));
     }
     posted
 }
@@ -223,16 +245,15 @@ fn soaked() -> &'static Soaked {
 }
 
 fn run() -> Soaked {
-    let full = std::env::var("SLACKWATER_EFFORT").is_ok_and(|effort| effort == "full");
-    let (seconds, every, fewest) = if full { (900, 5, 160) } else { (20, 1, 16) };
+    let Length { seconds, every, looks, slower } = Length::asked();
     let port = free_port();
     let place = Place::with(&CONFIG.replace("PORT", &port.to_string()).replace("MOST", &MOST_WINDOWS.to_string()));
     let mut child = start(&place);
     assert!(ready(&mut child, port));
     let (over, mut samples, watch) = (AtomicBool::new(false), Vec::new(), Stopwatch::start());
     let posted = std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| feed(port, &over));
-        while !feeder.is_finished() && (watch.elapsed().as_secs() < seconds || samples.len() < fewest) {
+        let feeder = scope.spawn(|| feed(port, EVERY * slower, &over));
+        while !feeder.is_finished() && (watch.elapsed().as_secs() < seconds || samples.len() < looks) {
             std::thread::sleep(Duration::from_secs(every));
             samples.push(Sample::take(&child, port));
         }
