@@ -314,6 +314,15 @@ impl Memory {
         })
     }
 
+    /// No event time that changes since the last tick touch is before this one.
+    pub fn changes_from(&self) -> i64 {
+        if !self.replaced.is_empty() {
+            // What was replaced may be from any time.
+            return i64::MIN;
+        }
+        self.chunks.iter().skip(locate(self.ticked).0).map(|chunk| chunk.times.0).min().unwrap_or(i64::MAX)
+    }
+
     /// From here on, changes are counted anew.
     pub fn mark(&mut self) {
         self.replaced.clear();

@@ -204,14 +204,14 @@ impl Crossing<'_> {
         self.pass_time();
         self.end_keeping(instance)?;
         instance.decide(Decision::EndOfInput)?;
-        instance.pulse(Vec::new(), true)?;
+        instance.pulse(Vec::new(), true, |_, _| {})?;
         instance.guard(&sources.iter().map(|source| source.guards.clone()).collect::<Vec<_>>())?;
         self.readmit(instance, sources.len())?;
         let held = release(instance, sources.len())?;
         self.figures.note("released", held as usize);
         if !instance.is_committed() {
             self.pass_time();
-            instance.pulse(Vec::new(), true)?;
+            instance.pulse(Vec::new(), true, |_, _| {})?;
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl Crossing<'_> {
     fn readmit(&mut self, instance: &mut Instance<'_>, sources: usize) -> Result<(), Stop> {
         let released = readmit(instance, sources, |instance| {
             self.end_keeping(instance)?;
-            instance.pulse(Vec::new(), true).map(drop).map_err(Stop::Fault)
+            instance.pulse(Vec::new(), true, |_, _| {}).map(drop).map_err(Stop::Fault)
         })?;
         self.figures.note("readmitted", released as usize);
         Ok(())
@@ -245,7 +245,7 @@ impl Crossing<'_> {
         let checkpoint = self.rng.chance(20);
         let counts = (checkpoint || self.rng.chance(40)) && self.end_keeping(instance)?;
         let before = instance.windows().1;
-        instance.pulse(caught_up, checkpoint)?;
+        instance.pulse(caught_up, checkpoint, |_, _| {})?;
         self.figures.note("put_away", (instance.windows().1 - before) as usize);
         if counts && !checkpoint {
             instance.forget()?;
@@ -323,7 +323,7 @@ impl Crossing<'_> {
         if declined {
             self.figures.note("declined", 1);
             self.end_keeping(instance)?;
-            instance.pulse(Vec::new(), true)?;
+            instance.pulse(Vec::new(), true, |_, _| {})?;
         }
         Ok(())
     }

@@ -15,7 +15,6 @@ use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::crew;
 use slackwater_store::index::{Entries, Known};
 use slackwater_store::journal::Journal;
-use slackwater_store::store::Head;
 use slackwater_store::{Fault, KeepRaw};
 use std::collections::BTreeSet;
 
@@ -76,7 +75,6 @@ impl Instance<'_> {
         let tick = self.head.ticks + u64::from(!at_tick);
         let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
             self;
-        let head = &self.head;
         let Shards { memories, folds, .. } = shards;
         let memories: &[Memory] = memories;
         let sync = |journal: &mut Journal| {
@@ -87,7 +85,7 @@ impl Instance<'_> {
         };
         let mut archive_them = || {
             if !at_tick {
-                put_changes(plan, memories, head, changes);
+                put_changes(memories, tick, changes);
             }
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
@@ -205,30 +203,44 @@ impl Groups {
     }
 }
 
-/// Notes the ±facts of every identity that changed since the last tick, for the archive: they become visible with the next
-/// one. Gives the changes of which something falls into what is settled.
-pub(super) fn put_changes<'m>(plan: &Plan, memories: &'m [Memory], head: &Head, changes: &mut Changes) -> Vec<Net<'m>> {
-    let (tick, mut late) = (head.ticks + 1, Vec::new());
-    // By source, the furthest that any pipeline of its is settled.
-    let mut settled = vec![Settled::Nothing; plan.sources.len()];
-    for (pipeline, known) in plan.pipelines.iter().zip(&head.settled) {
-        let of = &mut settled[usize::from(pipeline.source)];
-        *of = (*of).max(*known);
-    }
+/// Notes the ±facts of every identity that changed since the last tick, for the archive: they are visible from a tick on.
+pub(super) fn put_changes(memories: &[Memory], tick: u64, changes: &mut Changes) {
     let mut put = |fact: &Fact<'_>, winner: Winner<'_>, plus| {
         let Fact { source, content, part, position, arrival } = *fact;
         let (version, decoder) = (winner.known.version, winner.known.decoder);
         changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
-        let time = Row::new(&plan.sources[usize::from(source)].schema, content).event_time();
-        settled[usize::from(source)].passed(time)
     };
     for net in memories.iter().flat_map(|memory| memory.changes()) {
         let (before, after) = net.sides();
-        let gone = before.zip(net.before).is_some_and(|(fact, winner)| put(&fact, winner, false));
-        let come = after.is_some_and(|fact| put(&fact, net.after, true));
-        late.extend((gone || come).then_some(net));
+        if let Some((fact, winner)) = before.zip(net.before) {
+            put(&fact, winner, false);
+        }
+        if let Some(fact) = after {
+            put(&fact, net.after, true);
+        }
     }
-    late
+}
+
+/// The changes since the last tick of which something falls into what was settled by then.
+pub(super) fn late_changes<'m>(plan: &Plan, memories: &'m [Memory], settled: &[Settled]) -> Vec<Net<'m>> {
+    // By source, the furthest that any pipeline of its is settled.
+    let mut furthest = vec![Settled::Nothing; plan.sources.len()];
+    for (pipeline, known) in plan.pipelines.iter().zip(settled) {
+        let of = &mut furthest[usize::from(pipeline.source)];
+        *of = (*of).max(*known);
+    }
+    let passed = |fact: &Fact<'_>| {
+        let time = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content).event_time();
+        furthest[usize::from(fact.source)].passed(time)
+    };
+    // Most ticks bring nothing late, and that is seen without a look at each change.
+    let touched = |memory: &&Memory| furthest.iter().any(|settled| settled.passed(memory.changes_from()));
+    let changes = memories.iter().filter(touched).flat_map(|memory| memory.changes());
+    let late = |net: &Net<'_>| {
+        let (before, after) = net.sides();
+        before.iter().chain(&after).any(passed)
+    };
+    changes.filter(late).collect()
 }
 
 pub(super) fn put_winners(plan: &Plan, memory: &Memory, tick: u64, entries: &mut Entries) {

@@ -4,7 +4,7 @@
 //! that is the barrier at which steps are taken, commits made and checkpoints written.
 
 use super::Feed;
-use super::barrier::put_changes;
+use super::barrier::{late_changes, put_changes};
 use super::board::Spent;
 use super::clock::{Clock, Stopwatch};
 use super::engine::Shards;
@@ -272,12 +272,17 @@ impl<'p> Instance<'p> {
         self.head.settled.iter().all(|settled| *settled == Settled::Nothing)
     }
 
-    /// Journals an input and takes it.
+    /// Takes an input and journals it.
     ///
     /// # Panics
     /// When something stands before it that is not judged.
     pub(super) fn step(&mut self, input: Input) -> Result<(), Fault> {
         let outcome = self.apply(&input)?;
+        self.record(&input, outcome)
+    }
+
+    /// Journals an input that was taken, with what came of it.
+    pub(super) fn record(&mut self, input: &Input, outcome: Vec<u8>) -> Result<(), Fault> {
         crash::point(CrashPoint::RowsFolded)?;
         if is(Bug::DecisionLeftOut) && matches!(input, Input::Decision(_)) {
             return Ok(());
@@ -304,12 +309,23 @@ impl<'p> Instance<'p> {
                 self.watermarks.decide(decision);
                 self.rule(decision)
             }
-            Input::Tick(tick) => self.tick(tick),
+            Input::Tick(tick) => {
+                let outcome = self.tick(tick)?;
+                self.note_changes();
+                Ok(outcome)
+            }
         }
     }
 
-    /// Moves the watermarks, seals, and gives what is settled now with the digest of all rows so far.
-    fn tick(&mut self, tick: &Tick) -> Result<Vec<u8>, Fault> {
+    /// Notes for the archive what changed between the tick before and this one. Nothing else may be taken in before.
+    pub(super) fn note_changes(&mut self) {
+        put_changes(&self.shards.memories, self.head.ticks, &mut self.changes);
+        self.shards.memories.iter_mut().for_each(|memory| memory.mark());
+    }
+
+    /// Moves the watermarks, seals, and gives what is settled now with the digest of all rows so far. What changed is still to
+    /// be noted.
+    pub(super) fn tick(&mut self, tick: &Tick) -> Result<Vec<u8>, Fault> {
         let seen = self.shards.seen(self.plan);
         let settled = self.watermarks.tick(self.plan, tick, &seen);
         let mut rows = Vec::new();
@@ -320,7 +336,7 @@ impl<'p> Instance<'p> {
             self.refold(number, Whole::AndPast)?;
         }
         let Shards { memories, folds, holds, .. } = &mut self.shards;
-        let late = put_changes(self.plan, memories, &self.head, &mut self.changes);
+        let late = late_changes(self.plan, memories, &self.head.settled);
         for fold in folds {
             rows.extend(fold.tick(self.plan, &settled, late.iter().copied(), holds));
             crash::point(CrashPoint::BetweenFinals)?;
@@ -329,7 +345,6 @@ impl<'p> Instance<'p> {
         rows.sort_by(Final::order);
         self.head.ticks += 1;
         self.head.ticked = Some(tick.at);
-        self.shards.memories.iter_mut().for_each(|memory| memory.mark());
         self.head.settled = settled;
         self.head.take(&rows, &[]);
         self.head.take_notes(&notes);
@@ -394,8 +409,8 @@ impl<'p> Instance<'p> {
         self.put_away += self.shards.folds.iter_mut().map(|fold| fold.put_away(self.plan, most) as u64).sum::<u64>();
     }
 
-    /// Makes everything up to the head visible, at once.
-    pub(super) fn commit(&mut self) -> Result<(), Fault> {
+    /// Makes everything up to the head visible, at once; gives the rows that became or changed as final by it.
+    pub(super) fn commit(&mut self) -> Result<Vec<Final>, Fault> {
         if is(Bug::OffsetBeforeState) || is(Bug::StateBeforeOffset) {
             self.commit_one_half()?;
         }
@@ -404,10 +419,9 @@ impl<'p> Instance<'p> {
         self.store.commit(&Commit { head, rows, quarantined: aside, notes, rulings, receipts })?;
         self.notes.clear();
         self.rulings.clear();
-        self.rows.clear();
         self.aside.clear();
         self.receipts.committed();
-        Ok(())
+        Ok(std::mem::take(&mut self.rows))
     }
 }
 

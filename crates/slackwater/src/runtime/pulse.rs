@@ -10,16 +10,8 @@ use slackwater_core::input::{Decision, Input, Tick};
 use slackwater_core::plan::Knobs;
 use slackwater_store::Fault;
 use slackwater_store::crash::{self, CrashPoint};
+use slackwater_store::store::Head;
 use std::time::Duration;
-
-/// What a tick brought.
-#[derive(Debug)]
-pub struct Pulse {
-    /// Rows that became or changed as final, in output order. They are committed.
-    pub finals: Vec<Final>,
-    /// How long the commit took, with its checkpoint if it had one.
-    pub commit: Duration,
-}
 
 impl Instance<'_> {
     /// From the next tick on each source's watermark follows these knobs. What is not as it was recorded is a decision.
@@ -82,27 +74,42 @@ impl Instance<'_> {
     }
 
     /// Ticks and commits, with a checkpoint if that is asked for. `caught_up` are the sources whose readers had taken in
-    /// all that was there.
+    /// all that was there. As soon as it is committed, `tell` is given the rows that became or changed as final, in output
+    /// order. Gives how long the commit took, with its checkpoint if it had one.
     ///
     /// # Errors
     /// When something cannot be kept: then what is in memory is ahead of what is committed, and the instance must be
     /// opened again.
-    pub fn pulse(&mut self, caught_up: Vec<u16>, checkpoint: bool) -> Result<Pulse, Fault> {
+    pub fn pulse(
+        &mut self,
+        caught_up: Vec<u16>,
+        checkpoint: bool,
+        tell: impl FnOnce(&Head, Vec<Final>),
+    ) -> Result<Duration, Fault> {
         let at = self.clock.now();
         self.recorded = Some(at).max(self.recorded);
-        self.step(Input::Tick(Tick { at, caught_up }))?;
-        let (finals, watch) = (self.rows.clone(), Stopwatch::start());
+        let tick = Tick { at, caught_up };
+        let outcome = self.tick(&tick)?;
+        self.record(&Input::Tick(tick), outcome)?;
+        let watch = Stopwatch::start();
         if checkpoint {
+            self.note_changes();
+            let finals = self.rows.clone();
             self.checkpoint()?;
-        } else {
-            self.journal.sync()?;
-            crash::point(CrashPoint::TickSynced)?;
-            self.head.take(&[], &self.aside);
-            self.advance();
-            self.commit()?;
-            self.put_away();
+            tell(&self.head, finals);
+            return Ok(watch.elapsed());
         }
-        Ok(Pulse { finals, commit: watch.elapsed() })
+        self.journal.sync()?;
+        crash::point(CrashPoint::TickSynced)?;
+        self.head.take(&[], &self.aside);
+        self.advance();
+        let finals = self.commit()?;
+        let took = watch.elapsed();
+        // Whoever waits for these rows does not wait for what only the next checkpoint needs.
+        tell(&self.head, finals);
+        self.note_changes();
+        self.put_away();
+        Ok(took)
     }
 
     /// Whether a tick now could bring anything: something came since the last one, other readers have caught up, or time

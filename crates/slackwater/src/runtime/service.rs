@@ -439,13 +439,12 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let due = (crowded || self.kept.elapsed() >= self.pace.checkpoint) && self.keeping.is_none();
         let now = due && (self.crowded || !instance.may_keep_aside());
-        let pulse = instance.pulse(caught_up, now)?;
+        let took = instance.pulse(caught_up, now, |head, finals| {
+            let ((tick, at), settled) = (head.tick(), head.settled.clone());
+            self.front.board.tell(News::Committed { tick, at, settled, finals });
+        })?;
         let spent = if now { &mut self.times.checkpoint } else { &mut self.times.commit };
-        spent.add(pulse.commit);
-        let head = instance.head();
-        let (tick, at) = head.tick();
-        let settled = head.settled.clone();
-        self.front.board.tell(News::Committed { tick, at, settled, finals: pulse.finals });
+        spent.add(took);
         self.publish()?;
         self.tell();
         let Some(instance) = &mut self.instance else { return Ok(true) };
