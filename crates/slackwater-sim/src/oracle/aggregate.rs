@@ -6,8 +6,9 @@ use super::{exact, sketch};
 use crate::typing;
 use crate::world::{Call, Datum, Ex, Function, Ty, Windows, With};
 use num_bigint::BigInt;
+use num_integer::Integer;
 use num_rational::BigRational;
-use num_traits::{ToPrimitive, Zero};
+use num_traits::{One, ToPrimitive, Zero};
 
 /// A fact in a window, or so much of it as is there.
 pub struct Member<'a> {
@@ -93,8 +94,22 @@ fn exactly(values: &[Val]) -> Result<Vec<BigRational>, f64> {
     Ok(values.iter().map(exact).collect())
 }
 
+/// The same numbers as integers over one denominator: to reduce every step of a long sum would take most of the time.
+fn over_one(values: &[BigRational]) -> (Vec<BigInt>, BigInt) {
+    let below = values.iter().fold(BigInt::one(), |below, value| match (&below % value.denom()).is_zero() {
+        true => below,
+        false => below.lcm(value.denom()),
+    });
+    let above = |value: &BigRational| match value.denom() == &below {
+        true => value.numer().clone(),
+        false => value.numer() * (&below / value.denom()),
+    };
+    (values.iter().map(above).collect(), below)
+}
+
 fn total(values: &[BigRational]) -> BigRational {
-    values.iter().fold(BigRational::zero(), |sum, value| sum + value)
+    let (above, below) = over_one(values);
+    BigRational::new(above.iter().sum(), below)
 }
 
 /// A quotient, or its root, as it leaves.
@@ -134,9 +149,11 @@ fn spread(function: Function, values: &[Datum], ty: Ty, to: Option<Ty>) -> Val {
     let Ok(exact) = exactly(&values.iter().map(|value| val(value, ty)).collect::<Vec<_>>()) else {
         return leave_wild(f64::from_bits(0x7ff8_0000_0000_0000), to);
     };
-    let mean = total(&exact) / BigRational::from(BigInt::from(exact.len()));
-    let squares: Vec<BigRational> = exact.iter().map(|value| (value - &mean) * (value - &mean)).collect();
-    leave(&(total(&squares) / BigRational::from(BigInt::from(of))), root, to)
+    let (above, below) = over_one(&exact);
+    // All of them as many times as large as there are of them: then their mean is an integer.
+    let (count, sum) = (BigInt::from(exact.len()), above.iter().sum::<BigInt>());
+    let squares: BigInt = above.iter().map(|value| (value * &count - &sum).pow(2)).sum();
+    leave(&BigRational::new(squares, (below * count).pow(2) * BigInt::from(of)), root, to)
 }
 
 fn sorted(values: &[Datum]) -> Vec<Datum> {

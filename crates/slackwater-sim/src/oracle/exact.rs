@@ -78,8 +78,9 @@ fn within(mantissa: BigInt, precision: u32) -> Option<BigInt> {
 
 /// The double nearest to the square root of a rational that is not negative.
 pub fn sqrt_to_f64(x: &BigRational) -> f64 {
-    // So many bits behind the point that the root keeps more than a double does.
-    let shift = 1200u32;
+    // So many bits behind the point that the root has about 64, more than a double.
+    let bits = x.numer().bits() as i64 - x.denom().bits() as i64;
+    let shift = (64 - bits / 2).max(0) as u64;
     let scaled: BigUint = (x.numer().magnitude() << (2 * shift)) / x.denom().magnitude();
     let root = scaled.sqrt();
     let square = BigRational::new(square(&root), BigInt::one() << (2 * shift));

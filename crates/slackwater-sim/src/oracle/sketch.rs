@@ -33,15 +33,17 @@ fn bytes(value: &Datum) -> Vec<u8> {
 
 /// The estimate of how many different values there are.
 pub fn distinct(values: &[Datum]) -> usize {
-    let mut registers = vec![0u32; 1 << BITS];
+    let mut registers = vec![0u8; 1 << BITS];
     for value in values {
         let hash = xxhash_rust::xxh3::xxh3_64(&bytes(value));
         let register = &mut registers[(hash >> (64 - BITS)) as usize];
         let rank = (hash << BITS).leading_zeros().min(64 - BITS) + 1;
-        *register = rank.max(*register);
+        *register = (rank as u8).max(*register);
     }
     let (all, highest) = (registers.len() as f64, 64 - BITS + 1);
-    let with = |rank: u32| registers.iter().filter(|held| **held == rank).count() as f64;
+    let mut held = [0u32; 65];
+    registers.iter().for_each(|rank| held[usize::from(*rank)] += 1);
+    let with = |rank: u32| f64::from(held[rank as usize]);
     if with(0) == all {
         return 0;
     }

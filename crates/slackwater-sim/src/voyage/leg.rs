@@ -193,7 +193,11 @@ pub fn sail(script: &Script, harbour: &Harbour, settings: &Settings, run: usize)
             let no_room = || Stop::Wrong("a journal without bounds has no room".to_string());
             readmit(instance, sources, |_| Err(no_room()))?;
             if run + 1 == script.runs.len() {
-                instance.discard(&Wanted { sources: vec![true; sources], ..Wanted::default() })?;
+                let mut from = Some(0);
+                while let Some(begin) = from {
+                    let wanted = Wanted { sources: vec![true; sources], from: begin, ..Wanted::default() };
+                    from = instance.discard(&wanted)?.next;
+                }
             }
         }
         script.runs[run].iter().try_for_each(|given| take(script, instance, *given))?;

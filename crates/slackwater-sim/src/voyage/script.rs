@@ -56,7 +56,14 @@ pub struct Script {
     pub judges_again: bool,
     /// How all is kept.
     pub settings: Settings,
+    /// How many times as much as in the smallest world comes and is kept at once.
+    coarse: usize,
 }
+
+/// Events of a world that are taken and kept in the smallest pieces.
+const SMALL: usize = 150;
+/// So many of a hundred larger worlds are too.
+const FINE: usize = 3;
 
 /// Kept in one piece, and as one checkpoint a run: as plainly as can be.
 pub fn plain() -> Settings {
@@ -90,9 +97,11 @@ impl Script {
             trial.hold();
         }
         let mut rng = Rng::new(seed ^ 0x5ea);
-        let settings = settings(&mut rng);
+        let fine = Rng::new(seed ^ 0xf17e).chance(FINE);
+        let coarse = if fine { 1 } else { (trial.world.events.len() / SMALL).max(1) };
+        let settings = settings(&mut rng, coarse as u64);
         let (parts, runs, guards) = (Vec::new(), Vec::new(), Vec::new());
-        let mut script = Script { trial, parts, runs, release: None, guards, judges_again: false, settings };
+        let mut script = Script { trial, parts, runs, release: None, guards, judges_again: false, settings, coarse };
         let (events, runs) = (script.trial.world.events.len(), 1 + rng.below(4));
         let mut borders: Vec<usize> = (1..runs).map(|_| rng.below(events + 1)).collect();
         borders.extend([0, events]);
@@ -201,7 +210,7 @@ impl Script {
     }
 
     fn begin(&mut self, rng: &mut Rng, source: u16, events: Vec<usize>) -> Given {
-        let (name, batch) = (format!("file{}", self.parts.len()), *rng.pick(&[3, 17, 100, 10_000]));
+        let (name, batch) = (format!("file{}", self.parts.len()), *rng.pick(&[3, 17, 100, 10_000]) * self.coarse);
         let len = events.len();
         self.parts.push(Part { source, name, events, batch });
         Given { part: self.parts.len() - 1, len }
@@ -247,12 +256,12 @@ fn before(field: usize, time: i64) -> Guard {
     Guard { expr: Expr { ty: Type::Bool, nullable: false, node }, text: "early enough".to_string() }
 }
 
-fn settings(rng: &mut Rng) -> Settings {
+fn settings(rng: &mut Rng, coarse: u64) -> Settings {
     Settings {
         shards: 1 + rng.below(4),
-        bytes: *rng.pick(&[0, 900, 6_000, u64::MAX]),
+        bytes: rng.pick(&[0, 900, 6_000, u64::MAX]).saturating_mul(coarse),
         checkpoints: 1 + rng.below(4),
-        journal: Limits { segment_bytes: *rng.pick(&[200, 3_000, 20_000, 1 << 40]), ..plain().journal },
+        journal: Limits { segment_bytes: rng.pick(&[200, 3_000, 20_000, 1 << 40]) * coarse, ..plain().journal },
         keep_raw: if rng.chance(30) { KeepRaw::None } else { KeepRaw::Forever },
         ..plain()
     }

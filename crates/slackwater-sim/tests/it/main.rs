@@ -9,3 +9,8 @@ mod rebuild;
 mod regime;
 mod voyage;
 mod wreck;
+
+/// What the shipped binary has too: worlds come and go by the thousand.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
