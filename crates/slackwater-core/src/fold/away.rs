@@ -142,6 +142,16 @@ impl Fold {
         }
     }
 
+    /// From which time on the windows of a pipeline are put off, if any are.
+    pub fn put_off_from(&self, pipeline: u16) -> Option<i128> {
+        Some(self.edges[usize::from(pipeline)].ceiling).filter(|ceiling| *ceiling < i128::MAX)
+    }
+
+    /// How many keys of a pipeline have facts in what is put off.
+    pub fn keys_put_off(&self, pipeline: u16) -> usize {
+        self.groups.iter().filter(|group| group.pipeline == pipeline && group.far).count()
+    }
+
     /// Notes that a key has a fact in a slice that is put off.
     pub(super) fn put_off(&mut self, group: u32, start: i128) {
         let entry = &mut self.groups[group as usize];

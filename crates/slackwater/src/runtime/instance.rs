@@ -194,6 +194,11 @@ impl<'p> Instance<'p> {
         self.refolded
     }
 
+    /// A source, and what its events are written in.
+    pub(super) fn kind_of(&self, source: usize) -> (&'p Source, Format) {
+        (&self.plan.sources[source], self.formats[source])
+    }
+
     /// Windows that lie in memory, and those that were put away since the instance was opened.
     pub fn windows(&self) -> (usize, u64) {
         (self.shards.folds.iter().map(Fold::windows).sum(), self.put_away)
