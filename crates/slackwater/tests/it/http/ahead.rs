@@ -5,7 +5,8 @@ use crate::program::Place;
 use serde_json::Value;
 use slackwater::face::api::live::Options;
 use slackwater::face::config;
-use slackwater::runtime::clock::Clock;
+use slackwater::runtime::clock::{Clock, Stopwatch};
+use std::time::Duration;
 
 const ORIGINS: &str = r#"
 [source.trades]
@@ -116,6 +117,20 @@ fn who_is_far_ahead_waits_while_another_catches_up() {
     let rows = site.get("/v1/pipelines/seconds/rows?limit=1000").expect(200).json();
     let sealed: u64 = rows["rows"].as_array().expect("rows").iter().filter_map(|row| row["trades"].as_u64()).sum();
     assert!(sealed >= 99, "{rows}");
+}
+
+#[test]
+fn who_is_held_back_is_not_taken_for_idle() {
+    let (site, base) = site("idle_after = \"3s\"");
+    run_ahead(&site, base);
+    let (watch, mut id, mut held) = (Stopwatch::start(), 5_000, 0);
+    while watch.elapsed() < Duration::from_millis(4_500) {
+        id += 2;
+        site.trades(&event(id, "Y", base)).expect(200);
+        held += u32::from(site.trades(&event(id + 1, "X", base + 100)).status == 429);
+        assert_eq!(told(&site, "X").1["idle"], false);
+    }
+    assert!(held > 0, "it was held back");
 }
 
 #[test]
