@@ -108,6 +108,8 @@ fn a_file_of_an_origin_that_is_far_ahead_waits_for_the_one_behind() {
         id += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
+    // What was answered shows a moment later.
+    received(&live, (base + id - 1) as usize);
     assert_eq!(all(), base + id - 1, "nothing of the file was taken in");
     push(id, 99);
     received(&live, 200 + id as usize);
