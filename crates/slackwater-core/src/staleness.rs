@@ -7,7 +7,8 @@ use crate::lateness::Lateness;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-const DAY: i64 = 86_400_000_000_000;
+/// Nanoseconds of a day.
+pub const DAY: i64 = 86_400_000_000_000;
 
 /// One event as it came: arrival and event time, in nanoseconds since the epoch.
 pub type Came = (i64, i64);

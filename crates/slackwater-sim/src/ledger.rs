@@ -7,7 +7,7 @@ use crate::platter::Platter;
 use slackwater_core::fold::Final;
 use slackwater_core::quarantine::{Quarantined, Ruling};
 use slackwater_store::Fault;
-use slackwater_store::store::{Aside, Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum};
+use slackwater_store::store::{Aside, Ask, Between, Commit, Head, Kept, Noted, Receipt, Store, Sum};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -265,13 +265,15 @@ impl Store for Ledger {
         Ok(())
     }
 
-    fn newest(&mut self, pipeline: u16, ids: &[Vec<u8>], tick: u64) -> Result<Vec<Option<Final>>, Fault> {
+    fn newest(&mut self, pipeline: u16, spans: &[Between], tick: u64) -> Result<Vec<Vec<Final>>, Fault> {
         let rows = self.committed().rows;
-        let newest = |id: &Vec<u8>| {
-            let mine = rows.range((pipeline, id.clone(), 0)..=(pipeline, id.clone(), u64::MAX));
-            mine.rev().find(|(_, kept)| kept.tick <= tick).map(|(_, kept)| kept.row.clone())
+        let newest = |(from, to): &Between| {
+            let mine = rows.range((pipeline, from.clone(), 0)..=(pipeline, to.clone(), u64::MAX));
+            let known = mine.filter(|(_, kept)| kept.tick <= tick).map(|((_, id, _), kept)| (id, kept.row.clone()));
+            // Generations come in order, and the last one stays.
+            known.collect::<BTreeMap<_, _>>().into_values().collect()
         };
-        Ok(ids.iter().map(newest).collect())
+        Ok(spans.iter().map(newest).collect())
     }
 
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {

@@ -162,21 +162,7 @@ impl Disk for Folder {
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        let entries = match uninterrupted(|| fs::read_dir(self.root.join(folder))) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_type()?.is_file()
-                && let Ok(name) = entry.file_name().into_string()
-            {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
+        names(&self.root.join(folder))
     }
 
     fn make_folder(&self, folder: &str) -> io::Result<()> {
@@ -193,6 +179,74 @@ impl Disk for Folder {
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         fs::File::open(self.root.join(folder))?.sync_all()
+    }
+}
+
+/// The names of the files in a folder, sorted; none if it is not there.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match uninterrupted(|| fs::read_dir(folder)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_file()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A directory of the real disk that another process may use meanwhile: it is read, and nothing in it is changed. Files
+/// that were there may be gone when they are asked for.
+#[derive(Debug)]
+pub struct Onlooker(PathBuf);
+
+impl Onlooker {
+    /// Looks at a data directory.
+    pub fn new(root: &Path) -> Onlooker {
+        Onlooker(root.to_path_buf())
+    }
+}
+
+fn only_read<T>() -> io::Result<T> {
+    Err(io::ErrorKind::ReadOnlyFilesystem.into())
+}
+
+impl Disk for Onlooker {
+    fn create(&self, _: &str) -> io::Result<Box<dyn File>> {
+        only_read()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        Ok(Box::new(fs::File::open(self.0.join(name))?))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        // What is unfinished is its owner's business.
+        let mut names = names(&self.0.join(folder))?;
+        names.retain(|name| !name.ends_with(UNFINISHED));
+        Ok(names)
+    }
+
+    fn make_folder(&self, folder: &str) -> io::Result<()> {
+        fs::metadata(self.0.join(folder)).map(drop)
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        only_read()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        only_read()
+    }
+
+    fn sync_folder(&self, _: &str) -> io::Result<()> {
+        Ok(())
     }
 }
 

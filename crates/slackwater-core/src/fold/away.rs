@@ -5,9 +5,10 @@
 //! Where the past begins is one time for each pipeline, its **horizon**: a row is put away when its window ended by then, a
 //! slice when the last of its windows did. So a window that is not put away has all its slices here. It comes back when a
 //! fact touches it. Where the future begins is its **ceiling**: slices that start there or later are put off. They come back
-//! when the watermark does, and show no rows before.
+//! when the watermark does, and show no rows before. Sessions leave by the same horizon, as [`super::departed`] says.
 
 use super::cell::{Cell, RowView};
+use super::departed::leaves_at;
 use super::group::{Group, Panes, RowId, Sealed};
 use super::{Final, Fold, Place, Settled, Whole};
 use crate::aggregate::Sign;
@@ -20,12 +21,14 @@ use crate::window::{Window, WindowRule};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// A row that may have been made final before it was put away.
+/// Rows of a key that may have been made final before they were put away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
-    pipeline: u16,
-    group: u32,
-    id: RowId,
+    pub(super) pipeline: u16,
+    pub(super) group: u32,
+    /// The first of them, and the start of the last.
+    pub(super) id: RowId,
+    pub(super) last: i128,
 }
 
 impl Wanted {
@@ -38,14 +41,14 @@ impl Wanted {
 /// A stretch of a key's past that is here again, or will be when its facts were seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Back {
-    end: i128,
-    whole: bool,
+    pub end: i128,
+    pub whole: bool,
 }
 
 impl Fold {
-    /// Lets windows over time go when there are more slices than `most`: half of those that are sealed, or as many as are
+    /// Lets windows over time and sessions go when there are more slices and sessions than `most`: half of those that are sealed, or as many as are
     /// too many, the oldest first; and if that is not enough, what lies farthest ahead of the watermark is put off. What
-    /// they hold must be in archive and store by then, and nothing may be stale. Gives how many slices went.
+    /// they hold must be in archive and store by then, and nothing may be stale. Gives how many went.
     pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
         assert!(
             self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),
@@ -56,10 +59,22 @@ impl Fold {
             return 0;
         }
         let (mut ends, mut starts) = (Vec::new(), Vec::new());
-        for (rule, watermark, cells) in self.sliced(plan) {
-            let spans = cells.values().map(|cell| self.cells[*cell as usize].span);
-            ends.extend(spans.clone().map(|span| rule.last_end(span)).take_while(|end| *end <= watermark));
-            starts.extend(spans.rev().map(|span| span.start).take_while(|start| *start > watermark));
+        for group in &self.groups {
+            let Settled::Until(watermark) = self.settled[usize::from(group.pipeline)] else { continue };
+            let watermark = i128::from(watermark);
+            let span = |cell: &u32| self.cells[*cell as usize].span;
+            match (&group.panes, &plan.pipelines[usize::from(group.pipeline)].windowing) {
+                (Panes::Slices { cells, .. }, Windowing::Aligned(rule)) => {
+                    let spans = cells.values().map(span);
+                    ends.extend(spans.clone().map(|span| rule.last_end(span)).take_while(|end| *end <= watermark));
+                    starts.extend(spans.rev().map(|span| span.start).take_while(|start| *start > watermark));
+                }
+                (Panes::Sessions(cells), Windowing::Session { gap }) => {
+                    let leaves = cells.values().map(|cell| leaves_at(span(cell).end, *gap));
+                    ends.extend(leaves.take_while(|end| *end <= watermark));
+                }
+                _ => {}
+            }
         }
         if !ends.is_empty() {
             let leave = (ends.len() / 2).max(before - most).min(ends.len() - 1);
@@ -79,34 +94,27 @@ impl Fold {
         before - left
     }
 
-    /// How many slices of windows over time are here. Nothing else can leave, so nothing else counts.
+    /// How many slices and sessions are here. Nothing else can leave, so nothing else counts.
     fn slices(&self) -> usize {
-        let slices = |group: &Group| if let Panes::Slices { cells, .. } = &group.panes { cells.len() } else { 0 };
-        self.groups.iter().map(slices).sum()
-    }
-
-    /// The slices of every key of pipelines that have a watermark.
-    fn sliced<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a WindowRule, i128, &'a BTreeMap<i128, u32>)> {
-        self.groups.iter().filter_map(|group| {
-            let rule = rule(&plan.pipelines[usize::from(group.pipeline)])?;
-            let Settled::Until(watermark) = self.settled[usize::from(group.pipeline)] else { return None };
-            let Panes::Slices { cells, .. } = &group.panes else { return None };
-            Some((rule, watermark.into(), cells))
-        })
+        self.cells.len() - self.free.len()
     }
 
     /// Lets go what ended by a time and is settled.
     fn let_go(&mut self, plan: &Plan, until: i128) {
         for (number, edges) in self.edges.iter_mut().enumerate() {
-            if let (Some(_), Settled::Until(watermark)) = (rule(&plan.pipelines[number]), self.settled[number]) {
+            let leaves = !matches!(plan.pipelines[number].windowing, Windowing::Bars(_));
+            if let (true, Settled::Until(watermark)) = (leaves, self.settled[number]) {
                 edges.horizon = until.min(watermark.into()).max(edges.horizon);
             }
         }
         let mut gone: Vec<u32> = Vec::new();
         for group in &mut self.groups {
             let horizon = self.edges[usize::from(group.pipeline)].horizon;
-            let Some(rule) = rule(&plan.pipelines[usize::from(group.pipeline)]) else { continue };
-            let Panes::Slices { cells, .. } = &group.panes else { continue };
+            let windowing = &plan.pipelines[usize::from(group.pipeline)].windowing;
+            if let Windowing::Session { gap } = windowing {
+                group.depart(&self.cells, *gap, horizon, &mut gone);
+            }
+            let (Panes::Slices { cells, .. }, Windowing::Aligned(rule)) = (&group.panes, windowing) else { continue };
             let ended = |cell: &&u32| rule.last_end(self.cells[**cell as usize].span) <= horizon;
             gone.extend(cells.values().take_while(ended));
             while group.rows.first_key_value().is_some_and(|(_, row)| row.window.end <= horizon) {
@@ -140,6 +148,16 @@ impl Fold {
                 self.touch(group);
             }
         }
+    }
+
+    /// From which time on the windows of a pipeline are put off, if any are.
+    pub fn put_off_from(&self, pipeline: u16) -> Option<i128> {
+        Some(self.edges[usize::from(pipeline)].ceiling).filter(|ceiling| *ceiling < i128::MAX)
+    }
+
+    /// How many keys of a pipeline have facts in what is put off.
+    pub fn keys_put_off(&self, pipeline: u16) -> usize {
+        self.groups.iter().filter(|group| group.pipeline == pipeline && group.far).count()
     }
 
     /// Notes that a key has a fact in a slice that is put off.
@@ -246,7 +264,7 @@ impl Fold {
         let ended = rule.windows(slice).take_while(|window| window.end <= horizon);
         let ids = ended.map(|window| (window.start, 0)).filter(|id| !entry.rows.contains_key(id));
         let pipeline = entry.pipeline;
-        self.wants.extend(ids.map(|id| Wanted { pipeline, group, id }));
+        self.wants.extend(ids.map(|id| Wanted { pipeline, group, id, last: id.0 }));
         away
     }
 
@@ -269,11 +287,14 @@ impl Fold {
         wants
     }
 
-    /// What makes a row that is asked for the one that it is, as [`Final::put_id`] has it.
-    pub fn id_of(&self, wanted: &Wanted) -> Vec<u8> {
-        let mut id = self.groups[wanted.group as usize].key.to_vec();
-        id.extend_from_slice(&super::kept::ordered(wanted.id.0));
-        id
+    /// Between which two the rows that are asked for are, both included, as [`Final::put_id`] has them.
+    pub fn ids_of(&self, wanted: &Wanted) -> (Vec<u8>, Vec<u8>) {
+        let id = |start: i128| {
+            let mut id = self.groups[wanted.group as usize].key.to_vec();
+            id.extend_from_slice(&super::kept::ordered(start));
+            id
+        };
+        (id(wanted.id.0), id(wanted.last))
     }
 
     /// Takes back the newest generation of a row that was asked for.
@@ -281,7 +302,7 @@ impl Fold {
         let Final { generation, removed, window, digest, .. } = *row;
         let complete = row.bar.is_none_or(|bar| bar.complete);
         let sealed = Sealed { generation, removed, window, complete, digest };
-        self.groups[wanted.group as usize].rows.entry(wanted.id).or_insert(sealed);
+        self.groups[wanted.group as usize].rows.entry((window.start, 0)).or_insert(sealed);
     }
 }
 
@@ -317,6 +338,11 @@ impl Pasts {
 impl Group {
     /// Notes that a stretch of the past is here.
     pub(super) fn came_back(&mut self, span: Window) {
+        if let Panes::Sessions(_) = self.panes {
+            self.departed.remove(&(span.start as i64));
+            self.back.remove(&span.start);
+            return;
+        }
         let back = self.back.get_mut(&span.start).filter(|back| back.end == span.end);
         back.into_iter().for_each(|back| back.whole = true);
     }

@@ -1,6 +1,7 @@
 //! One key of one pipeline: what it accumulates, and which of its rows were made final.
 
 use super::away::Back;
+use super::departed::Departed;
 use super::period::Period;
 use crate::hold::Parked;
 use crate::plan::expr::Faults;
@@ -21,11 +22,13 @@ pub(super) struct Group {
     pub panes: Panes,
     /// Rows that were made final and are not put away, removed ones included.
     pub rows: BTreeMap<RowId, Sealed>,
+    /// Sessions that were put away.
+    pub departed: Departed,
     /// Facts that are held, by identity: no pane has them.
     pub parked: BTreeMap<Box<[u8]>, Parked>,
     /// Whether it has facts beyond the ceiling.
     pub far: bool,
-    /// Stretches of its past that are here again, or asked for, by their start.
+    /// Stretches of its past that are here again, or asked for, by their start; of sessions only what is asked for.
     pub back: BTreeMap<i128, Back>,
     /// The watermark at which something may seal next, if anything may: where the group stands in the agenda.
     pub due: Option<i128>,
@@ -69,6 +72,7 @@ impl Group {
             key: key.into(),
             panes,
             rows: BTreeMap::new(),
+            departed: BTreeMap::new(),
             parked: BTreeMap::new(),
             far: false,
             back: BTreeMap::new(),
@@ -85,7 +89,7 @@ impl Group {
             Panes::Sessions(cells) => cells.is_empty(),
             Panes::Bars(periods) => periods.is_empty(),
         };
-        bare && self.rows.is_empty() && self.parked.is_empty() && !self.far
+        bare && self.rows.is_empty() && self.departed.is_empty() && self.parked.is_empty() && !self.far
     }
 
     /// Nulls that arithmetic made of the facts of its bars.

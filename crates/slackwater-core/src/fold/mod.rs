@@ -6,6 +6,7 @@
 mod away;
 mod cell;
 mod cutter;
+mod departed;
 mod edges;
 mod emit;
 mod group;

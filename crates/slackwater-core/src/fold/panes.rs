@@ -40,6 +40,9 @@ impl Fold {
                 Slot::Nowhere => return 0,
                 Slot::Away => return self.faults_of(pipeline, row, place),
             },
+            (Windowing::Session { gap }, _) if self.reach_session(*gap, group, sign, time) => {
+                return self.faults_of(pipeline, row, place);
+            }
             (Windowing::Session { gap }, Sign::Plus) => self.join(pipeline, *gap, group, time),
             (Windowing::Session { .. }, Sign::Minus) => {
                 let Panes::Sessions(sessions) = &self.groups[group as usize].panes else { unreachable!("sessions") };

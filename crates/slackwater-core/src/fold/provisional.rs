@@ -64,6 +64,9 @@ impl Look<'_> {
                 let open = open.take_while(|cell| !self.settled.covers(sessions::due(span(cell), *gap)));
                 for cell in open.copied().collect::<Vec<_>>() {
                     let cell = &self.cells[cell as usize];
+                    if self.group.is_in_part(cell.span, *gap) {
+                        continue;
+                    }
                     self.show((cell.span.start, 0), (sessions::window(cell.span, *gap), None), &cell.states);
                 }
             }

@@ -5,7 +5,7 @@ use super::away::Pasts;
 use super::cell::RowView;
 use super::group::Panes;
 use super::panes::held;
-use super::{Fold, Place};
+use super::{Fold, Place, departed};
 use crate::aggregate::Sign;
 use crate::memory::Fact;
 use crate::plan::{Pipeline, Plan, Windowing};
@@ -244,11 +244,20 @@ impl Fold {
                 }
             }
             (Panes::Sessions(_), Windowing::Session { gap }) => {
-                let broken = again.broken.range(..=(group, time.into())).next_back();
-                if broken.is_none_or(|((of, _), last)| *of != group || *last < time.into()) {
-                    return;
+                // What was put away is in no session that is here, though one may reach over it.
+                if departed::holds(&self.groups[group as usize].departed, time) {
+                    let at = Window { start: time.into(), end: i128::from(time) + 1 };
+                    if !again.pasts.have(group, at) {
+                        return;
+                    }
+                    self.touch(group);
+                } else {
+                    let broken = again.broken.range(..=(group, time.into())).next_back();
+                    if broken.is_none_or(|((of, _), last)| *of != group || *last < time.into()) {
+                        return;
+                    }
+                    again.given += 1;
                 }
-                again.given += 1;
                 self.join(pipeline, *gap, group, time)
             }
             (Panes::Bars(periods), Windowing::Bars(bars)) => {

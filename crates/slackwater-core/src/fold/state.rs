@@ -18,6 +18,9 @@ use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Beside a 1 for facts above the ceiling: a key has sessions that were put away.
+const DEPARTED: u8 = 2;
+
 /// Which groups to write down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -74,12 +77,15 @@ impl Fold {
     }
 
     fn encode_group(&self, group: &Group, out: &mut Vec<u8>) {
-        out.push(u8::from(group.far));
+        out.push(u8::from(group.far) | if group.departed.is_empty() { 0 } else { DEPARTED });
         put_varint(out, group.rows.len() as u64);
         for ((start, ordinal), row) in &group.rows {
             out.extend_from_slice(&start.to_le_bytes());
             put_varint(out, *ordinal);
             row.encode(out);
+        }
+        if !group.departed.is_empty() {
+            group.encode_departed(out);
         }
         self.encode_panes(group, out);
         // A key that holds nothing has no list of it.
@@ -185,7 +191,11 @@ impl Fold {
         }
         let number = self.groups[group as usize].pipeline;
         let pipeline = &plan.pipelines[usize::from(number)];
-        self.groups[group as usize].far = reader.flag()?;
+        let flags = reader.byte()?;
+        if flags > 1 | DEPARTED {
+            return reader.fail("what a key has");
+        }
+        self.groups[group as usize].far = flags & 1 != 0;
         for _ in 0..reader.varint()? {
             let id = (i128::from_le_bytes(reader.array()?), reader.varint()?);
             let row = Sealed::decode(reader)?;
@@ -194,6 +204,9 @@ impl Fold {
                 return reader.fail("rows in order");
             }
             rows.insert(id, row);
+        }
+        if flags & DEPARTED != 0 {
+            self.groups[group as usize].decode_departed(reader)?;
         }
         let count = reader.varint()?;
         let schema = &plan.sources[usize::from(pipeline.source)].schema;

@@ -12,7 +12,7 @@ pub use pages::{Changed, Page, Place};
 
 use crate::Fault;
 use crate::crash::{self, CrashPoint};
-use crate::store::{Aside, Ask, Commit, Head, Kept, Noted, Receipt, Store, Sum, proof};
+use crate::store::{Aside, Ask, Between, Commit, Head, Kept, Noted, Receipt, Store, Sum, proof};
 use columns::quote;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params, params_from_iter};
@@ -247,16 +247,26 @@ impl Store for Sqlite {
         last.map_or(Ok(()), give)
     }
 
-    fn newest(&mut self, pipeline: u16, ids: &[Vec<u8>], tick: u64) -> Result<Vec<Option<Final>>, Fault> {
+    fn newest(&mut self, pipeline: u16, spans: &[Between], tick: u64) -> Result<Vec<Vec<Final>>, Fault> {
         let table = quote(&format!("{}_rows", self.plan.pipelines[usize::from(pipeline)].name));
-        let text =
-            format!("SELECT _body FROM {table} WHERE _row = ?1 AND _tick <= ?2 ORDER BY generation DESC LIMIT 1");
+        let text = format!(
+            "SELECT _row, _body FROM {table} WHERE _row BETWEEN ?1 AND ?2 AND _tick <= ?3 ORDER BY _row, generation DESC"
+        );
         let mut statement = self.connection.prepare(&text).map_err(fault)?;
-        let mut find = |id: &Vec<u8>| {
-            let body = statement.query_row(params![id, tick as i64], |row| row.get::<_, Vec<u8>>(0));
-            body.optional().map_err(fault)?.map(|body| self.kept(pipeline, &body, id)).transpose()
+        let mut find = |(from, to): &Between| {
+            let mut found = statement.query(params![from, to, tick as i64]).map_err(fault)?;
+            let (mut newest, mut last): (Vec<Final>, Option<Vec<u8>>) = (Vec::new(), None);
+            while let Some(row) = found.next().map_err(fault)? {
+                let id: Vec<u8> = row.get(0).map_err(fault)?;
+                if last.as_ref() != Some(&id) {
+                    let body: Vec<u8> = row.get(1).map_err(fault)?;
+                    newest.push(self.kept(pipeline, &body, &id)?);
+                    last = Some(id);
+                }
+            }
+            Ok(newest)
         };
-        ids.iter().map(&mut find).collect()
+        spans.iter().map(&mut find).collect()
     }
 
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {

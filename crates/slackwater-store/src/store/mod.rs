@@ -126,6 +126,9 @@ pub struct Noted {
     pub at: i64,
 }
 
+/// The names of two rows: they, and all that are between them.
+pub type Between = (Vec<u8>, Vec<u8>);
+
 /// Keeps results. A commit is durable when it returns, and never visible in part.
 pub trait Store: Send {
     /// The last commit; none before the first.
@@ -141,8 +144,9 @@ pub trait Store: Send {
     fn rows(&mut self, pipeline: u16, ask: &Ask, visit: &mut dyn FnMut(Kept) -> Result<(), Fault>)
     -> Result<(), Fault>;
 
-    /// The newest generations of rows, as of a tick; `ids` as [`Final::put_id`] writes them.
-    fn newest(&mut self, pipeline: u16, ids: &[Vec<u8>], tick: u64) -> Result<Vec<Option<Final>>, Fault>;
+    /// The newest generations, as of a tick, of the rows from one to another, both included, as [`Final::put_id`] names
+    /// them; for each such pair those that there are.
+    fn newest(&mut self, pipeline: u16, spans: &[Between], tick: u64) -> Result<Vec<Vec<Final>>, Fault>;
 
     /// Gives the events that were set aside, in order, from a number on, until told to stop; the first has 0.
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault>;

@@ -4,6 +4,7 @@
 //! store then misses nothing, and where both have a row the final one is the newer.
 
 use super::desk::Load;
+use super::restraint::{PutOff, Restraint};
 use slackwater_core::fold::{Final, Open, Settled};
 use slackwater_core::judge::Counts;
 use slackwater_core::lateness::Lateness;
@@ -37,6 +38,8 @@ pub struct Standing {
     pub settled: Vec<Settled>,
     /// Rows that still move, by pipeline.
     pub open: Vec<usize>,
+    /// What is put off, by pipeline.
+    pub put_off: Vec<Option<PutOff>>,
     /// Windows of all keys that are in memory, settled ones too: slices, sessions, and periods of bars; as of the last tick.
     pub windows: usize,
     /// What waits to be taken in.
@@ -60,6 +63,8 @@ pub struct SourceStanding {
     pub halted: bool,
     /// Facts that are held by one pipeline at least.
     pub held: u64,
+    /// Who of them is held back.
+    pub restraint: Restraint,
 }
 
 /// How far an origin has come.
@@ -75,6 +80,8 @@ pub struct OriginStanding {
     pub watermark: Option<i64>,
     /// Whether it was proven idle at the last tick, and so is left out of the least.
     pub idle: bool,
+    /// Whether it is so far ahead of another that its windows are put off.
+    pub ahead: bool,
     /// How late its accepted events came.
     pub lateness: Lateness,
 }

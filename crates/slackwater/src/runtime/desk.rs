@@ -205,6 +205,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Notes that a delivery of a source was sent away: whoever is told to come again is not silent.
+    pub fn sent_away(&self, source: u16) {
+        self.queue().refused[usize::from(source)] = true;
+    }
+
     /// Wakes the instance's thread.
     pub fn wake(&self) {
         self.queue().woken = true;

@@ -194,6 +194,11 @@ impl<'p> Instance<'p> {
         self.refolded
     }
 
+    /// A source, and what its events are written in.
+    pub(super) fn kind_of(&self, source: usize) -> (&'p Source, Format) {
+        (&self.plan.sources[source], self.formats[source])
+    }
+
     /// Windows that lie in memory, and those that were put away since the instance was opened.
     pub fn windows(&self) -> (usize, u64) {
         (self.shards.folds.iter().map(Fold::windows).sum(), self.put_away)
@@ -361,11 +366,10 @@ impl<'p> Instance<'p> {
     pub(super) fn refold(&mut self, number: usize, whole: Whole) -> Result<(), Fault> {
         let fold = &mut self.shards.folds[number];
         for wants in fold.take_wants(whole).chunk_by(|a, b| a.pipeline() == b.pipeline()) {
-            let ids: Vec<Vec<u8>> = wants.iter().map(|wanted| fold.id_of(wanted)).collect();
+            let spans: Vec<_> = wants.iter().map(|wanted| fold.ids_of(wanted)).collect();
             // Of a later tick the store may have rows when what it has is taken in again.
-            let rows = self.store.newest(wants[0].pipeline(), &ids, self.head.ticks)?;
-            let known = wants.iter().zip(&rows).filter_map(|(wanted, row)| Some((wanted, row.as_ref()?)));
-            known.for_each(|(wanted, row)| fold.bring(wanted, row));
+            let rows = self.store.newest(wants[0].pipeline(), &spans, self.head.ticks)?;
+            wants.iter().zip(&rows).for_each(|(wanted, rows)| rows.iter().for_each(|row| fold.bring(wanted, row)));
         }
         let sought = fold.sought(whole);
         if sought.spans.is_empty() {

@@ -23,6 +23,7 @@ mod receipts;
 pub mod recompute;
 pub mod reopen;
 pub mod replay;
+pub mod restraint;
 pub mod retrial;
 pub mod service;
 mod shard;

@@ -4,6 +4,7 @@ use super::board::{OriginStanding, SourceStanding, Standing, Times};
 use super::clock::Stopwatch;
 use super::desk::Load;
 use super::instance::Instance;
+use super::restraint::{PutOff, Restraint};
 use slackwater_core::fold::{Final, Open, Settled, Whole};
 use slackwater_core::hold::Release;
 use slackwater_core::input::{Decision, Input, Tick};
@@ -153,9 +154,23 @@ impl Instance<'_> {
         Ok(open)
     }
 
+    /// What is put off of a pipeline.
+    fn put_off(&self, pipeline: u16) -> Option<PutOff> {
+        let from = self.shards.folds.iter().filter_map(|fold| fold.put_off_from(pipeline)).min()?;
+        Some(PutOff { from, keys: self.shards.folds.iter().map(|fold| fold.keys_put_off(pipeline)).sum() })
+    }
+
+    /// Who of a source is held back at a time, as it is known now.
+    fn restraint(&self, number: usize, origins: &mut [OriginStanding], put_off: &[Option<PutOff>]) -> Restraint {
+        let mine = self.plan.pipelines.iter().zip(put_off).filter(|(of, _)| usize::from(of.source) == number);
+        let from = mine.filter_map(|(_, put_off)| Some(put_off.as_ref()?.from)).min();
+        from.map_or_else(Restraint::default, |from| Restraint::of(origins, self.watermarks.knobs(number), from))
+    }
+
     /// How far it has come.
     pub fn standing(&self, load: Load) -> Standing {
         let (seen, at) = (self.seen(), self.head.ticked.unwrap_or(i64::MIN));
+        let put_off: Vec<_> = (0..self.plan.pipelines.len() as u16).map(|pipeline| self.put_off(pipeline)).collect();
         let source = |(number, source): (usize, &slackwater_core::plan::Source)| {
             let knobs = self.watermarks.knobs(number);
             let mut origins: Vec<OriginStanding> = seen
@@ -169,6 +184,7 @@ impl Instance<'_> {
                         .frontier
                         .map(|frontier| frontier.saturating_sub(knobs.lag_of(source, &origin.name))),
                     idle: self.watermarks.is_idle(number, origin, at),
+                    ahead: false,
                     lateness: origin.lateness.clone(),
                 })
                 .collect();
@@ -176,8 +192,10 @@ impl Instance<'_> {
             let counts = seen.counts()[number].clone();
             let (caught_up, halted) = (self.watermarks.is_caught_up(number), self.watermarks.is_halted(number));
             let held = self.shards.holds.count(number as u16);
-            SourceStanding { counts, origins, caught_up, halted, held }
+            let restraint = self.restraint(number, &mut origins, &put_off);
+            SourceStanding { counts, origins, caught_up, halted, held, restraint }
         };
+        let sources = self.plan.sources.iter().enumerate().map(source).collect();
         Standing {
             instance: self.head.instance,
             epoch: self.head.epoch,
@@ -187,7 +205,8 @@ impl Instance<'_> {
             ticked: self.head.ticked,
             journal: self.at,
             journal_bytes: self.journal.bytes(),
-            sources: self.plan.sources.iter().enumerate().map(source).collect(),
+            sources,
+            put_off,
             settled: self.head.settled.clone(),
             load,
             times: Times { sync: self.syncs, ..Times::default() },

@@ -12,6 +12,7 @@ use super::instance::Instance;
 use super::keeping::Written;
 use super::orders::{Front, Order};
 use super::replay::Ahead;
+use super::restraint::Reader;
 use super::retrial::Dealt;
 use super::syncer::{Syncer, Underway};
 use crate::decode::Chunk;
@@ -91,7 +92,7 @@ pub struct Service<'p, O> {
     instance: Option<Instance<'p>>,
     front: Front,
     pace: Pace,
-    tails: Vec<Box<dyn Tail>>,
+    tails: Vec<Reader>,
     /// By source, whether a refused event halts it.
     halts: Vec<bool>,
     /// By source, what its watermark is to follow.
@@ -148,7 +149,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             instance: Some(instance),
             front,
             pace,
-            tails,
+            tails: tails.into_iter().map(Reader::new).collect(),
             halts,
             knobs,
             guards,
@@ -317,10 +318,13 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let (mut coming, mut bytes) = (Vec::new(), 0);
         self.stuck = None;
+        let (standing, now) = (self.front.board.standing(), instance.clock.now());
         for tail in &mut self.tails {
             let source = tail.source();
+            let number = usize::from(source);
+            let (of, restraint) = (instance.kind_of(number), &standing.sources[number].restraint);
             while bytes < ROUND && !instance.is_halted(source) {
-                match tail.next(&|part| instance.offset(source, part).cloned()) {
+                match tail.next(&|part| instance.offset(source, part).cloned(), of, (restraint, now)) {
                     Ok(Some(chunk)) => {
                         bytes += chunk.bytes.len();
                         let ahead = Ahead::of(chunk.line, &chunk.bytes);

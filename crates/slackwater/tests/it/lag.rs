@@ -1,7 +1,9 @@
 //! `slackwater lag`: what it says of days that it has seen, held against days that it has not.
 
 use crate::program::Place;
+use crate::served::{self, poster};
 use serde_json::Value;
+use slackwater::runtime::clock::Clock;
 use std::fmt::Write as _;
 
 const CONFIG: &str = r#"
@@ -99,6 +101,45 @@ fn bursts_behind_a_silence_are_told_apart_unless_they_are_to_count() {
     assert_eq!(lag(&longer), lag(&steady) + lag(&steady) / 100 * 50);
     let text = place.run(&["lag", "--data", "data"]);
     assert!(text.out.contains("pings D: lateness p50 56") && text.out.contains("(advised"), "{}", text.out);
+}
+
+#[test]
+fn lateness_is_told_by_day_also_beside_a_running_service() {
+    let config = CONFIG
+        .replace("pings", "trades")
+        .replace("kind = \"files\"", "kind = \"http\"")
+        .replace("arrival = \"seen\"\n", "");
+    let (place, port) = served::place_of(&config);
+    let mut child = served::start(&place);
+    assert!(served::ready(&mut child, port));
+    let now = Clock::start().now() / 1_000_000;
+    let mut id = 0;
+    let mut post = |count: i64| {
+        // Every event is some ten seconds late.
+        let event = |n: i64| format!("{{\"id\":{},\"device\":\"D\",\"ts\":{},\"seen\":0}}\n", id + n, now - 10_000);
+        let told = poster::post((port, port), &format!("from {id}"), &(0..count).map(event).collect::<String>());
+        assert_eq!(told.expect("an answer").0, 200);
+        id += count;
+    };
+    for round in 1..4 {
+        post(50);
+        let days = loop {
+            // A checkpoint counts from the next commit on, so something must come.
+            post(1);
+            let ran = place.run(&["lag", "--data", "data", "--json"]);
+            let told: Value = serde_json::from_str(ran.out.lines().next().unwrap_or("null")).expect("JSON");
+            let days = told["by_day"].as_array().cloned().unwrap_or_default();
+            if days.iter().filter_map(|day| day["events"].as_u64()).sum::<u64>() >= round * 50 {
+                break days;
+            }
+            assert!(child.try_wait().expect("a child").is_none(), "the service goes on: {}", ran.err);
+        };
+        let least = days.iter().filter_map(|day| day["lateness_ns"]["p50"].as_u64()).min();
+        assert!(least.is_some_and(|least| least > 9_800_000_000), "{days:?}");
+        assert!(days[0]["day"].as_str().is_some_and(|day| day.len() == 10 && day.starts_with("20")), "{days:?}");
+    }
+    child.kill().expect("a child");
+    child.wait().expect("a child");
 }
 
 #[test]

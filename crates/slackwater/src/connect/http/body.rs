@@ -2,6 +2,7 @@
 
 use super::Limits;
 use super::unpack::{Encoding, Unpackable, Unpacker};
+use crate::runtime::clock::Stopwatch;
 use axum::body::Body;
 use http_body_util::BodyExt;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub enum Unread {
     TooLarge,
     /// It pauses for too long.
     Slow,
+    /// It comes, but with fewer bytes a second than it must.
+    Trickles,
     /// It broke off.
     BrokenOff,
     /// There is no room for it now.
@@ -67,7 +70,7 @@ pub struct Held {
 /// a short while, since closing at once could keep the answer from its sender.
 pub async fn read(mut body: Body, encoding: Encoding, limits: &Limits, room: &Room) -> Result<Held, Unread> {
     let read = fill(&mut body, encoding, limits, room).await;
-    if !matches!(read, Ok(_) | Err(Unread::Slow | Unread::BrokenOff)) {
+    if !matches!(read, Ok(_) | Err(Unread::Slow | Unread::Trickles | Unread::BrokenOff)) {
         discard(body).await;
     }
     read
@@ -91,8 +94,12 @@ pub async fn discard(mut body: Body) {
 async fn fill(body: &mut Body, encoding: Encoding, limits: &Limits, room: &Room) -> Result<Held, Unread> {
     let mut unpacker = Unpacker::new(encoding, limits.decoded_bytes);
     let (mut wire, mut held): (usize, Option<OwnedSemaphorePermit>) = (0, None);
+    let watch = Stopwatch::start();
     loop {
-        let Some(frame) = timeout(limits.idle, body.frame()).await.map_err(|_| Unread::Slow)? else { break };
+        // What has come is taken, however late: only who is waited for is too slow.
+        let patience = limits.patience(wire, watch.elapsed());
+        let why = if patience < limits.idle { Unread::Trickles } else { Unread::Slow };
+        let Some(frame) = timeout(patience.min(limits.idle), body.frame()).await.map_err(|_| why)? else { break };
         let Ok(data) = frame.map_err(|_| Unread::BrokenOff)?.into_data() else { continue };
         wire += data.len();
         if wire > limits.body_bytes {

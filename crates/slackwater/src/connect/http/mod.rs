@@ -30,6 +30,10 @@ pub struct Limits {
     pub header: Duration,
     /// Time that a body, or the reader of an answer, may pause.
     pub idle: Duration,
+    /// Bytes a second that a body must come with, on the whole, once `grace` is over.
+    pub rate: usize,
+    /// Time for which a body may come as slowly as it likes.
+    pub grace: Duration,
     /// Time from the end of a head to the answer.
     pub request: Duration,
     /// Time from an answer to the next head.
@@ -49,6 +53,12 @@ impl Limits {
     pub const HEADERS: usize = 100;
     /// How many times as large a body may become when it is unpacked.
     pub const RATIO: usize = 100;
+    /// How long what is left of a body may be waited for when so many bytes of it came in a time, without a pause.
+    fn patience(&self, wire: usize, elapsed: Duration) -> Duration {
+        let earned = Duration::from_nanos((wire as u64).saturating_mul(1_000_000_000) / self.rate.max(1) as u64);
+        (self.grace + earned).saturating_sub(elapsed)
+    }
+
     /// Largest window that a packed body may ask for, as a power of two: 8 MiB.
     pub const WINDOW_LOG: u32 = 23;
 }
@@ -62,6 +72,8 @@ impl Default for Limits {
             batch_events: 100_000,
             header: Duration::from_secs(5),
             idle: Duration::from_secs(10),
+            rate: 1 << 10,
+            grace: Duration::from_secs(5),
             request: Duration::from_secs(60),
             keep_alive: Duration::from_secs(30),
             connections: 4096,

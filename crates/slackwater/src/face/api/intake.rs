@@ -11,6 +11,7 @@ use crate::connect::http::unpack::{Encoding, Unpackable};
 use crate::decode::{Format, frame};
 use crate::face::config::Kind;
 use crate::runtime::desk::{Answer, Declined, Delivery, Receipt};
+use crate::runtime::restraint;
 use axum::body::Body;
 use axum::response::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
@@ -56,8 +57,14 @@ pub(super) async fn ingest(
     }
     app.meters.bodies(held.wire, held.bytes.len());
     let schema = &plan.sources[usize::from(number)].schema;
-    let delivery = Delivery::of_bytes((number, schema, format), head.name, held.bytes)
+    let mut delivery = Delivery::of_bytes((number, schema, format), head.name, held.bytes)
         .map_err(|error| Refusal::bad("csv_header", error.to_string(), "begin with a line that names the columns"))?;
+    let of = (&plan.sources[usize::from(number)], format);
+    if restraint::holds(&app.board, of, app.clock.now(), &mut delivery) {
+        app.desk.sent_away(number);
+        app.meters.held_back(source);
+        return Err(ahead());
+    }
     let (sender, receiver) = oneshot::channel();
     let room = held.room;
     let answer: Answer = Box::new(move |answer| {
@@ -184,6 +191,13 @@ fn too_large(limits: &Limits) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text, help)
 }
 
+/// All of its origins are ahead of one that is behind.
+fn ahead() -> Refusal {
+    let text = "all events in this body are of origins that are far ahead of another, which catches up";
+    let refusal = Refusal::later("ahead", text, LATER);
+    Refusal { status: StatusCode::TOO_MANY_REQUESTS, ..refusal }
+}
+
 fn refused(unread: Unread, limits: &Limits) -> Refusal {
     let close = |refusal: Refusal| Refusal { close: true, ..refusal };
     match unread {
@@ -191,6 +205,15 @@ fn refused(unread: Unread, limits: &Limits) -> Refusal {
         Unread::Slow => {
             let text = format!("nothing of the body came for {:?}", limits.idle);
             close(Refusal::new(StatusCode::REQUEST_TIMEOUT, "slow_body", text, "send it without pauses"))
+        }
+        Unread::Trickles => {
+            let text = format!("the body comes with fewer than {} bytes a second", limits.rate);
+            close(Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_trickles",
+                text,
+                "send it at once, or in smaller pieces",
+            ))
         }
         Unread::BrokenOff => close(Refusal::bad("broken_off", "the body broke off", "send it again")),
         Unread::NoRoom => close(Refusal::later("full", "the bodies that are read now leave no room", LATER)),

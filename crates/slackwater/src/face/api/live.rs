@@ -14,6 +14,7 @@ use crate::runtime::gauge::Gauge;
 use crate::runtime::instance::{Instance, MOST_WINDOWS, Settings};
 use crate::runtime::orders::{Front, Order, Orders};
 use crate::runtime::reopen::Opening;
+use crate::runtime::restraint;
 use crate::runtime::retrial::{Dealt, Wanted};
 use crate::runtime::service::{Pace, Service, Tail};
 use slackwater_core::fold::Final;
@@ -39,6 +40,7 @@ struct Shared {
     data: PathBuf,
     front: Front,
     thread: Mutex<Option<JoinHandle<Result<(), Fault>>>>,
+    clock: Clock,
 }
 
 /// Why a push was not taken in. Nothing of it was.
@@ -53,6 +55,9 @@ pub enum PushError {
     /// So much waits already that there is no room.
     #[error("too much waits to be taken in; try again in {} ms", .0.retry_after.as_millis())]
     Full(Full),
+    /// All of it is of origins that are far ahead of another of the source.
+    #[error("all of it is of origins that are far ahead of another, which catches up; try again later")]
+    Ahead,
     /// It was declined.
     #[error("{}", declined(.0))]
     Declined(Declined),
@@ -123,7 +128,7 @@ impl Live {
         match start.recv() {
             Ok(()) => {
                 let (data, thread) = (data.to_path_buf(), Mutex::new(Some(thread)));
-                Ok(Live(Arc::new(Shared { config, plan, data, front, thread })))
+                Ok(Live(Arc::new(Shared { config, plan, data, front, thread, clock: Clock::start() })))
             }
             // It ended before it began.
             Err(_) => Err(join(thread).err().unwrap_or_else(|| Fault::Refused("the instance did not start".into()))),
@@ -196,7 +201,11 @@ impl Live {
         };
         let format = self.config().sources[index].format;
         let shape = (index as u16, &self.plan().sources[index].schema, format);
-        let delivery = Delivery::of_bytes(shape, name.map(Arc::from), bytes)?;
+        let mut delivery = Delivery::of_bytes(shape, name.map(Arc::from), bytes)?;
+        if restraint::holds(self.board(), (&self.plan().sources[index], format), self.0.clock.now(), &mut delivery) {
+            self.desk().sent_away(index as u16);
+            return Err(PushError::Ahead);
+        }
         let (answer, told) = mpsc::channel();
         let give = Box::new(move |answered| drop(answer.send(answered)));
         self.desk().hand_in(delivery, give).map_err(PushError::Full)?;

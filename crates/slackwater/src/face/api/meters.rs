@@ -36,6 +36,7 @@ pub(super) struct Meters {
     wire: Histogram,
     decoded: Histogram,
     denied: Count,
+    held_back: Family<Labels, Count>,
 }
 
 impl Default for Meters {
@@ -46,6 +47,7 @@ impl Default for Meters {
             wire: Histogram::new(SIZES),
             decoded: Histogram::new(SIZES),
             denied: Count::default(),
+            held_back: Family::default(),
         }
     }
 }
@@ -61,6 +63,11 @@ impl Meters {
     pub fn bodies(&self, wire: usize, decoded: usize) {
         self.wire.observe(wire as f64);
         self.decoded.observe(decoded as f64);
+    }
+
+    /// Notes a body of events whose origins are all too far ahead.
+    pub fn held_back(&self, source: &str) {
+        self.held_back.get_or_create(&vec![("source", source.to_string())]).inc();
     }
 
     /// Notes a token that was not live, or missing.
@@ -91,6 +98,7 @@ pub(super) fn metrics(app: &App, caller: &Caller) -> Result<Response, Refusal> {
     registry.register_with_unit("ingest_wire", "Bodies of events as they came", Unit::Bytes, meters.wire.clone());
     registry.register_with_unit("ingest_body", "Bodies of events, unpacked", Unit::Bytes, meters.decoded.clone());
     registry.register("http_denied", "Requests without a live token", meters.denied.clone());
+    registry.register("held_back", "Bodies of events that wait for an origin that is behind", meters.held_back.clone());
     let mut out = String::new();
     encode(&mut out, &registry).map_err(|_| Refusal::broken("metrics", "the metrics cannot be written"))?;
     Ok(text(out, "application/openmetrics-text; version=1.0.0; charset=utf-8"))
@@ -132,24 +140,28 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
 
 fn progress(registry: &mut Registry, app: &App, standing: &Standing, caller: &Caller) {
     let family = Family::<Labels, Number>::default;
-    let (behind, open) = (family(), family());
+    let (behind, open, off) = (family(), family(), family());
     let seconds = |nanos: i64| nanos as f64 / 1e9;
     for (number, pipeline) in app.plan.pipelines.iter().enumerate().filter(|(_, p)| caller.sees(p.source)) {
         let named = vec![("pipeline", pipeline.name.clone())];
         open.get_or_create(&named).set(standing.open.get(number).copied().unwrap_or(0) as f64);
+        let put_off = standing.put_off.get(number).and_then(Option::as_ref);
+        off.get_or_create(&named).set(put_off.map_or(0.0, |put_off| put_off.keys as f64));
         if let (Some(Settled::Until(mark)), Some(tick)) = (standing.settled.get(number), standing.ticked) {
             behind.get_or_create(&named).set(seconds(tick.saturating_sub(*mark)));
         }
     }
     registry.register_with_unit("watermark_lag", "Last tick less watermark", Unit::Seconds, behind);
     registry.register("open_rows", "Rows that still move", open);
+    registry.register("put_off_keys", "Keys with windows that are put off: so far ahead that memory has no room", off);
     // A service in which nothing is due does not tick, and silence grows all the same.
-    let (now, late, idle, heard) = (app.clock.now(), family(), family(), family());
+    let (now, late, idle, heard, ahead) = (app.clock.now(), family(), family(), family(), family());
     for (source, of) in report::seen(&app.plan, standing, caller) {
         for origin in of.origins.iter().take(ORIGINS) {
             let name = report::origin_name(source, &origin.name);
             let named = || vec![("source", source.name.clone()), ("origin", name.clone())];
             idle.get_or_create(&named()).set(f64::from(u8::from(origin.idle)));
+            ahead.get_or_create(&named()).set(f64::from(u8::from(origin.ahead)));
             if let Some(at) = origin.heard {
                 heard.get_or_create(&named()).set(seconds(now.saturating_sub(at)).max(0.0));
             }
@@ -161,6 +173,7 @@ fn progress(registry: &mut Registry, app: &App, standing: &Standing, caller: &Ca
         }
     }
     registry.register_with_unit("lateness", "Arrival less event time, by share", Unit::Seconds, late);
+    registry.register("origin_ahead", "Whether an origin is so far ahead that its windows are put off", ahead);
     registry.register("origin_idle", "Whether an origin was proven quiet", idle);
     registry.register_with_unit("origin_silence", "Time since the last arrival", Unit::Seconds, heard);
 }

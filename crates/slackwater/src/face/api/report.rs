@@ -6,6 +6,7 @@ use crate::connect::files::render::{hex, time};
 use crate::connect::http::tokens::Caller;
 use crate::face::config::pipeline_columns;
 use crate::runtime::board::{OriginStanding, SourceStanding, Spent, Standing};
+use crate::runtime::restraint::PutOff;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 use slackwater_core::fold::Settled;
@@ -66,9 +67,15 @@ pub(super) fn pipelines(app: &App, caller: &Caller) -> Value {
             "columns": columns.collect::<Vec<_>>(),
             "finalized_through": finalized(standing.settled.get(number)),
             "open_rows": standing.open.get(number).copied().unwrap_or(0),
+            "put_off": standing.put_off.get(number).and_then(Option::as_ref).map(put_off),
         })
     });
     json!({ "pipelines": shown.collect::<Vec<_>>() })
+}
+
+/// From which time on windows are put off, and how many keys have facts there.
+fn put_off(put_off: &PutOff) -> Value {
+    json!({ "from": time(put_off.from), "keys": put_off.keys })
 }
 
 pub(super) fn ready(app: &App) -> Result<Response, Refusal> {
@@ -92,7 +99,7 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
             "halted": of.halted,
             "held": of.held,
             "discarded": of.counts.discarded,
-            "origins": origins(source, of, &standing),
+            "origins": origins(source, (of, app.clock.now()), &standing),
         })
     });
     let sources: Vec<Value> = sources.collect();
@@ -134,7 +141,7 @@ pub(super) fn lag(app: &App, caller: &Caller) -> Value {
     let sources = app.plan.sources.iter().zip(&standing.sources).enumerate();
     let sources = sources.filter(|(number, _)| caller.sees(*number as u16));
     let sources =
-        sources.map(|(_, (source, of))| json!({ "name": source.name, "origins": origins(source, of, &standing) }));
+        sources.map(|(_, (source, of))| json!({ "name": source.name, "origins": origins(source, (of, app.clock.now()), &standing) }));
     json!({ "sources": sources.collect::<Vec<_>>() })
 }
 
@@ -147,7 +154,7 @@ fn spent(spent: &Spent) -> Value {
     })
 }
 
-fn origins(source: &Source, of: &SourceStanding, standing: &Standing) -> Vec<Value> {
+fn origins(source: &Source, (of, now): (&SourceStanding, i64), standing: &Standing) -> Vec<Value> {
     let one = |origin: &OriginStanding| {
         let at = |nanos: Option<i64>| nanos.map(|nanos| time(nanos.into()));
         let behind = standing.ticked.zip(origin.watermark).map(|(tick, mark)| tick.saturating_sub(mark) as f64 / 1e9);
@@ -158,6 +165,8 @@ fn origins(source: &Source, of: &SourceStanding, standing: &Standing) -> Vec<Val
             "watermark": at(origin.watermark),
             "behind": behind,
             "idle": origin.idle,
+            "ahead": origin.ahead,
+            "held_back": of.restraint.holds(&origin.name, now),
             "lateness": lateness(&origin.lateness),
         })
     };

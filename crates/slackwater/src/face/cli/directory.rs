@@ -11,11 +11,15 @@ use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::Checkpoints;
-use slackwater_store::disk::{Disk, Folder};
+use slackwater_store::disk::{Disk, Folder, Onlooker};
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Head, Store};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+
+/// How often a directory in use is looked at before it is given up.
+const LOOKS: usize = 5;
 
 /// Locks a directory, and makes it if that is asked for.
 pub(super) fn lock(data: &Path, make: bool) -> Result<Folder, Stop> {
@@ -68,6 +72,30 @@ pub(super) fn committed(data: &Path) -> Result<Committed, Stop> {
     }
     let archive = Archive::open(disk.clone(), shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?;
     Ok(Committed { plan, store, head, archive, _disk: disk })
+}
+
+/// Gives the facts of the last checkpoint to `look`, also beside a process that uses the directory: that merges what it has from
+/// time to time, and then it is looked again.
+pub(super) fn beside<T>(data: &Path, look: impl Fn(&Plan, &Archive) -> Result<T, Stop>) -> Result<T, Stop> {
+    let plan = Arc::new(config(data)?.plan);
+    let gone =
+        |stop: &Stop| matches!(stop, Stop::Kept(Fault::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound);
+    let once = || {
+        let head = Sqlite::read(data, plan.clone())?.head()?.filter(|head| head.checkpoint > 0);
+        let nothing =
+            || format!("--data {}: nothing was committed in this directory yet, or no checkpoint", data.display());
+        let head = head.ok_or_else(|| Stop::Kept(Fault::Refused(nothing())))?;
+        let disk: Arc<dyn Disk> = Arc::new(Onlooker::new(data));
+        let manifest = Checkpoints::open(disk.clone(), head.instance)?.read(head.checkpoint)?;
+        look(&plan, &Archive::open(disk, shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?)
+    };
+    for _ in 1..LOOKS {
+        match once() {
+            Err(stop) if gone(&stop) => {}
+            looked => return looked,
+        }
+    }
+    once()
 }
 
 /// The pipeline of a name; without one, the only one.

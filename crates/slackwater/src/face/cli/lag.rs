@@ -1,14 +1,15 @@
 //! `slackwater lag`: how late events come, and what lag would leave how many of them late.
 
 use super::check::print;
-use super::directory::{self, Committed};
+use super::directory;
 use super::fold::Stop;
 use super::summary::{SHOWN, seconds, span};
 use super::{Exit, LagArgs};
+use crate::connect::files::render;
 use serde_json::{Value, json};
 use slackwater_core::plan::Plan;
 use slackwater_core::row::Row;
-use slackwater_core::staleness::{self, Came, Days, Effect};
+use slackwater_core::staleness::{self, Came, DAY, Day, Days, Effect};
 use slackwater_store::Fault;
 use std::collections::BTreeMap;
 
@@ -42,13 +43,16 @@ pub(super) fn run(args: &LagArgs) -> Exit {
 }
 
 fn lag(args: &LagArgs) -> Result<String, Stop> {
-    let Committed { plan, archive, .. } = directory::committed(&args.data)?;
-    let mut studied = Vec::new();
-    for number in 0..plan.sources.len() {
-        if args.source.as_ref().is_none_or(|name| *name == plan.sources[number].name) {
-            studied.append(&mut study(args, &plan, number, &archive)?);
+    let plan = directory::config(&args.data)?.plan;
+    let studied = directory::beside(&args.data, |plan, archive| {
+        let mut studied = Vec::new();
+        for number in 0..plan.sources.len() {
+            if args.source.as_ref().is_none_or(|name| *name == plan.sources[number].name) {
+                studied.append(&mut study(args, plan, number, archive)?);
+            }
         }
-    }
+        Ok(studied)
+    })?;
     if let Some(name) = args.source.as_ref().filter(|name| plan.sources.iter().all(|source| source.name != **name)) {
         let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
         return Err(Stop::Usage(format!("--source {name}: there is no such source; there are {}", names.join(", "))));
@@ -128,7 +132,9 @@ fn object(args: &LagArgs, found: &Found<'_>) -> Value {
     let shown = SHOWN.map(|(name, share)| (name.to_string(), json!(lateness.per_mille(share))));
     let mut percentiles: serde_json::Map<String, Value> = shown.into_iter().collect();
     percentiles.insert("max".to_string(), json!(lateness.max()));
+    let by_day: Vec<Value> = found.of.days.iter().map(|(number, day)| by_day(*number, day)).collect();
     json!({
+        "by_day": by_day,
         "source": found.of.source,
         "origin": found.of.origin,
         "lateness_ns": percentiles,
@@ -139,6 +145,21 @@ fn object(args: &LagArgs, found: &Found<'_>) -> Value {
         "back_test": effect(&found.tried),
         "configured": effect(&found.now),
         "bursts": effect(&found.bursts),
+    })
+}
+
+/// One day by arrival, as it came: what is told of bursts is told apart.
+fn by_day(number: i64, day: &Day) -> Value {
+    let date = render::time(i128::from(number) * i128::from(DAY));
+    let shown = SHOWN.map(|(name, share)| (name.to_string(), json!(day.lateness.per_mille(share))));
+    let mut lateness: serde_json::Map<String, Value> = shown.into_iter().collect();
+    lateness.insert("max".to_string(), json!(day.lateness.max()));
+    json!({
+        "day": date.split_once('T').map_or(&*date, |(day, _)| day),
+        "events": day.lateness.count(),
+        "lateness_ns": lateness,
+        "reconnects": day.reconnects,
+        "in_bursts": day.bursts.count(),
     })
 }
 

@@ -471,6 +471,7 @@ const LAG_HELP: &str = "\
 An event is late where its time lies before its origin's frontier at the last tick, less the lag. The
 advice is learnt from the first two thirds of the days and tried on the last third. A lag is set in the
 configuration (`lag`, `lag_by_origin`); a service records the change and follows it from its next tick.
+It reads what the last checkpoint names, also while a service runs; --json has every day by itself.
 Bursts are events that happened before their origin was heard again after a silence: a lag that covers
 them would make every final row wait as long as an outage, so they are told apart.";
 

@@ -109,8 +109,26 @@ fn shown(status: &Value) -> String {
             Some(open) => drop(writeln!(out, ", {open} rows still move")),
             None => out.push('\n'),
         }
+        if let Some(put_off) = pipeline["put_off"].as_object() {
+            let from = put_off["from"].as_str().unwrap_or_default();
+            let keys = if put_off["keys"] == json!(1) { "key" } else { "keys" };
+            let _ = writeln!(
+                out,
+                "  put off: windows of {} {keys} from {from} on, until the watermark is near",
+                put_off["keys"]
+            );
+        }
     }
     out
+}
+
+fn origin_word(origin: &Value) -> &'static str {
+    match (&origin["idle"], &origin["held_back"], &origin["ahead"]) {
+        (Value::Bool(true), ..) => ", idle",
+        (_, Value::Bool(true), _) => ", ahead, held back",
+        (.., Value::Bool(true)) => ", ahead",
+        _ => "",
+    }
 }
 
 fn origin_line(origin: &Value) -> String {
@@ -121,7 +139,7 @@ fn origin_line(origin: &Value) -> String {
         text(&origin["origin"]),
         text(&origin["frontier"]),
         text(&origin["watermark"]),
-        if origin["idle"] == json!(true) { ", idle" } else { "" },
+        origin_word(origin),
         late("p50"),
         late("p90"),
         late("p99"),

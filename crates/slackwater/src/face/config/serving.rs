@@ -261,6 +261,7 @@ fn limits(mut section: Section<'_>, problems: &mut Problems<'_>) -> Limits {
     let mut limits = Limits {
         body_bytes: number("body_bytes", (1 << 10, 1 << 30), usual.body_bytes),
         decoded_bytes: number("decoded_bytes", (1 << 10, 1 << 30), usual.decoded_bytes),
+        rate: number("minimum_rate", (1, 1 << 30), usual.rate),
         batch_events: number("batch_events", (1, 10_000_000), usual.batch_events),
         connections: number("connections", (1, 1_000_000), usual.connections),
         connections_per_address: number("connections_per_address", (1, 1_000_000), usual.connections_per_address),
@@ -274,6 +275,7 @@ fn limits(mut section: Section<'_>, problems: &mut Problems<'_>) -> Limits {
     };
     set("header_timeout", &mut limits.header);
     set("idle_timeout", &mut limits.idle);
+    set("rate_grace", &mut limits.grace);
     set("request_timeout", &mut limits.request);
     set("keep_alive", &mut limits.keep_alive);
     section.finish(problems);

@@ -36,7 +36,8 @@ fn a_server_is_what_its_section_says() {
          [server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n\
          [server.tokens.a]\nrole = \"ingest\"\nsha256 = \"{hash}\"\nsources = \"trades\"\n\
          [server.tokens.b]\nrole = \"admin\"\nenv = \"NAME\"\n\
-         [server.limits]\nbody_bytes = 1_000_000\nidle_timeout = \"3s\"\n"
+         [server.limits]\nbody_bytes = 1_000_000\nidle_timeout = \"3s\"\n\
+         minimum_rate = 500\nrate_grace = \"1s\"\n"
     )));
     let second = Duration::from_secs(1);
     let (tick, publish, checkpoint) = (2 * second, second / 20, 60 * second);
@@ -44,7 +45,10 @@ fn a_server_is_what_its_section_says() {
     let server = config.server;
     assert_eq!((server.listen.port(), server.hosts.as_slice()), (443, ["water.example".to_string()].as_slice()));
     assert!(!server.metrics);
-    assert_eq!(server.limits, Limits { body_bytes: 1_000_000, idle: 3 * second, ..Limits::default() });
+    assert_eq!(
+        server.limits,
+        Limits { body_bytes: 1_000_000, idle: 3 * second, rate: 500, grace: second, ..Limits::default() }
+    );
     assert_eq!(server.tls.expect("TLS").key.to_str(), Some("k.pem"));
     let [a, b] = &server.tokens[..] else { panic!("two tokens") };
     assert_eq!((a.name.as_str(), a.role, a.secret.clone()), ("a", Role::Ingest, SecretSource::Sha256([15; 32])));

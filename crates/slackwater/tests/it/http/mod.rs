@@ -1,5 +1,6 @@
 //! The network face over real sockets on loopback: what it takes in, shows and refuses.
 
+mod ahead;
 mod encrypted;
 mod limits;
 mod places;
@@ -13,7 +14,7 @@ mod tokens;
 
 use crate::live::quick;
 use serde_json::Value;
-use slackwater::face::api::live::Live;
+use slackwater::face::api::live::{Live, Options};
 use slackwater::face::api::serve::{Served, Server, StartError};
 use slackwater::face::config::{self, Config};
 use std::io::{Read, Write};
@@ -86,7 +87,12 @@ impl Site {
 
     /// A service over a directory.
     pub fn over(folder: TempDir, config: &Config) -> Result<Site, StartError> {
-        let live = Live::open(config.clone(), &folder.path().join("data"), quick()).expect("opened");
+        Site::with(folder, config, quick())
+    }
+
+    /// The same, set up in a way of its own.
+    pub fn with(folder: TempDir, config: &Config, options: Options) -> Result<Site, StartError> {
+        let live = Live::open(config.clone(), &folder.path().join("data"), options).expect("opened");
         let server = Server::start(Served::of(&live), &config.server, folder.path())?;
         let at = server.address();
         Ok(Site { live, server: Some(server), folder, at })

@@ -1,6 +1,7 @@
 //! Clients that take their time: they are cut off, and others are served meanwhile.
 
 use super::{NDJSON, Reply, Site, config, connect, minute};
+use slackwater::runtime::clock::Stopwatch;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -93,10 +94,53 @@ fn a_body_that_trickles_in_is_cut_off_when_the_whole_takes_too_long() {
 }
 
 #[test]
+fn a_body_that_comes_with_too_few_bytes_a_second_is_cut_off_long_before_its_time_is_over() {
+    let site = Site::start("[server.limits]\nminimum_rate = 2000\nrate_grace = \"300ms\"\n");
+    let mut stream = connect(site.at);
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    let head = format!("POST /v1/ingest/trades HTTP/1.1\r\nhost: localhost\r\n{NDJSON}content-length: 100000\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let (mut said, patience) = (Vec::new(), Stopwatch::start());
+    // Never a pause, and far below the rate: by itself it would take an hour.
+    let ended = (0..400).any(|_| {
+        let gone = stream.write_all(b" ").is_err();
+        let mut some = [0; 1_024];
+        match stream.read(&mut some) {
+            Ok(read) => said.extend_from_slice(&some[..read]),
+            Err(error) => return gone || !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+        true
+    });
+    assert!(ended && patience.elapsed() < Duration::from_secs(9), "it was not cut off");
+    // The answer may be lost where the sender goes on sending.
+    let told = Reply::of(&said);
+    assert!(told.status == 0 || told.code() == "body_trickles", "{told:?}");
+    // Who then waits reads it, long before the pause would be one.
+    let mut stream = connect(site.at);
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.write_all(b"          ").expect("sent");
+    assert_eq!(Reply::of(&ends(&mut stream)).expect(408).code(), "body_trickles");
+    // One that holds the rate takes longer than the grace, and is taken in.
+    let body = (0..30).map(|n| minute(n * 10, n, "ABC")).collect::<String>();
+    let mut stream = connect(site.at);
+    let length = body.len();
+    let head = format!(
+        "POST /v1/ingest/trades HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{NDJSON}content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    for piece in body.as_bytes().chunks(body.len() / 8 + 1) {
+        stream.write_all(piece).expect("sent");
+        std::thread::sleep(Duration::from_millis(80));
+    }
+    Reply::of(&ends(&mut stream)).expect(200);
+}
+
+#[test]
 fn all_times_are_limited_without_being_asked_for() {
     let limits = config("").server.limits;
-    let all = [limits.header, limits.idle, limits.request, limits.keep_alive];
-    assert_eq!(all.map(|time| time.as_secs()), [5, 10, 60, 30]);
+    let all = [limits.header, limits.idle, limits.grace, limits.request, limits.keep_alive];
+    assert_eq!(all.map(|time| time.as_secs()), [5, 10, 5, 60, 30]);
+    assert_eq!(limits.rate, 1_024);
 }
 
 #[test]

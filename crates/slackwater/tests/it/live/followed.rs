@@ -2,7 +2,8 @@
 
 use super::{assert_alike, config, folded, quick, stopped};
 use crate::durable::{CONFIG, trades};
-use slackwater::face::api::live::Live;
+use slackwater::face::api::live::{Live, Options};
+use slackwater::runtime::clock::{Clock, Stopwatch};
 use slackwater::runtime::service::Pace;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -54,6 +55,74 @@ fn a_file_that_grows_is_read_on_also_after_a_restart() {
     let rows = stopped(&live);
     assert_alike(&rows, &folded(CONFIG, &events), "grown");
     assert_eq!(live.board().standing().sources[0].counts.received, lines.len() as u64, "nothing is read twice");
+}
+
+/// Two origins, one-second windows, one of them in a file.
+const ORIGINS: &str = r#"
+[source.trades]
+kind = "files"
+format = "json"
+identity = "id"
+event_time = "ts"
+origin = "venue"
+[source.trades.fields]
+id = "u64"
+venue = "string"
+ts = "timestamp_s"
+[pipeline.seconds]
+sql = "SELECT count(*) AS trades FROM trades GROUP BY tumble(ts, INTERVAL '1 second')"
+"#;
+
+#[test]
+fn a_file_of_an_origin_that_is_far_ahead_waits_for_the_one_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("in.ndjson");
+    let path = format!("kind = \"files\"\npath = {:?}", file.display().to_string());
+    let text = ORIGINS.replace("kind = \"files\"", &path);
+    let config = slackwater::face::config::load(&text, "test.toml").expect("a sound configuration");
+    let live = Live::open(config, &folder.path().join("data"), Options { windows: 4, ..quick() }).expect("opened");
+    let event = |id: u64, venue: &str, at: u64| {
+        format!("{{\"id\":{id},\"venue\":\"{venue}\",\"ts\":{}}}\n", 1_700_000_000 + at)
+    };
+    let several = |from: u64, at: u64| -> String { (0..100).map(|n| event(from + n, "X", at + n)).collect() };
+    let push = |id, at| drop(live.push("trades", None, event(id, "Y", at).into_bytes()).expect("taken in"));
+    let all = || live.board().standing().sources[0].counts.received;
+    let is_held = || {
+        let standing = live.board().standing();
+        let ahead = standing.sources[0].origins.iter().any(|origin| origin.name == b"X" && origin.ahead);
+        ahead && standing.sources[0].restraint.holds(b"X", Clock::start().now())
+    };
+    push(1, 0);
+    append(&file, &several(1_000, 0));
+    received(&live, 101);
+    let mut id = 2;
+    while !is_held() {
+        push(id, 0);
+        id += 1;
+    }
+    // What the file has now waits while the other is heard.
+    append(&file, &several(2_000, 200));
+    let (patience, base) = (Stopwatch::start(), 100);
+    while patience.elapsed() < Duration::from_millis(700) {
+        push(id, 1);
+        id += 1;
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What was answered shows a moment later.
+    received(&live, (base + id - 1) as usize);
+    assert_eq!(all(), base + id - 1, "nothing of the file was taken in");
+    push(id, 99);
+    received(&live, 200 + id as usize);
+    // It is ahead again. A file that carries both is read on.
+    while !is_held() {
+        id += 1;
+        push(id, 100);
+    }
+    append(&file, &format!("{}{}", event(3_000, "X", 300), event(3_001, "Y", 101)));
+    received(&live, 202 + id as usize);
+    append(&file, &event(3_002, "X", 301));
+    received(&live, 203 + id as usize);
+    stopped(&live);
 }
 
 #[test]

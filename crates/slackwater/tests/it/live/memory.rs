@@ -60,3 +60,65 @@ fn what_it_shows_does_not_depend_on_how_much_lies_in_memory() {
         stopped(&live);
     }
 }
+
+/// Sessions of trades, and one pipeline of minutes that lets some of their keys pass only.
+const SESSIONS: &str = r#"
+[source.trades]
+kind = "http"
+format = "json"
+identity = "id"
+event_time = "ts"
+version = "v"
+op = "op"
+idle_after = "500ms"
+[source.trades.fields]
+id = "u64"
+v = "u64?"
+op = "string?"
+symbol = "string"
+ts = "timestamp_s"
+[pipeline.visits]
+sql = "SELECT symbol, count(*) AS trades, max(id) AS newest FROM trades GROUP BY symbol, session(ts, INTERVAL '20 seconds') HAVING count(*) > 1"
+"#;
+
+#[test]
+fn sealed_sessions_leave_memory_and_come_back_as_if_they_had_stayed() {
+    let event = |id: u64, symbol: &str, at: u64, more: &str| {
+        format!("{{\"id\":{id},\"symbol\":\"{symbol}\",\"ts\":{}{more}}}\n", 1_700_000_000 + at)
+    };
+    // Sessions of three facts, ten seconds from one to the next, and forty from one session to the next.
+    let mut events = String::new();
+    for session in 0..400 {
+        (0..3).for_each(|n| {
+            events.push_str(&event(session * 3 + n, ["A", "B"][(session % 2) as usize], session * 60 + n * 10, ""))
+        });
+    }
+    let mut late = String::new();
+    for session in (0..300u64).step_by(6) {
+        let (at, id) = (session * 60, 10_000 + session * 10);
+        // One that ties two of A together, one that is alone, one that carries a session of B on, and one that parts it.
+        (1..5).for_each(|n| late.push_str(&event(id + n, "A", at + 20 + n * 19, "")));
+        late.push_str(&event(id + 6, "A", at + 230, ""));
+        late.push_str(&event(id + 7, "B", at + 95, ""));
+        late.push_str(&event((session + 3) * 3 + 1, "B", at + 190, ",\"v\":1,\"op\":\"retract\""));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let live = open(SESSIONS, folder.path(), 20);
+    push(&live, &events, 30);
+    let expected = folded(SESSIONS, &events);
+    assert_alike(&settled(&live, &expected), &expected, "sealed");
+    // So many windows as are room for, and those that came since the last tick.
+    let patience = Stopwatch::start();
+    while live.board().standing().windows > 20 && patience.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(live.board().standing().windows <= 20, "{} windows are in memory", live.board().standing().windows);
+    let middle = late.match_indices('\n').nth(170).expect("a line").0 + 1;
+    push(&live, &late[..middle], 7);
+    stopped(&live);
+    let live = open(SESSIONS, folder.path(), 3);
+    push(&live, &late[middle..], 7);
+    let expected = folded(SESSIONS, &format!("{events}{late}"));
+    assert_alike(&settled(&live, &expected), &expected, "after what was late");
+    stopped(&live);
+}

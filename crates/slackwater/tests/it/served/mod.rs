@@ -6,7 +6,7 @@ mod handles;
 mod holding;
 mod killed;
 mod link;
-mod poster;
+pub mod poster;
 mod quarantined;
 mod resumed;
 mod soak;
