@@ -2,6 +2,7 @@
 
 use super::engine::Shards;
 use super::instance::Instance;
+use super::interval::{Untold, encode_told};
 use slackwater_core::codec::{put_bytes, put_varint};
 use slackwater_core::fold::{Fold, Settled, Which, Whole};
 use slackwater_core::judge::Judge;
@@ -10,19 +11,16 @@ use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::archive::{Change, Changes};
-use slackwater_store::checkpoint::{Checkpoints, Chunk, Manifest};
+use slackwater_store::checkpoint::{Archived, Checkpoints, Chunk, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::crew;
 use slackwater_store::index::{Entries, Known};
 use slackwater_store::journal::Journal;
 use slackwater_store::store::Head;
 use slackwater_store::{Fault, KeepRaw};
-use std::collections::BTreeSet;
 
 /// Chunks that name changed groups only, before all are written anew.
 const MOST_CHUNKS: usize = 32;
-/// Segments that the journal may have for their record to wait until there is something to write it beside.
-const MOST_SEGMENTS: u64 = 4;
 
 impl Instance<'_> {
     /// Writes a checkpoint, and commits it.
@@ -41,10 +39,17 @@ impl Instance<'_> {
         self.head.take(&[], &aside);
         self.aside = aside;
         self.keep()?;
+        // Where the journal is being taken in again they wait: nothing can be put between what it has.
+        if !self.is_at_tick() && self.at == self.journal.last() && !self.untold.is_empty() {
+            self.tell_winners()?;
+        }
         self.head.checkpoint += 1;
         self.advance();
+        self.archived = self.archived_now();
         let manifest = Manifest {
             head: self.head.clone(),
+            ticked: self.ticked,
+            archived: self.archived,
             state: self.state(),
             chunks: self.chunks.clone(),
             runs: self.index.runs(),
@@ -76,6 +81,7 @@ impl Instance<'_> {
         let tick = self.head.ticks + u64::from(!at_tick);
         let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
             self;
+        let untold = &mut self.untold;
         let head = &self.head;
         let Shards { memories, folds, .. } = shards;
         let memories: &[Memory] = memories;
@@ -87,7 +93,7 @@ impl Instance<'_> {
         };
         let mut archive_them = || {
             if !at_tick {
-                put_changes(plan, memories, head, changes);
+                put_changes(plan, memories, head, Some(changes), untold);
             }
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
@@ -108,7 +114,7 @@ impl Instance<'_> {
         }
         let behind = self.behind;
         let (archived, others) = crew::both(archive_them, || {
-            sync(journal).and_then(|()| index_them()).and_then(|()| journal.retire(behind, settings.keep_raw))
+            sync(journal).and_then(|()| index_them()).and_then(|()| journal.retire(behind, KeepRaw::Forever))
         });
         others.and(archived)
     }
@@ -124,46 +130,21 @@ impl Instance<'_> {
         self.shards.folds.iter().for_each(|fold| fold.encode_head(&mut state));
         put_varint(&mut state, self.ticked);
         self.guards.iter().for_each(|guards| guards.encode(&mut state));
+        state.push(u8::from(self.is_at_tick()));
+        if !self.is_at_tick() {
+            self.seen_before.encode(&mut state);
+            encode_told(&self.told, &mut state);
+            self.untold.encode(&mut state);
+        }
         state
     }
 
-    /// Lets go what no kept checkpoint names, and turns journal segments that none needs into record.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn forget(&mut self) -> Result<(), Fault> {
-        let mut kept: Vec<Manifest> = Vec::new();
-        for number in self.checkpoints.list()? {
-            // One that is damaged is no longer a place to go back to, and is not counted as one.
-            match self.checkpoints.read(number) {
-                Ok(manifest) if kept.len() < self.settings.checkpoints.max(1) => kept.push(manifest),
-                _ => {}
-            }
+    /// Up to which tick the archive has every change, once what is new is written.
+    pub(super) fn archived_now(&self) -> Archived {
+        match self.is_at_tick() {
+            true => self.archived.max(Archived { tick: self.head.ticks, sequence: self.ticked }),
+            false => self.archived,
         }
-        crash::point(CrashPoint::CheckpointCounts)?;
-        self.checkpoints.forget(&kept)?;
-        let (mut runs, mut segments) = (BTreeSet::new(), BTreeSet::new());
-        for manifest in &kept {
-            runs.extend(manifest.runs.iter().map(|run| run.number));
-            segments.extend(manifest.segments.iter().map(|segment| segment.number));
-        }
-        self.index.forget(&runs)?;
-        crash::point(CrashPoint::RunsForgotten)?;
-        self.archive.forget(&segments)?;
-        // Bytes that are to go, go at once; else the record saves nothing but the journal's room.
-        let lazy = self.settings.keep_raw == KeepRaw::Forever;
-        if lazy && self.journal.bytes() < self.settings.record_above {
-            return Ok(());
-        }
-        let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
-        crash::point(CrashPoint::TrimDecided)?;
-        let much = self.journal.bytes() > MOST_SEGMENTS * self.settings.journal.segment_bytes;
-        if lazy && !much && self.settings.threads > 1 {
-            // Beside the archive of the next checkpoint.
-            self.behind = behind;
-            return Ok(());
-        }
-        self.journal.retire(behind, self.settings.keep_raw)
     }
 }
 
@@ -207,7 +188,14 @@ impl Groups {
 
 /// Notes the ±facts of every identity that changed since the last tick, for the archive: they become visible with the next
 /// one. Gives the changes of which something falls into what is settled.
-pub(super) fn put_changes<'m>(plan: &Plan, memories: &'m [Memory], head: &Head, changes: &mut Changes) -> Vec<Net<'m>> {
+/// Where the archive has them already, they are noted for nobody; `untold` notes what it does not tell.
+pub(super) fn put_changes<'m>(
+    plan: &Plan,
+    memories: &'m [Memory],
+    head: &Head,
+    mut changes: Option<&mut Changes>,
+    untold: &mut Untold,
+) -> Vec<Net<'m>> {
     let (tick, mut late) = (head.ticks + 1, Vec::new());
     // By source, the furthest that any pipeline of its is settled.
     let mut settled = vec![Settled::Nothing; plan.sources.len()];
@@ -218,12 +206,15 @@ pub(super) fn put_changes<'m>(plan: &Plan, memories: &'m [Memory], head: &Head, 
     let mut put = |fact: &Fact<'_>, winner: Winner<'_>, plus| {
         let Fact { source, content, part, position, arrival } = *fact;
         let (version, decoder) = (winner.known.version, winner.known.decoder);
-        changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
+        if let Some(changes) = &mut changes {
+            changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
+        }
         let time = Row::new(&plan.sources[usize::from(source)].schema, content).event_time();
         settled[usize::from(source)].passed(time)
     };
     for net in memories.iter().flat_map(|memory| memory.changes()) {
         let (before, after) = net.sides();
+        untold.note(plan, &net, after.is_some());
         let gone = before.zip(net.before).is_some_and(|(fact, winner)| put(&fact, winner, false));
         let come = after.is_some_and(|fact| put(&fact, net.after, true));
         late.extend((gone || come).then_some(net));

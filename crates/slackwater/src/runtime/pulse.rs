@@ -179,6 +179,7 @@ impl Instance<'_> {
             ticks: self.head.ticks,
             ticked: self.head.ticked,
             journal: self.at,
+            gone: self.gone(),
             journal_bytes: self.journal.bytes(),
             sources: self.plan.sources.iter().enumerate().map(source).collect(),
             settled: self.head.settled.clone(),
