@@ -114,7 +114,7 @@ impl Sweep {
                 figures.detected += 1;
                 let derived =
                     |name: &&str| ["index", "archive", "checkpoint"].contains(&name.split('/').next().unwrap_or(""));
-                if names.iter().all(|name| derived(name)) {
+                if names.iter().all(derived) {
                     wrong(format!("a refusal, and journal and record have all of it: {said}"));
                 }
                 // What is not there is told by its neighbour, with the entries that it had.

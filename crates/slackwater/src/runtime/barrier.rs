@@ -2,7 +2,7 @@
 
 use super::engine::Shards;
 use super::instance::Instance;
-use super::interval::{Untold, encode_told};
+use super::tale::{Untold, encode_told};
 use slackwater_core::codec::{put_bytes, put_varint};
 use slackwater_core::fold::{Fold, Settled, Which, Whole};
 use slackwater_core::judge::Judge;

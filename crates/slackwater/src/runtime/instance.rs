@@ -9,12 +9,12 @@ use super::board::Spent;
 use super::clock::{Clock, Stopwatch};
 use super::engine::Shards;
 use super::gauge::Gauge;
-use super::interval::{self, Outcome, Untold};
 use super::recall::Shelves;
 use super::receipts::{Named, Receipts};
 use super::replay::{Paused, Recording, Taken};
 use super::retention::Oldest;
 use super::shard::Told;
+use super::tale::{self, Outcome, Untold};
 use crate::decode::{Damaged, Format};
 use slackwater_core::fold::{Final, Fold, Settled, Whole};
 use slackwater_core::hold::Note;
@@ -392,7 +392,7 @@ impl<'p> Instance<'p> {
         self.notes.append(&mut notes);
         // As long as the archive is ahead, what it has of later ticks is not true yet.
         self.archive.see_until(if self.head.ticks < self.archived.tick { self.head.ticks } else { u64::MAX });
-        let mut parts = seen.since(&self.seen_before).split(interval::MOST_ORIGINS);
+        let mut parts = seen.since(&self.seen_before).split(tale::MOST_ORIGINS);
         let more = parts.split_off(1);
         let outcome = Outcome {
             settled: self.head.settled.clone(),
@@ -403,7 +403,7 @@ impl<'p> Instance<'p> {
             told: std::mem::take(&mut self.told),
         };
         self.pieces = std::mem::take(&mut self.untold).into_pieces();
-        self.pieces.extend(more.iter().map(interval::piece_of_origins));
+        self.pieces.extend(more.iter().map(tale::piece_of_origins));
         self.seen_before = seen;
         let mut encoded = Vec::new();
         outcome.encode(&mut encoded);

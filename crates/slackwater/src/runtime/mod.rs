@@ -13,7 +13,6 @@ pub mod engine;
 pub mod gauge;
 mod ingest;
 pub mod instance;
-mod interval;
 pub mod keeping;
 mod link;
 pub mod orders;
@@ -30,5 +29,6 @@ pub mod retrial;
 pub mod service;
 mod shard;
 mod syncer;
+mod tale;
 
 pub use ingest::Feed;

@@ -5,12 +5,12 @@ use super::clock::Clock;
 use super::engine::Shards;
 use super::gauge::Gauge;
 use super::instance::{Instance, Settings, Stop};
-use super::interval::{Untold, decode_told};
 use super::recall::Shelves;
 use super::receipts::Receipts;
 use super::replay::{Replaying, Taken};
 use super::retold::Story;
 use super::shard::{Tallies, Told};
+use super::tale::{Untold, decode_told};
 use crate::decode::Format;
 use slackwater_core::codec::{CodecError, Reader};
 use slackwater_core::fold::Fold;
@@ -31,7 +31,7 @@ use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
 use slackwater_store::identity::Identity;
 use slackwater_store::index::{Entries as Winners, Index};
-use slackwater_store::journal::{Entries, Journal};
+use slackwater_store::journal::{Entries, Journal, Limits};
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
 use std::collections::BTreeSet;
@@ -114,22 +114,7 @@ impl<'p> Instance<'p> {
         }
         let committed = head.as_ref().map_or(0, |head| head.journal);
         let committed = manifests.iter().map(|manifest| manifest.head.journal).fold(committed, u64::max);
-        let journal = match known {
-            Some(_) => Journal::open(disk.clone(), identity.instance, settings.journal, committed)?,
-            None => {
-                // The identity comes last: what has one has a journal, and a journal without one was never written to.
-                let journal = Journal::create(disk.clone(), identity.instance, settings.journal);
-                let journal = journal.map_err(|fault| match fault {
-                    Fault::Refused(what) => Fault::Refused(format!(
-                        "instance: it is not there, and the directory was used before ({what}); put back the whole \
-                         directory from one copy"
-                    )),
-                    fault => fault,
-                })?;
-                identity.write(&*disk)?;
-                journal
-            }
-        };
+        let journal = journal(&disk, &identity, known.is_some(), settings.journal, committed)?;
         let (last, reduced) = (journal.last(), journal.reduced());
         let found = Found { head: head.clone(), store_damage, manifests, damaged, last, reduced };
         let castoffs = Castoffs::open(disk.clone(), identity.instance)?;
@@ -307,6 +292,50 @@ impl<'p> Instance<'p> {
     }
 }
 
+/// The journal of an instance that is there, or a new one with its identity.
+fn journal(
+    disk: &Arc<dyn Disk>,
+    identity: &Identity,
+    known: bool,
+    limits: Limits,
+    committed: u64,
+) -> Result<Journal, Fault> {
+    if known {
+        return Journal::open(disk.clone(), identity.instance, limits, committed);
+    }
+    // The identity comes last: what has one has a journal, and a journal without one was never written to.
+    let journal = Journal::create(disk.clone(), identity.instance, limits);
+    let journal = journal.map_err(|fault| match fault {
+        Fault::Refused(what) => Fault::Refused(format!(
+            "instance: it is not there, and the directory was used before ({what}); put back the whole directory from one \
+             copy"
+        )),
+        fault => fault,
+    })?;
+    identity.write(&**disk)?;
+    Ok(journal)
+}
+
+/// What a directory without a checkpoint begins with. What the archive has stays where it must tell events whose bytes are
+/// gone; else it is made anew.
+fn beginning(plan: &Plan, identity: &Identity, catalog: Option<Catalog>) -> Manifest {
+    let there = catalog.unwrap_or_else(|| Catalog { next: 1, ..Catalog::default() });
+    Manifest {
+        archived: there.archived,
+        segments: there.segments,
+        next_segment: there.next,
+        head: Head {
+            instance: identity.instance,
+            plan: identity.plan,
+            settled: vec![slackwater_core::fold::Settled::Nothing; plan.pipelines.len()],
+            rows: vec![Sum::default(); plan.pipelines.len()],
+            ..Head::default()
+        },
+        next_run: 1,
+        ..Manifest::default()
+    }
+}
+
 type Opened<'p> = (Box<dyn Store + 'p>, Option<Head>);
 
 /// The store with its head, every row held against it.
@@ -396,23 +425,8 @@ impl<'p> Made<'p> {
     fn from(self, manifest: Option<Manifest>) -> Result<(Instance<'p>, Option<u64>), Fault> {
         let Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity, catalog, castoffs } =
             self;
-        // What the archive has stays where it must tell events whose bytes are gone; else it is made anew.
         let there = catalog.clone().filter(|_| journal.reduced() > 0);
-        let there = there.unwrap_or_else(|| Catalog { next: 1, ..Catalog::default() });
-        let manifest = manifest.unwrap_or_else(|| Manifest {
-            archived: there.archived,
-            segments: there.segments,
-            next_segment: there.next,
-            head: Head {
-                instance: identity.instance,
-                plan: identity.plan,
-                settled: vec![slackwater_core::fold::Settled::Nothing; plan.pipelines.len()],
-                rows: vec![Sum::default(); plan.pipelines.len()],
-                ..Head::default()
-            },
-            next_run: 1,
-            ..Manifest::default()
-        });
+        let manifest = manifest.unwrap_or_else(|| beginning(plan, &identity, there));
         let from = Some(manifest.head.checkpoint).filter(|number| *number > 0);
         let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
         let segments = manifest.segments.clone();

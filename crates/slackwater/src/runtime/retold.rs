@@ -6,11 +6,11 @@
 
 use super::engine::Shards;
 use super::instance::Instance;
-use super::interval::{Outcome, Piece, Untold};
 use super::recall::Shelves;
 use super::receipts::Named;
 use super::replay::Gist;
 use super::shard::Recall;
+use super::tale::{Outcome, Piece, Untold};
 use slackwater_core::codec::{CodecError, Reader};
 use slackwater_core::input::{Batch, Decision, Input, Tick};
 use slackwater_core::judge::Judge;
