@@ -26,6 +26,8 @@ pub enum Input {
     Tick(Tick),
     /// Something that was decided, and so must be decided the same way again.
     Decision(Decision),
+    /// What is told of events for the day when their bytes are gone. It moves nothing.
+    Told(Vec<u8>),
 }
 
 /// The recorded pulse: watermarks move, windows seal and generations are cut only here.
@@ -304,6 +306,10 @@ impl Input {
                 out.push(3);
                 decision.encode(out);
             }
+            Input::Told(bytes) => {
+                out.push(4);
+                put_bytes(out, bytes);
+            }
         }
     }
 
@@ -314,6 +320,7 @@ impl Input {
             1 => Input::Events(Batch::decode(&mut reader, schemas)?),
             2 => Input::Tick(Tick::decode(&mut reader, schemas.len())?),
             3 => Input::Decision(Decision::decode(&mut reader, schemas)?),
+            4 => Input::Told(reader.bytes()?.to_vec()),
             _ => return reader.fail("a known input"),
         };
         reader.finish()?;
@@ -366,6 +373,15 @@ impl Decision {
 }
 
 impl Tick {
+    /// The time of the tick that an encoded input is, if it is one.
+    ///
+    /// # Errors
+    /// Bytes that are no input.
+    pub fn time_in(input: &[u8]) -> Result<Option<i64>, CodecError> {
+        let mut reader = Reader::new(input);
+        if reader.byte()? == 2 { reader.signed().map(Some) } else { Ok(None) }
+    }
+
     fn decode(reader: &mut Reader<'_>, sources: usize) -> Result<Tick, CodecError> {
         let mut tick = Tick::at(reader.signed()?);
         for _ in 0..reader.varint()? {

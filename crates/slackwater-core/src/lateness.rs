@@ -85,6 +85,16 @@ impl Lateness {
         self.max = self.max.max(other.max);
     }
 
+    /// What was counted since `before` was taken of it: merged into that, it gives this.
+    pub fn since(&self, before: &Lateness) -> Lateness {
+        let counts = self.buckets.iter().map(|(bucket, count)| {
+            let known = before.buckets.get(bucket).copied().unwrap_or_default();
+            (*bucket, count - known)
+        });
+        let max = if self.max == before.max { 0 } else { self.max };
+        Lateness { buckets: counts.filter(|(_, count)| *count > 0).collect(), ahead: self.ahead - before.ahead, max }
+    }
+
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.ahead);

@@ -76,6 +76,7 @@ impl Machine {
                 self.judges[0].discard(*source, discard.numbers.len() as u64);
             }
             Input::Decision(decision) => self.watermarks.decide(decision),
+            Input::Told(_) => {}
             Input::Tick(tick) => {
                 let settled = self.watermarks.tick(plan, tick, &self.reached(plan));
                 for fold in &mut self.folds {
@@ -250,6 +251,22 @@ pub fn judge_batch(
     }
     let tally = judge.counts()[usize::from(batch.source)].since(&before);
     Judged { deltas: router.finish(), quarantined, tally }
+}
+
+/// Takes in a shard's part of a batch of winners that were told, and not judged: what of each remains is what no other outranks.
+/// Nothing is counted, and nothing set aside.
+pub fn tell_batch(
+    plan: &Plan,
+    (memory, past): (&mut Memory, &[(u32, Past)]),
+    batch: &Arc<Batch>,
+    shard: Shard,
+    holds: &Holds,
+) -> Vec<Deltas> {
+    let mut nobody = Judge::new(plan);
+    if shard.number == 0 {
+        nobody.stand(batch);
+    }
+    judge_batch(plan, &mut nobody, (memory, past), batch, shard, holds).deltas
 }
 
 /// Where the identity of an event counted for nothing at the last tick, if its source holds what is late.

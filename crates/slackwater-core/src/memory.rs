@@ -40,6 +40,9 @@ pub struct Memory {
     places: BTreeMap<Arc<str>, u32>,
     /// Where the log ended at the last tick, and for winners since then the winner before it, if there was one.
     ticked: u32,
+    /// Bytes of winners since then, about, of which not all is in a content that counts: retractions, and what stood in
+    /// quarantine.
+    bare: usize,
     replaced: BTreeMap<u32, u32>,
     scratch: (IdentityBytes, IdentityBytes),
 }
@@ -270,6 +273,9 @@ impl Memory {
         let stood = if batch.stood.is_empty() { 0 } else { STOOD };
         let (flags, version, content) = (LIVE | stood | retracted(head.op), head.version, batch.bytes(entry));
         let place = self.append(&Draft { flags, source, decoder, version, part, position, arrival, content });
+        if head.op == Op::Retract || stood != 0 {
+            self.bare += content.len() + batch.part.len() + UNIT * UNIT;
+        }
         if head.op == Op::Assert {
             let chunk = self.chunks.last_mut().expect("just appended to");
             chunk.times = (chunk.times.0.min(head.time), chunk.times.1.max(head.time));
@@ -323,9 +329,20 @@ impl Memory {
         self.chunks.iter().skip(locate(self.ticked).0).map(|chunk| chunk.times.0).min().unwrap_or(i64::MAX)
     }
 
+    /// Whether every change since the last tick is a content that counts and replaces none.
+    pub fn is_plain(&self) -> bool {
+        self.bare == 0 && self.replaced.is_empty()
+    }
+
+    /// Bytes of winners since the last tick, about, that are retractions or stood in quarantine.
+    pub fn bare(&self) -> usize {
+        self.bare
+    }
+
     /// From here on, changes are counted anew.
     pub fn mark(&mut self) {
         self.replaced.clear();
+        self.bare = 0;
         self.ticked = self.chunks.last().map_or(0, |chunk| place_of(self.chunks.len() - 1, chunk.bytes.len()));
     }
 

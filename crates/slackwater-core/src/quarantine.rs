@@ -230,7 +230,8 @@ impl Fate {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Fate, CodecError> {
+    /// Reads back what [`Fate::encode`] wrote.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Fate, CodecError> {
         Ok(match reader.byte()? {
             0 => Fate::Fact,
             1 => Fate::Duplicate,

@@ -59,6 +59,7 @@ pub fn entry(sequence: u64, act: Act) -> Entry {
         arrival: sequence.is_multiple_of(2).then_some(-7),
         delivered: sequence.is_multiple_of(3).then_some(u128::from(sequence) << 70),
         header: b"a,b".to_vec(),
+        gist: sequence.to_le_bytes().to_vec(),
         bytes: Raw::Kept(bytes(len)),
     })
 }
@@ -159,9 +160,10 @@ fn without_bytes(entry: &Entry) -> Entry {
             arrival,
             delivered,
             header,
+            gist,
         }) => {
             let bytes = Raw::Dropped { len: bytes.len() as u64 };
-            Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
+            Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, gist, bytes })
         }
         other => other,
     }

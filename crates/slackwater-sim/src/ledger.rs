@@ -285,6 +285,11 @@ impl Store for Ledger {
         Ok(())
     }
 
+    fn castoffs(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> bool) -> Result<(), Fault> {
+        self.committed().aside.into_iter().skip(from as usize).all(visit);
+        Ok(())
+    }
+
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {
         self.committed().notes.into_iter().try_for_each(visit)
     }

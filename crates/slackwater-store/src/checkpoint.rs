@@ -29,11 +29,35 @@ pub struct Chunk {
     pub digest: [u8; 32],
 }
 
+/// Up to which tick the archive has every change: the tick's number, and its place in the journal. 0 where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Archived {
+    /// Number of the tick.
+    pub tick: u64,
+    /// Sequence of the entry that it is.
+    pub sequence: u64,
+}
+
+impl Archived {
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        put_varint(out, self.tick);
+        put_varint(out, self.sequence);
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Archived, CodecError> {
+        Ok(Archived { tick: reader.varint()?, sequence: reader.varint()? })
+    }
+}
+
 /// What belongs together at one cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The commit that names it.
     pub head: Head,
+    /// Sequence of the last tick before the cut; that of the cut itself where it is one.
+    pub ticked: u64,
+    /// Up to which tick the segments have every change. While state is made anew, that is further than the cut.
+    pub archived: Archived,
     /// State that is small, and written anew every time.
     pub state: Vec<u8>,
     /// Chunks of state, newest first.
@@ -166,8 +190,15 @@ impl Checkpoints {
 }
 
 impl Manifest {
+    /// Whether nothing came between the last tick and the cut.
+    pub fn is_at_tick(&self) -> bool {
+        self.ticked == self.head.journal
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         self.head.encode(out);
+        put_varint(out, self.ticked);
+        self.archived.encode(out);
         put_bytes(out, &self.state);
         put_varint(out, self.chunks.len() as u64);
         for Chunk { number, bytes, digest } in &self.chunks {
@@ -184,8 +215,8 @@ impl Manifest {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Manifest, CodecError> {
-        let mut manifest =
-            Manifest { head: Head::decode(reader)?, state: reader.bytes()?.to_vec(), ..Manifest::default() };
+        let (head, ticked, archived) = (Head::decode(reader)?, reader.varint()?, Archived::decode(reader)?);
+        let mut manifest = Manifest { head, ticked, archived, state: reader.bytes()?.to_vec(), ..Manifest::default() };
         for _ in 0..reader.varint()? {
             let (number, bytes) = (reader.varint()?, reader.varint()?);
             manifest.chunks.push(Chunk { number, bytes, digest: reader.array()? });

@@ -52,6 +52,10 @@ pub enum CrashPoint {
     CheckpointCounts,
     /// Some old chunks are gone.
     ChunkRemoved,
+    /// What tells events without their bytes is written, and what it replaces is still there.
+    CatalogWritten,
+    /// Events that were set aside are kept beside the record, and the bytes that they were in are still there.
+    AsideKept,
     /// Some shards have given their groups, and others have not.
     BetweenParts,
     /// It is decided which journal segments go.
@@ -78,7 +82,7 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// All of them.
-    pub const ALL: [CrashPoint; 34] = [
+    pub const ALL: [CrashPoint; 36] = [
         CrashPoint::ChunkRead,
         CrashPoint::EntriesAppended,
         CrashPoint::EntriesSynced,
@@ -102,6 +106,8 @@ impl CrashPoint {
         CrashPoint::FileRenamed,
         CrashPoint::CheckpointCounts,
         CrashPoint::ChunkRemoved,
+        CrashPoint::CatalogWritten,
+        CrashPoint::AsideKept,
         CrashPoint::BetweenParts,
         CrashPoint::TrimDecided,
         CrashPoint::RunsForgotten,

@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::record::KeepRaw;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use slackwater_core::input::Tick;
 use std::cell::RefCell;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Received {
     pub delivered: Option<u128>,
     /// What the decoder must know besides the bytes.
     pub header: Vec<u8>,
+    /// What the owner must know of the bytes where they are left out.
+    pub gist: Vec<u8>,
     /// The bytes themselves.
     pub bytes: Raw,
 }
@@ -111,9 +114,10 @@ impl Entry {
                 arrival,
                 delivered,
                 header,
+                gist,
             }) => {
                 let bytes = Raw::Dropped { len: bytes.len() as u64 };
-                Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
+                Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, gist, bytes })
             }
             other => other,
         }
@@ -159,7 +163,7 @@ impl Received {
     }
 
     fn encode_with(&self, pressed: &Pressed, out: &mut Vec<u8>) -> Result<(), Fault> {
-        within(pressed.len + self.part.len() + self.header.len())?;
+        within(pressed.len + self.part.len() + self.header.len() + self.gist.len())?;
         put_varint(out, self.source.into());
         put_varint(out, self.decoder.into());
         put_bytes(out, self.part.as_bytes());
@@ -169,6 +173,7 @@ impl Received {
         out.push(u8::from(self.delivered.is_some()));
         self.delivered.iter().for_each(|digest| out.extend_from_slice(&digest.to_le_bytes()));
         put_bytes(out, &self.header);
+        put_bytes(out, &self.gist);
         out.push(ZSTD);
         put_varint(out, pressed.len as u64);
         out.extend_from_slice(&pressed.packed);
@@ -182,8 +187,9 @@ impl Received {
         let part = Arc::from(reader.text()?);
         let (offset, line, arrival) = (reader.varint()?, reader.varint()?, reader.option()?);
         let delivered = if reader.flag()? { Some(u128::from_le_bytes(reader.array()?)) } else { None };
-        let header = reader.bytes()?.to_vec();
-        Ok(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes: Raw::Dropped { len: 0 } })
+        let (header, gist) = (reader.bytes()?.to_vec(), reader.bytes()?.to_vec());
+        let bytes = Raw::Dropped { len: 0 };
+        Ok(Received { source, decoder, part, offset, line, arrival, delivered, header, gist, bytes })
     }
 
     fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Received, CodecError> {
@@ -232,6 +238,37 @@ pub(crate) fn for_record(kind: u8, journaled: Vec<u8>, keep: KeepRaw) -> Result<
     put_varint(&mut out, len);
     out.extend_from_slice(&bytes);
     Ok((out, len))
+}
+
+/// What the record keeps of an entry that it has when event bytes are left out.
+///
+/// # Errors
+/// Bytes that are no encoding of an entry.
+pub(crate) fn reduced(kind: u8, kept: Vec<u8>) -> Result<Vec<u8>, CodecError> {
+    if kind != EVENTS {
+        return Ok(kept);
+    }
+    let mut reader = Reader::new(&kept);
+    Received::decode_head(&mut reader)?;
+    let place = reader.position();
+    reader.byte()?;
+    let len = reader.varint()?;
+    let mut out = kept[..place].to_vec();
+    out.push(DROPPED);
+    put_varint(&mut out, len);
+    Ok(out)
+}
+
+/// The latest time that an entry of the record tells: when its events were first seen, or the time of a tick.
+///
+/// # Errors
+/// Bytes that are no encoding of an entry.
+pub(crate) fn time_of(kind: u8, kept: &[u8]) -> Result<Option<i64>, CodecError> {
+    let mut reader = Reader::new(kept);
+    match kind {
+        EVENTS => Ok(Received::decode_head(&mut reader)?.arrival),
+        _ => Tick::time_in(reader.bytes()?),
+    }
 }
 
 fn within(len: usize) -> Result<(), Fault> {

@@ -7,6 +7,8 @@
 //! real one and crash at every step.
 
 pub mod archive;
+pub mod castoff;
+pub mod catalog;
 pub mod checkpoint;
 pub mod crash;
 pub mod crew;

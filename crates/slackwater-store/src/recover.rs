@@ -37,11 +37,17 @@ pub enum Verdict {
     },
 }
 
-/// Says where to go on.
+/// Says where to go on. `lacking` is asked where event bytes that are gone would be needed: why the archive, and what was set
+/// aside beside the record, cannot stand in for them, if they cannot. `broken` is asked of manifests, from the newest on, until
+/// one is not: why something that it names of archive and index cannot be used.
 ///
 /// # Errors
 /// When what is kept contradicts itself: going on would lose something, or count something twice.
-pub fn verdict(found: Found) -> Result<Verdict, Fault> {
+pub fn verdict(
+    found: Found,
+    lacking: &dyn Fn() -> Option<String>,
+    broken: &dyn Fn(&Manifest) -> Result<Option<String>, Fault>,
+) -> Result<Verdict, Fault> {
     let Found { head, store_damage, manifests, damaged, last, reduced } = found;
     let mut notes: Vec<String> =
         damaged.iter().map(|(number, why)| format!("checkpoint {number} is passed over: {why}")).collect();
@@ -54,11 +60,11 @@ pub fn verdict(found: Found) -> Result<Verdict, Fault> {
         )));
     }
     // Known before anything is touched, for what is left may still be needed by whoever mends it.
-    let all_again = |why: &str| match reduced {
-        0 => Ok(()),
-        _ => Err(Fault::Refused(format!(
-            "{why}, and the bytes of events up to entry {reduced} were not kept (`keep_raw`), so not everything can be \
-             made again; put back the store and the checkpoints of this directory"
+    let all_again = |why: &str| match (reduced > 0).then(lacking).flatten() {
+        None => Ok(()),
+        Some(lacking) => Err(Fault::Refused(format!(
+            "{why}, the bytes of events up to entry {reduced} were not kept (`keep_raw`), and the archive cannot tell them \
+             ({lacking}), so not everything can be made again; put back the store and the checkpoints of this directory"
         ))),
     };
     if let Some(why) = store_damage {
@@ -80,9 +86,24 @@ pub fn verdict(found: Found) -> Result<Verdict, Fault> {
     // begin again when a store is made anew.
     let counts =
         |manifest: &Manifest| manifest.head.checkpoint <= head.checkpoint && manifest.head.journal <= head.journal;
-    let from = manifests.into_iter().find(counts);
-    if from.as_ref().map_or(0, |from| from.head.journal) < reduced {
+    // Where event bytes are gone, only whole ticks can be told.
+    let goes_on = |manifest: &Manifest| manifest.ticked >= reduced || manifest.is_at_tick();
+    let mut from = None;
+    for manifest in manifests.into_iter().filter(|manifest| counts(manifest) && goes_on(manifest)) {
+        let Some(why) = broken(&manifest)? else {
+            from = Some(manifest);
+            break;
+        };
+        notes.push(format!("checkpoint {} is passed over: {why}", manifest.head.checkpoint));
+    }
+    if from.as_ref().map_or(0, |from| from.ticked) < reduced {
         all_again("there is no checkpoint that can be used")?;
+        // While state is made anew from there, what is committed is always what a checkpoint names.
+        let goes_on = from.as_ref().is_some_and(|from| from.head.journal == head.journal);
+        if !goes_on && head.journal < reduced {
+            notes.push("the store of results is older than what is kept of events; it is made anew".to_string());
+            return Ok(Verdict::Resume { from: None, rebuild: true, notes });
+        }
     }
     if from.is_none() && head.checkpoint > 0 {
         notes.push("no checkpoint can be used; state is made anew from all inputs".to_string());

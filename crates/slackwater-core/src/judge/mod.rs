@@ -280,6 +280,47 @@ impl Judge {
         }
     }
 
+    /// What it counted in all, and what it saw of origins since `before` was taken of it: [`Judge::go_on`] makes this of that.
+    pub fn since(&self, before: &Judge) -> Judge {
+        let origins = self.origins.iter().zip(&before.origins).map(|(now, before)| now.since(before));
+        Judge { counts: self.counts.clone(), origins: origins.collect() }
+    }
+
+    /// The same in parts of so many origins at most, by name: the first has what was counted, the others nothing of it.
+    pub fn split(self, most: usize) -> Vec<Judge> {
+        let nobody = || vec![Origins::default(); self.origins.len()];
+        let mut parts = vec![Judge { counts: self.counts.clone(), origins: nobody() }];
+        let mut left = most;
+        for (source, origins) in self.origins.iter().enumerate() {
+            for origin in origins.clone().into_sorted() {
+                if left == 0 {
+                    parts.push(Judge { counts: vec![Counts::default(); self.counts.len()], origins: nobody() });
+                    left = most;
+                }
+                left -= 1;
+                parts.last_mut().expect("there is a first").origins[source].put(origin);
+            }
+        }
+        parts
+    }
+
+    /// Goes on to what was counted and seen by then; parts behind the first are merged.
+    pub fn go_on(&mut self, since: &Judge) {
+        self.counts.clone_from(&since.counts);
+        for (mine, theirs) in self.origins.iter_mut().zip(&since.origins) {
+            mine.merge(theirs);
+        }
+    }
+
+    /// Counts what [`Judge::take_back`] will take back, where nothing was counted of it.
+    pub(crate) fn stand(&mut self, batch: &Batch) {
+        let counts = &mut self.counts[usize::from(batch.source)];
+        for refusal in &batch.stood {
+            counts.received += 1;
+            *counts.quarantined.entry(refusal.reason as u8).or_default() += 1;
+        }
+    }
+
     /// Takes over how far another shard's origins have come: all that watermarks ask for, at every tick.
     pub(crate) fn merge_reach(&mut self, other: &Judge) {
         for (mine, theirs) in self.origins.iter_mut().zip(&other.origins) {

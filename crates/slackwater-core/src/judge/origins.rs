@@ -68,6 +68,16 @@ impl Origins {
         )
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Every origin, in no order that means anything.
     pub fn iter(&self) -> impl Iterator<Item = &Origin> {
         self.list.iter()
@@ -78,6 +88,39 @@ impl Origins {
         for origin in other.iter() {
             self.entry(&origin.name).lateness.merge(&origin.lateness);
         }
+    }
+
+    /// What became known since `before` was taken of them: merged into those, it gives these.
+    pub(super) fn since(&self, before: &Origins) -> Origins {
+        let mut since = Origins::default();
+        for origin in &self.list {
+            let hash = xxhash_rust::xxh3::xxh3_64(&origin.name);
+            let known = before.table.find(hash, |number| before.list[number as usize].name == origin.name);
+            let known = known.map(|number| &before.list[number as usize]);
+            if known == Some(origin) {
+                continue;
+            }
+            let entry = since.entry(&origin.name);
+            entry.frontier = origin.frontier.filter(|_| known.is_none_or(|known| known.frontier != origin.frontier));
+            entry.heard = origin.heard.filter(|_| known.is_none_or(|known| known.heard != origin.heard));
+            entry.lateness = match known {
+                Some(known) => origin.lateness.since(&known.lateness),
+                None => origin.lateness.clone(),
+            };
+        }
+        since
+    }
+
+    /// All of them, by name.
+    pub(super) fn into_sorted(mut self) -> Vec<Origin> {
+        self.list.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.list
+    }
+
+    /// Adds one that is not there yet.
+    pub(super) fn put(&mut self, origin: Origin) {
+        let at = self.find(&origin.name);
+        self.list[at] = origin;
     }
 
     /// Merges all but lateness.

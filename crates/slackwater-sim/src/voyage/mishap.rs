@@ -5,7 +5,6 @@ use super::logbook::Logbook;
 use crate::ledger::{Committed, Ledger, Lost};
 use crate::platter::{Platter, Trouble, Verb};
 use crate::rng::Rng;
-use slackwater_store::KeepRaw;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each thing happened.
@@ -116,20 +115,18 @@ impl Ashore {
     pub const ALL: [Ashore; 5] =
         [Ashore::Flip, Ashore::NoCheckpoints, Ashore::NoStore, Ashore::BadStore, Ashore::OldStore];
 
-    /// Lets it happen, where everything can be made again afterwards; gives its name, and whether what is committed may be
+    /// Lets it happen; everything can be made again afterwards. Gives its name, and whether what is committed may be
     /// missing until it is made again.
     pub fn happen(
         self,
         harbour: &Harbour,
-        keep: KeepRaw,
         (older, flipped): (&[Committed], &mut BTreeSet<String>),
         rng: &mut Rng,
     ) -> Option<(&'static str, bool)> {
         let Harbour { disk, ledger } = harbour;
         let head = ledger.head()?;
         match self {
-            Ashore::Flip => flip(disk, head.checkpoint, (keep, flipped), rng).then_some(("flip", false)),
-            _ if keep == KeepRaw::None => None,
+            Ashore::Flip => flip(disk, head.checkpoint, flipped, rng).then_some(("flip", false)),
             Ashore::NoCheckpoints => {
                 let all = disk.files();
                 let gone: Vec<&String> = all.keys().filter(|name| name.starts_with("checkpoint/")).collect();
@@ -153,23 +150,18 @@ impl Ashore {
     }
 }
 
-/// Flips bits of the newest checkpoints that count, if something is left without them.
-fn flip(disk: &Platter, newest: u64, (keep, flipped): (KeepRaw, &mut BTreeSet<String>), rng: &mut Rng) -> bool {
+/// Flips bits of the newest checkpoints that count, or of a chunk.
+fn flip(disk: &Platter, newest: u64, flipped: &mut BTreeSet<String>, rng: &mut Rng) -> bool {
     let files = disk.files();
     let number = |name: &str| name.strip_prefix("checkpoint/")?.strip_suffix(".manifest")?.parse::<u64>().ok();
     let counts = |name: &&String| number(name).is_some_and(|number| number <= newest) && !flipped.contains(*name);
     let manifests: Vec<&String> = files.keys().filter(counts).collect();
     let chunks: Vec<&String> = files.keys().filter(|name| name.ends_with(".chunk")).collect();
-    let spared = if keep == KeepRaw::None { 1 } else { 0 };
-    if manifests.len() <= spared {
-        return false;
-    }
-    // Where bytes are not kept, the oldest one must be enough.
-    let newest = manifests.len() - 1;
-    let first = if rng.chance(70) { spared } else { newest };
-    let names = match keep {
-        KeepRaw::Forever if !chunks.is_empty() && rng.chance(40) => vec![*rng.pick(&chunks)],
-        _ => manifests[first..].to_vec(),
+    let Some(newest) = manifests.len().checked_sub(1) else { return false };
+    let first = if rng.chance(70) { 0 } else { newest };
+    let names = match !chunks.is_empty() && rng.chance(40) {
+        true => vec![*rng.pick(&chunks)],
+        false => manifests[first..].to_vec(),
     };
     for name in &names {
         let bits = files[*name].len() * 8;
@@ -194,7 +186,7 @@ pub enum Damage {
     AnyBit,
     /// Any file is gone.
     NoFile,
-    /// The store is gone, and with it what the record cannot make again.
+    /// The store is gone.
     NoStore,
 }
 

@@ -17,7 +17,6 @@ use leg::{Harbour, Stop, sail};
 use logbook::{Logbook, heads, told};
 use mishap::{Ashore, AtSea, Damage, Figures};
 use script::Script;
-use slackwater_store::KeepRaw;
 use std::collections::BTreeSet;
 
 /// Mishaps of one run at most; the attempt behind them must succeed.
@@ -139,8 +138,7 @@ impl Voyage<'_> {
     /// Something befalls what is kept.
     fn happen(&mut self) {
         let Some(kind) = self.ashore.get(self.rng.below(self.ashore.len().max(1))) else { return };
-        let keep = self.script.settings.keep_raw;
-        let happened = Ashore::ALL[*kind].happen(&self.harbour, keep, (&self.older, &mut self.flipped), &mut self.rng);
+        let happened = Ashore::ALL[*kind].happen(&self.harbour, (&self.older, &mut self.flipped), &mut self.rng);
         if let Some((name, missing)) = happened {
             self.figures.note(name, 1);
             if missing {
@@ -212,9 +210,8 @@ impl Voyage<'_> {
                 Err(Stop::Wrong(text)) => Err(text),
             };
             text.map_err(|text| format!("{damage:?}: {text}, {:?}", self.script.settings))?;
-            let whole = self.script.settings.keep_raw == KeepRaw::Forever;
-            if damage == Damage::NoStore && whole && harbour.ledger.head().is_none() {
-                return Err("a store that was lost is not made again, and all bytes are kept".to_string());
+            if damage == Damage::NoStore && harbour.ledger.head().is_none() {
+                return Err("a store that was lost is not made again".to_string());
             }
         }
         Ok(())

@@ -62,14 +62,14 @@ pub fn passage(seed: u64, size: Size) -> Result<Option<Figures>, String> {
     let (mut harbour, mut figures, mut left) = (Harbour::new(), Figures::default(), rng.below(MISHAPS + 1));
     figures.note("events", script.events());
     // A journal of one segment never has room again, and what is judged again takes as much as what came.
-    let most_bytes = *rng.pick(&[60_000, 1 << 50]);
+    let most_bytes = *rng.pick(&[80_000, 1 << 50]);
     let most_bytes = if script.settings.journal.segment_bytes < most_bytes { most_bytes } else { 1 << 50 };
     let mut before = Committed::default();
     loop {
         let kind = rng.below(AtSea::KINDS);
         let mishap = (left > 0).then(|| AtSea::draw(kind, 40, &mut rng));
         mishap.into_iter().for_each(|mishap| mishap.prepare(&harbour.disk, &harbour.ledger));
-        let journal = Limits { most_bytes, reserve_bytes: 4_000, ..script.settings.journal };
+        let journal = Limits { most_bytes, reserve_bytes: 8_000, ..script.settings.journal };
         let windows = *rng.pick(&[0, 6, usize::MAX]);
         let settings = Settings { shards: 1 + rng.below(3), windows, journal, ..script.settings.clone() };
         let clock = Clock::driven(BEGUN, time);

@@ -77,6 +77,7 @@ pub fn plain() -> Settings {
         windows: usize::MAX,
         record_above: 0,
         keep_raw: KeepRaw::Forever,
+        keep_for: 0,
     }
 }
 
@@ -99,7 +100,9 @@ impl Script {
         let mut rng = Rng::new(seed ^ 0x5ea);
         let fine = Rng::new(seed ^ 0xf17e).chance(FINE);
         let coarse = if fine { 1 } else { (trial.world.events.len() / SMALL).max(1) };
-        let settings = settings(&mut rng, coarse as u64);
+        let mut settings = settings(&mut rng, coarse as u64);
+        // Nothing, what is older than the last tick, or than the one before it.
+        settings.keep_for = *Rng::new(seed ^ 0x6b66).pick(&[0, 0, 1, 1_500_000_000]);
         let (parts, runs, guards) = (Vec::new(), Vec::new(), Vec::new());
         let mut script = Script { trial, parts, runs, release: None, guards, judges_again: false, settings, coarse };
         let (events, runs) = (script.trial.world.events.len(), 1 + rng.below(4));

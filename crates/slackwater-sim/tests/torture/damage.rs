@@ -112,6 +112,11 @@ impl Sweep {
             Ok(Ok(Ok(true))) => figures.degraded += 1,
             Ok(Ok(Err(said))) => {
                 figures.detected += 1;
+                let derived =
+                    |name: &&str| ["index", "archive", "checkpoint"].contains(&name.split('/').next().unwrap_or(""));
+                if names.iter().all(derived) {
+                    wrong(format!("a refusal, and journal and record have all of it: {said}"));
+                }
                 // What is not there is told by its neighbour, with the entries that it had.
                 let gone = said.contains("are missing before it");
                 if !gone && !names.iter().any(|name| said.contains(name)) {

@@ -5,5 +5,6 @@ mod damage;
 mod fuzz;
 mod matrix;
 mod minute;
+mod rebuilt;
 mod serving;
 mod small;

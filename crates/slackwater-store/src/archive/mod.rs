@@ -59,6 +59,8 @@ pub struct Archive {
     segments: Vec<Segment>,
     next: u64,
     bucket: i64,
+    /// Changes of later ticks are as good as not there.
+    until: u64,
 }
 
 impl Archive {
@@ -92,7 +94,12 @@ impl Archive {
         // A number that was ever given is not given again: another checkpoint may name the segment that has it.
         let there = disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))?;
         let next = there.iter().filter_map(|name| number_of(name)).fold(next, |next, number| next.max(number + 1));
-        Ok(Archive { disk, shelves, segments, next, bucket })
+        Ok(Archive { disk, shelves, segments, next, bucket, until: u64::MAX })
+    }
+
+    /// From here on facts and contents are those up to a tick, whatever there is of later ones.
+    pub fn see_until(&mut self, tick: u64) {
+        self.until = tick;
     }
 
     /// Writes changes, in any order, as one segment for each source and bucket among them, on so many threads.
@@ -143,7 +150,7 @@ impl Archive {
         as_of: Option<u64>,
         visit: &mut dyn FnMut(&Change<'_>),
     ) -> Result<(), Fault> {
-        let as_of = as_of.unwrap_or(u64::MAX);
+        let as_of = as_of.unwrap_or(u64::MAX).min(self.until);
         let inside = |times: (i64, i64)| i128::from(times.1) >= from && i128::from(times.0) < to;
         let Some(shelf) = self.shelves.get(usize::from(source)) else { return Ok(()) };
         let near = |segment: &&Segment| segment.source == source && inside(segment.times) && segment.ticks.0 <= as_of;
@@ -213,7 +220,7 @@ impl Archive {
             }
             let mut batches = volume.read(group, None, Some(selection(&ranges, volume.rows(group))))?;
             while batches.append(&mut rows)? {}
-            for change in rows.iter().filter(|change| change.plus) {
+            for change in rows.iter().filter(|change| change.plus && change.tick <= self.until) {
                 for at in times.get(&time(&volume, &change)).into_iter().flatten() {
                     let newer = found[*at].as_ref().is_none_or(|found| found.tick <= change.tick);
                     if newer && digest(change.content) == asks[*at].digest {
@@ -238,6 +245,16 @@ impl Archive {
     pub fn changes(&self, source: u16, visit: &mut dyn FnMut(&Change<'_>)) -> Result<(), Fault> {
         let segments: Vec<&Segment> = self.segments.iter().filter(|segment| segment.source == source).collect();
         window::by_tick(&segments, &|segments| self.volumes(segments.iter().copied()), visit)
+    }
+
+    /// Gives the changes of a source from a tick on, by tick, as [`Archive::changes`] does, whatever is seen otherwise: those of
+    /// this tick, and of as many behind it as there is room for. Gives the last tick of which they are all.
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment is damaged.
+    pub fn changes_from(&self, source: u16, tick: u64, visit: &mut dyn FnMut(&Change<'_>)) -> Result<u64, Fault> {
+        let segments: Vec<&Segment> = self.segments.iter().filter(|segment| segment.source == source).collect();
+        window::from_tick(&segments, tick, &|segments| self.volumes(segments.iter().copied()), visit)
     }
 
     /// Makes one segment of several small ones of a bucket, the same rows in the same order. False when there was
@@ -295,6 +312,21 @@ impl Archive {
             if name.ends_with(".parquet.tmp") || number.is_some_and(|number| !live(number)) {
                 let name = format!("{FOLDER}/{name}");
                 self.disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether every segment is there and is the one that was written; and, if they are to be read through, all of each.
+    ///
+    /// # Errors
+    /// What the disk says, or where a segment is damaged.
+    pub fn look(&self, through: bool) -> Result<(), Fault> {
+        for segment in &self.segments {
+            for volume in self.volumes(std::iter::once(segment))? {
+                if through {
+                    volume.check_chunks()?;
+                }
             }
         }
         Ok(())

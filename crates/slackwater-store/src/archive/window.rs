@@ -44,6 +44,44 @@ pub(super) fn by_tick(
     Ok(())
 }
 
+/// Gives the rows of a tick, and of as many behind it as there is room for; and the last tick of those.
+pub(super) fn from_tick(
+    segments: &[&Segment],
+    tick: u64,
+    open: Open<'_, '_>,
+    visit: &mut dyn FnMut(&Change<'_>),
+) -> Result<u64, Fault> {
+    let last = segments.iter().map(|segment| segment.ticks.1).max().unwrap_or(0);
+    if last < tick {
+        return Ok(u64::MAX);
+    }
+    let mut range = tick..=last;
+    loop {
+        let near = |segment: &&&Segment| segment.ticks.0 <= *range.end() && segment.ticks.1 >= *range.start();
+        let near: Vec<&Segment> = segments.iter().filter(near).copied().collect();
+        let volumes = open(&near)?;
+        if near.iter().map(|segment| segment.rows).sum::<u64>() <= ROWS {
+            give(&volumes, range.clone(), visit)?;
+            return Ok(*range.end());
+        }
+        if range.start() == range.end() {
+            give_one(&volumes, tick, visit)?;
+            return Ok(tick);
+        }
+        let (pieces, counts) = count(&volumes, &range)?;
+        let mut sum = 0;
+        let fit = counts.iter().take_while(|count| {
+            sum += **count;
+            sum <= ROWS
+        });
+        if let Some(at) = fit.count().checked_sub(1) {
+            give(&volumes, tick..=*pieces[at].end(), visit)?;
+            return Ok(*pieces[at].end());
+        }
+        range = pieces[0].clone();
+    }
+}
+
 /// Gives as many pieces at once as there is room for, up to the first that is too large alone; that and what is behind
 /// it is left for later.
 fn give_pieces(

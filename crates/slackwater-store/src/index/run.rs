@@ -122,12 +122,6 @@ impl Run {
         let mut start = [0; HEAD_BYTES as usize];
         file.read_at(0, &mut start).map_err(|cause| Fault::disk(&name, "read", cause))?;
         let format = start[8..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        if start[..8] == MAGIC && format > FORMAT {
-            return Err(Fault::Newer { name, found: format, known: FORMAT });
-        }
-        if start != head(info.number) {
-            return Err(Fault::damaged(&name, 0, "this is not the head of this run"));
-        }
         let mut bytes = [0; TAIL_BYTES as usize];
         file.read_at(length - TAIL_BYTES, &mut bytes).map_err(|cause| Fault::disk(&name, "read", cause))?;
         let tail = Tail::decode(&bytes).ok().filter(|tail| {
@@ -135,6 +129,13 @@ impl Run {
             let named = tail.number == info.number && tail.entries == info.entries;
             place && named && blake3::hash(&bytes) == info.digest
         });
+        // A run that is the one that was named here is of a format that is known here, whatever its head says.
+        if tail.is_none() && start[..8] == MAGIC && format > FORMAT {
+            return Err(Fault::Newer { name, found: format, known: FORMAT });
+        }
+        if start != head(info.number) {
+            return Err(Fault::damaged(&name, 0, "this is not the head of this run"));
+        }
         let Some(tail) = tail else {
             return Err(Fault::damaged(&name, length - TAIL_BYTES, "its tail is not the one that was written"));
         };

@@ -157,6 +157,7 @@ impl Journal {
             buffer,
             syncing,
             stopped,
+            more_reserve: 0,
         }
     }
 }

@@ -9,7 +9,7 @@ pub const FOLDER: &str = "journal";
 /// Bytes of a segment's header.
 pub const HEAD: usize = 64;
 /// The format that is written, and the newest that is read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MAGIC: [u8; 8] = *b"SWJOURNL";
 /// No entry has a number so great, so that counting on never overflows.
 pub const MOST_SEQUENCE: u64 = 1 << 63;
@@ -96,6 +96,9 @@ pub fn read(file: &dyn File, instance: &[u8; 16], first: u64) -> Result<Begun, F
     let format = u32::from_le_bytes(four(&bytes[8..]));
     if format > FORMAT {
         return Err(Fault::Newer { name, found: format, known: FORMAT });
+    }
+    if format < FORMAT {
+        return Err(Fault::Older { name, found: format, known: FORMAT });
     }
     if &bytes[16..32] != instance {
         return Err(Fault::damaged(&name, 16, "it belongs to another instance"));

@@ -68,6 +68,8 @@ pub struct Journal {
     syncing: bool,
     /// Why it can be used no more.
     stopped: Option<String>,
+    /// Bytes that events leave free besides the reserve.
+    more_reserve: u64,
 }
 
 impl Journal {
@@ -169,11 +171,19 @@ impl Journal {
 
     /// Bytes that events may still take.
     pub fn room(&self) -> u64 {
-        self.limits.most_bytes.saturating_sub(self.limits.reserve_bytes).saturating_sub(self.bytes())
+        self.limits
+            .most_bytes
+            .saturating_sub(self.limits.reserve_bytes + self.more_reserve)
+            .saturating_sub(self.bytes())
+    }
+
+    /// From here on so many bytes more are kept free of events, for a step that must have room.
+    pub fn keep_free(&mut self, bytes: u64) {
+        self.more_reserve = bytes;
     }
 
     fn make_sure_of_room(&self, packed: &Packed) -> Result<(), Fault> {
-        let reserve = if packed.kind == STEP { 0 } else { self.limits.reserve_bytes };
+        let reserve = if packed.kind == STEP { 0 } else { self.limits.reserve_bytes + self.more_reserve };
         let most = self.limits.most_bytes.saturating_sub(reserve);
         // A new segment may have to be begun for it.
         let needed = self.bytes() + (file::HEAD + whole(packed.body.len())) as u64;

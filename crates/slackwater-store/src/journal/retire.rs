@@ -110,6 +110,47 @@ impl Journal {
     }
 }
 
+impl Journal {
+    /// Of the oldest file of the record that has its event bytes: its last entry, and, if it is asked for, the latest time that
+    /// its entries tell, or those of the next file that tells one.
+    ///
+    /// # Errors
+    /// A journal that has stopped, or a file that cannot be read.
+    pub fn oldest_kept(&self, timed: bool) -> Result<Option<(u64, Option<i64>)>, Fault> {
+        self.alive()?;
+        let Some(at) = self.record.iter().position(|head| head.keep == KeepRaw::Forever) else { return Ok(None) };
+        let mut time = None;
+        for head in self.record[at..].iter().filter(|_| timed) {
+            time = record::time_of(&*self.disk, &self.instance, head)?;
+            if time.is_some() {
+                break;
+            }
+        }
+        Ok(Some((self.record[at].last, time)))
+    }
+
+    /// Leaves the event bytes out of the oldest file of the record that has them. Its other entries stay as they are.
+    ///
+    /// # Errors
+    /// [`Fault::is_full`] where there is no room for what stays: the file is as it was. After every other error the journal
+    /// can not be used any more.
+    pub fn reduce(&mut self) -> Result<(), Fault> {
+        self.alive()?;
+        let Some(at) = self.record.iter().position(|head| head.keep == KeepRaw::Forever) else { return Ok(()) };
+        match record::reduce(&*self.disk, &self.instance, &self.record[at]) {
+            Ok(head) => {
+                self.record[at] = head;
+                crash::point(CrashPoint::RecordWritten)
+            }
+            Err(fault) if fault.is_full() => match self.disk.remove(&record::unfinished(self.record[at].first)) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(self.stop(fault)),
+                _ => Err(fault),
+            },
+            Err(fault) => Err(self.stop(fault)),
+        }
+    }
+}
+
 /// Compares a segment that was left behind with the record that took its place.
 pub fn compare(disk: &dyn Disk, instance: &[u8; 16], record: &[record::Head], first: u64) -> Result<(), Fault> {
     let name = name(first);

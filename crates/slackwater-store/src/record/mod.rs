@@ -9,11 +9,11 @@ pub(crate) use bundle::Reader;
 
 use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
-use crate::entry::deflate;
+use crate::entry::{self, deflate};
 use crate::fault::Fault;
 use crate::journal::{MOST_SEQUENCE, eight, four, list};
 use bundle::BLOCK_HEAD;
-use slackwater_core::codec::put_varint;
+use slackwater_core::codec::{CodecError, put_varint};
 use slackwater_core::planted::{Bug, is};
 
 /// The folder of the record.
@@ -26,7 +26,7 @@ const BLOCK: u64 = 1 << 20;
 /// 12 would save another 8% and take 18 times as long, beside live traffic.
 const LEVEL: i32 = 1;
 /// The format that is written, and the newest that is read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MAGIC: [u8; 8] = *b"SWRECORD";
 
 /// Whether event bytes stay when they leave the journal.
@@ -104,6 +104,9 @@ impl Head {
         if format > FORMAT {
             return Err(Fault::Newer { name, found: format, known: FORMAT });
         }
+        if format < FORMAT {
+            return Err(Fault::Older { name, found: format, known: FORMAT });
+        }
         if &bytes[16..32] != instance {
             return Err(Fault::damaged(&name, 16, "it belongs to another instance"));
         }
@@ -138,7 +141,7 @@ fn name(first: u64) -> String {
     format!("{FOLDER}/{first:020}")
 }
 
-fn unfinished(first: u64) -> String {
+pub(crate) fn unfinished(first: u64) -> String {
     format!("{FOLDER}/{first:020}.tmp")
 }
 
@@ -160,6 +163,35 @@ pub(crate) fn open(disk: &dyn Disk, instance: &[u8; 16], chain: u32) -> Result<V
         heads.push(head);
     }
     Ok(heads)
+}
+
+/// The latest time that a file of the record tells of its entries; none where they tell no time.
+pub(crate) fn time_of(disk: &dyn Disk, instance: &[u8; 16], head: &Head) -> Result<Option<i64>, Fault> {
+    let (mut reader, mut latest) = (Reader::open(disk, instance, head, head.first)?, None);
+    while let Some((sequence, kind, bytes)) = reader.next_encoded()? {
+        latest = latest.max(entry::time_of(kind, &bytes).map_err(|error| no_entry(head, sequence, &error))?);
+    }
+    Ok(latest)
+}
+
+/// Writes a file of the record anew without event bytes, in the place of the one that has them.
+pub(crate) fn reduce(disk: &dyn Disk, instance: &[u8; 16], head: &Head) -> Result<Head, Fault> {
+    let mut entries = || {
+        let mut reader = Reader::open(disk, instance, head, head.first)?;
+        let next = move || {
+            let Some((sequence, kind, bytes)) = reader.next_encoded()? else { return Ok(None) };
+            let bytes = entry::reduced(kind, bytes).map_err(|error| no_entry(head, sequence, &error))?;
+            Ok(Some((sequence, Kept { kind, bytes, events: 0 })))
+        };
+        let mut next = next;
+        Ok(std::iter::from_fn(move || next().transpose()))
+    };
+    let span = Span { first: head.first, last: head.last, before: head.before, after: head.after };
+    write(disk, instance, (span, KeepRaw::None), &mut entries)
+}
+
+fn no_entry(head: &Head, sequence: u64, error: &CodecError) -> Fault {
+    Fault::damaged(&name(head.first), 0, format!("entry {sequence} is none ({error})"))
 }
 
 /// Removes what was begun of a file, and says whether that was all there was of it.

@@ -86,6 +86,21 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    pub(super) fn read_castoffs(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> bool) -> Result<(), Fault> {
+        let text = "SELECT body FROM quarantine WHERE number >= ?1 ORDER BY number";
+        let mut statement = self.connection.prepare(text).map_err(fault)?;
+        let mut found = statement.query(params![i64::try_from(from).unwrap_or(i64::MAX)]).map_err(fault)?;
+        while let Some(row) = found.next().map_err(fault)? {
+            let event: Vec<u8> = row.get(0).map_err(fault)?;
+            if !visit(read(&event, Quarantined::decode, "an event that was set aside")?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn read<T>(body: &[u8], decode: impl FnOnce(&mut Reader<'_>) -> Result<T, CodecError>, what: &str) -> Result<T, Fault> {
     let mut reader = Reader::new(body);
     let found = decode(&mut reader).and_then(|found| reader.finish().map(|()| found));

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params, pa
 use slackwater_core::codec::Reader;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
+use slackwater_core::quarantine::Quarantined;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -271,6 +272,10 @@ impl Store for Sqlite {
 
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {
         self.set_aside(None, from, visit)
+    }
+
+    fn castoffs(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> bool) -> Result<(), Fault> {
+        self.read_castoffs(from, visit)
     }
 
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {

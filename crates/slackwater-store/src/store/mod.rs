@@ -151,6 +151,10 @@ pub trait Store: Send {
     /// Gives the events that were set aside, in order, from a number on, until told to stop; the first has 0.
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault>;
 
+    /// Gives the events that were set aside as they came there, whatever became of them, in order, from a number on, until told to
+    /// stop.
+    fn castoffs(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> bool) -> Result<(), Fault>;
+
     /// Gives the ledger of what was held, in order, with the tick of each line.
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault>;
 

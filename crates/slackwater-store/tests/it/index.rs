@@ -273,6 +273,9 @@ fn a_run_of_a_later_format_is_refused_by_name() {
     let (made, runs, _) = small();
     let mut bytes = made.bytes("index/1.run");
     bytes[8] = 2;
+    // Its tail is another one too, as that of another format would be.
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
     made.put("index/1.run", bytes);
     let error = Index::open(Arc::new(made), &runs, 2).map(drop).expect_err("newer");
     assert!(matches!(error, Fault::Newer { found: 2, known: 1, .. }), "{error}");

@@ -25,6 +25,7 @@ fn events(bytes: &[u8]) -> Entry {
         arrival: None,
         delivered: None,
         header: Vec::new(),
+        gist: Vec::new(),
         bytes: Raw::Kept(bytes.to_vec()),
     })
 }
@@ -48,8 +49,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     let received =
         (place, any::<Option<u128>>(), any_bytes(), any_bytes()).prop_map(|(place, delivered, header, bytes)| {
             let (source, decoder, part, offset, line, arrival) = place;
-            let (part, bytes) = (Arc::from(part), Raw::Kept(bytes));
-            Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, bytes })
+            let (part, gist, bytes) = (Arc::from(part), header.clone(), Raw::Kept(bytes));
+            Entry::Events(Received { source, decoder, part, offset, line, arrival, delivered, header, gist, bytes })
         });
     let step = (any_bytes(), any_bytes()).prop_map(|(input, outcome)| Entry::Step { input, outcome });
     prop_oneof![received, step]

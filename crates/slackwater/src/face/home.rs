@@ -85,19 +85,32 @@ pub fn open_store(data: &Path, plan: &Arc<Plan>, keep: Keep) -> Result<Box<dyn S
     Ok(Box::new(Sqlite::open(data, plan.clone())?))
 }
 
-/// Whether the bytes of events stay for good.
+/// Whether the bytes of events stay for good; and where they do not, for how long they do, in nanoseconds of recorded time.
 ///
 /// # Errors
 /// Where the sources of a configuration do not agree.
-pub fn keep_raw(config: &Config) -> Result<KeepRaw, String> {
-    let kept = |wanted| config.sources.iter().all(|source| source.keep_raw == wanted);
-    if kept(config::KeepRaw::Forever) {
-        return Ok(KeepRaw::Forever);
+pub fn keep_raw(config: &Config) -> Result<(KeepRaw, i64), String> {
+    let mut kept = config.sources.iter().map(|source| source.keep_raw);
+    let first = kept.next().unwrap_or(config::KeepRaw::Forever);
+    if kept.any(|other| other != first) {
+        return Err(String::from(
+            "a directory keeps the bytes of all events alike, for their ticks are told together; write the same `keep_raw` \
+             in every source",
+        ));
     }
-    if kept(config::KeepRaw::No) {
-        return Ok(KeepRaw::None);
-    }
-    Err(String::from(
-        "a directory keeps the bytes of all events or of none; write keep_raw = \"forever\", or \"none\", in every source",
-    ))
+    Ok(match first {
+        config::KeepRaw::Forever => (KeepRaw::Forever, 0),
+        config::KeepRaw::No => (KeepRaw::None, 0),
+        config::KeepRaw::For(time) => (KeepRaw::None, time),
+    })
+}
+
+/// What a person should know of events whose bytes are gone, up to an entry of the journal.
+pub fn on_gone_bytes(reduced: u64) -> Option<String> {
+    (reduced > 0).then(|| {
+        format!(
+            "the bytes of events up to entry {reduced} of the journal are not kept (`keep_raw`): should store or checkpoints be \
+             lost, these events are told by archive and record, and no other decoder can ever read them again"
+        )
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::engine::Shards;
 use super::instance::Instance;
+use super::tale::{Untold, encode_told};
 use slackwater_core::codec::{put_bytes, put_varint};
 use slackwater_core::fold::{Fold, Settled, Which, Whole};
 use slackwater_core::judge::Judge;
@@ -10,18 +11,15 @@ use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::archive::{Change, Changes};
-use slackwater_store::checkpoint::{Checkpoints, Chunk, Manifest};
+use slackwater_store::checkpoint::{Archived, Checkpoints, Chunk, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::crew;
 use slackwater_store::index::{Entries, Known};
 use slackwater_store::journal::Journal;
 use slackwater_store::{Fault, KeepRaw};
-use std::collections::BTreeSet;
 
 /// Chunks that name changed groups only, before all are written anew.
 const MOST_CHUNKS: usize = 32;
-/// Segments that the journal may have for their record to wait until there is something to write it beside.
-const MOST_SEGMENTS: u64 = 4;
 
 impl Instance<'_> {
     /// Writes a checkpoint, and commits it.
@@ -40,10 +38,17 @@ impl Instance<'_> {
         self.head.take(&[], &aside);
         self.aside = aside;
         self.keep()?;
+        // Where the journal is being taken in again they wait: nothing can be put between what it has.
+        if !self.is_at_tick() && self.at == self.journal.last() && !self.untold.is_empty() {
+            self.tell_winners()?;
+        }
         self.head.checkpoint += 1;
         self.advance();
+        self.archived = self.archived_now();
         let manifest = Manifest {
             head: self.head.clone(),
+            ticked: self.ticked,
+            archived: self.archived,
             state: self.state(),
             chunks: self.chunks.clone(),
             runs: self.index.runs(),
@@ -75,6 +80,7 @@ impl Instance<'_> {
         let tick = self.head.ticks + u64::from(!at_tick);
         let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
             self;
+        let untold = &mut self.untold;
         let Shards { memories, folds, .. } = shards;
         let memories: &[Memory] = memories;
         let sync = |journal: &mut Journal| {
@@ -86,6 +92,7 @@ impl Instance<'_> {
         let mut archive_them = || {
             if !at_tick {
                 put_changes(memories, tick, changes);
+                note_untold(plan, memories, untold);
             }
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
@@ -106,7 +113,7 @@ impl Instance<'_> {
         }
         let behind = self.behind;
         let (archived, others) = crew::both(archive_them, || {
-            sync(journal).and_then(|()| index_them()).and_then(|()| journal.retire(behind, settings.keep_raw))
+            sync(journal).and_then(|()| index_them()).and_then(|()| journal.retire(behind, KeepRaw::Forever))
         });
         others.and(archived)
     }
@@ -122,46 +129,21 @@ impl Instance<'_> {
         self.shards.folds.iter().for_each(|fold| fold.encode_head(&mut state));
         put_varint(&mut state, self.ticked);
         self.guards.iter().for_each(|guards| guards.encode(&mut state));
+        state.push(u8::from(self.is_at_tick()));
+        if !self.is_at_tick() {
+            self.seen_before.encode(&mut state);
+            encode_told(&self.told, &mut state);
+            self.untold.encode(&mut state);
+        }
         state
     }
 
-    /// Lets go what no kept checkpoint names, and turns journal segments that none needs into record.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn forget(&mut self) -> Result<(), Fault> {
-        let mut kept: Vec<Manifest> = Vec::new();
-        for number in self.checkpoints.list()? {
-            // One that is damaged is no longer a place to go back to, and is not counted as one.
-            match self.checkpoints.read(number) {
-                Ok(manifest) if kept.len() < self.settings.checkpoints.max(1) => kept.push(manifest),
-                _ => {}
-            }
+    /// Up to which tick the archive has every change, once what is new is written.
+    pub(super) fn archived_now(&self) -> Archived {
+        match self.is_at_tick() {
+            true => self.archived.max(Archived { tick: self.head.ticks, sequence: self.ticked }),
+            false => self.archived,
         }
-        crash::point(CrashPoint::CheckpointCounts)?;
-        self.checkpoints.forget(&kept)?;
-        let (mut runs, mut segments) = (BTreeSet::new(), BTreeSet::new());
-        for manifest in &kept {
-            runs.extend(manifest.runs.iter().map(|run| run.number));
-            segments.extend(manifest.segments.iter().map(|segment| segment.number));
-        }
-        self.index.forget(&runs)?;
-        crash::point(CrashPoint::RunsForgotten)?;
-        self.archive.forget(&segments)?;
-        // Bytes that are to go, go at once; else the record saves nothing but the journal's room.
-        let lazy = self.settings.keep_raw == KeepRaw::Forever;
-        if lazy && self.journal.bytes() < self.settings.record_above {
-            return Ok(());
-        }
-        let behind = kept.iter().map(|manifest| manifest.head.journal).min().unwrap_or(0);
-        crash::point(CrashPoint::TrimDecided)?;
-        let much = self.journal.bytes() > MOST_SEGMENTS * self.settings.journal.segment_bytes;
-        if lazy && !much && self.settings.threads > 1 {
-            // Beside the archive of the next checkpoint.
-            self.behind = behind;
-            return Ok(());
-        }
-        self.journal.retire(behind, self.settings.keep_raw)
     }
 }
 
@@ -218,6 +200,17 @@ pub(super) fn put_changes(memories: &[Memory], tick: u64, changes: &mut Changes)
         if let Some(fact) = after {
             put(&fact, net.after, true);
         }
+    }
+}
+
+/// Takes note of the winners since the last tick that the archive does not tell.
+pub(super) fn note_untold(plan: &Plan, memories: &[Memory], untold: &mut Untold) {
+    // Where nothing was retracted, replaced or let out of quarantine, it tells all.
+    if untold.is_empty() && memories.iter().all(Memory::is_plain) {
+        return;
+    }
+    for net in memories.iter().flat_map(|memory| memory.changes()) {
+        untold.note(plan, &net, net.sides().1.is_some());
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Standing {
     pub ticked: Option<i64>,
     /// Last entry of the journal that was taken in.
     pub journal: u64,
+    /// The last of those whose event bytes are gone; 0 where all are there.
+    pub gone: u64,
     /// Bytes of the journal, without what has become record.
     pub journal_bytes: u64,
     /// By source.

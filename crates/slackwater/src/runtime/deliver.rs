@@ -230,6 +230,7 @@ impl Instance<'_> {
             return Ok((Journaled { chunks, names, bytes, last: self.journal.last() }, None));
         }
         let arrival = self.clock.now();
+        self.journal.keep_free(self.weight_of_tick());
         let mut taken: Taken = self.taken.clone();
         for Coming { chunk, ahead, named } in coming {
             let chunk = Chunk { arrival: Some(arrival), ..chunk };
@@ -278,7 +279,7 @@ impl Instance<'_> {
         for (named, counts) in names.into_iter().zip(&tallies.chunks) {
             let Some(named) = named else { continue };
             self.unjudged.remove(&(named.source, named.name.clone()));
-            self.receipts.put(&mut self.head, named, counts.clone());
+            self.answer(named, counts.clone());
         }
         Ok(tallies.chunks)
     }

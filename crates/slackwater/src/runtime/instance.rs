@@ -4,21 +4,22 @@
 //! that is the barrier at which steps are taken, commits made and checkpoints written.
 
 use super::Feed;
-use super::barrier::{late_changes, put_changes};
+use super::barrier::{late_changes, note_untold, put_changes};
 use super::board::Spent;
 use super::clock::{Clock, Stopwatch};
 use super::engine::Shards;
 use super::gauge::Gauge;
 use super::recall::Shelves;
-use super::receipts::Receipts;
+use super::receipts::{Named, Receipts};
 use super::replay::{Paused, Recording, Taken};
+use super::retention::Oldest;
 use super::shard::Told;
+use super::tale::{self, Outcome, Untold};
 use crate::decode::{Damaged, Format};
 use slackwater_core::fold::{Final, Fold, Settled, Whole};
 use slackwater_core::hold::Note;
 use slackwater_core::input::{Decision, Input, Tick};
-use slackwater_core::judge::Judge;
-
+use slackwater_core::judge::{Counts, Judge};
 use slackwater_core::memory::{Fact, Memory};
 use slackwater_core::plan::{Guards, Plan, Source};
 use slackwater_core::planted::{Bug, is};
@@ -27,8 +28,11 @@ use slackwater_core::row::Row;
 use slackwater_core::watermark::Watermarks;
 use slackwater_core::window::Window;
 use slackwater_store::archive::{Archive, Changes, OwnedChange};
-use slackwater_store::checkpoint::{Checkpoints, Chunk};
+use slackwater_store::castoff::Castoffs;
+use slackwater_store::catalog::Catalog;
+use slackwater_store::checkpoint::{Archived, Checkpoints, Chunk};
 use slackwater_store::crash::{self, CrashPoint};
+use slackwater_store::disk::Disk;
 use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::{Journal, Limits};
@@ -56,8 +60,10 @@ pub struct Settings {
     pub checkpoints: usize,
     /// How much room the journal may take.
     pub journal: Limits,
-    /// Whether event bytes stay in the record.
+    /// Whether event bytes stay in the record for good.
     pub keep_raw: KeepRaw,
+    /// Where they do not, for how long they stay, in nanoseconds of recorded time behind the latest that is told of them.
+    pub keep_for: i64,
     /// Windows that may lie in memory before sealed ones, and those far ahead, leave it: their facts are in the archive,
     /// their rows in the store. Only what runs on lets any leave.
     pub windows: usize,
@@ -77,6 +83,7 @@ impl Settings {
             checkpoints: 3,
             journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
             keep_raw: KeepRaw::Forever,
+            keep_for: 0,
             windows: usize::MAX,
             record_above: 0,
         }
@@ -89,6 +96,7 @@ pub struct Instance<'p> {
     pub(super) formats: &'p [Format],
     pub(super) settings: Settings,
     pub(super) clock: Clock,
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) store: Box<dyn Store + 'p>,
     pub(super) journal: Journal,
     pub(super) index: Index,
@@ -121,6 +129,20 @@ pub struct Instance<'p> {
     pub(super) spare: Changes,
     /// Room for the winners that a checkpoint puts into the index.
     pub(super) winners: Entries,
+    /// What was counted and seen up to the last tick.
+    pub(super) seen_before: Judge,
+    /// What named deliveries since then were answered.
+    pub(super) told: Vec<Counts>,
+    /// Winners since then that the archive does not tell.
+    pub(super) untold: Untold,
+    /// What is journaled before the tick that was just taken.
+    pub(super) pieces: Vec<Vec<u8>>,
+    /// Up to which tick the archive has every change; while state is made anew, that is further than the state.
+    pub(super) archived: Archived,
+    /// What stands in for event bytes that are gone.
+    pub(super) catalog: Option<Catalog>,
+    pub(super) castoffs: Castoffs,
+    pub(super) oldest: Option<Oldest>,
     /// Up to which entry no kept checkpoint needs the journal.
     pub(super) behind: u64,
     /// Sequence of the last entry of the journal that was taken in.
@@ -151,6 +173,11 @@ impl<'p> Instance<'p> {
     /// What was counted and seen.
     pub fn seen(&self) -> Judge {
         self.shards.seen(self.plan)
+    }
+
+    /// The last entry of the journal whose event bytes are gone; 0 where all are there.
+    pub fn gone(&self) -> u64 {
+        self.journal.reduced()
     }
 
     /// Facts that are held, by source.
@@ -292,15 +319,41 @@ impl<'p> Instance<'p> {
         if is(Bug::DecisionLeftOut) && matches!(input, Input::Decision(_)) {
             return Ok(());
         }
+        for piece in std::mem::take(&mut self.pieces) {
+            self.append(&Input::Told(piece), Vec::new())?;
+        }
+        self.append(&input, outcome)?;
+        if matches!(input, Input::Tick(_)) {
+            self.ticked = self.at;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, input: &Input, outcome: Vec<u8>) -> Result<(), Fault> {
         let mut encoded = Vec::new();
         input.encode(&mut encoded);
         let at = self.journal.append(&Packed::new(&Entry::Step { input: encoded, outcome })?)?;
         assert_eq!(self.at + 1, at, "what stands before an input is taken in before it");
         self.at = at;
-        if matches!(input, Input::Tick(_)) {
-            self.ticked = self.at;
-        }
         Ok(())
+    }
+
+    /// Journals the winners that nothing else tells, behind a checkpoint that let them go.
+    pub(super) fn tell_winners(&mut self) -> Result<(), Fault> {
+        for piece in std::mem::take(&mut self.untold).into_pieces() {
+            self.append(&Input::Told(piece), Vec::new())?;
+        }
+        self.journal.sync().map(drop)
+    }
+
+    /// Bytes that the next tick takes in the journal at most, about, for what is judged by now.
+    pub(super) fn weight_of_tick(&self) -> u64 {
+        const EACH: usize = 64;
+        let origins =
+            |judge: &Judge| (0..self.plan.sources.len()).map(|source| judge.origins(source).len()).sum::<usize>();
+        let origins: usize = self.shards.judges.iter().map(origins).sum();
+        let bare: usize = self.shards.memories.iter().map(Memory::bare).sum();
+        (EACH * (origins + self.told.len()) + bare) as u64
     }
 
     /// Takes an input that is no event, and gives what came of it.
@@ -319,12 +372,16 @@ impl<'p> Instance<'p> {
                 self.note_changes();
                 Ok(outcome)
             }
+            Input::Told(_) => Ok(Vec::new()),
         }
     }
 
     /// Notes for the archive what changed between the tick before and this one. Nothing else may be taken in before.
     pub(super) fn note_changes(&mut self) {
-        put_changes(&self.shards.memories, self.head.ticks, &mut self.changes);
+        // As long as the archive is ahead of the state, it has them.
+        if self.head.ticks > self.archived.tick {
+            put_changes(&self.shards.memories, self.head.ticks, &mut self.changes);
+        }
         self.shards.memories.iter_mut().for_each(|memory| memory.mark());
     }
 
@@ -342,6 +399,7 @@ impl<'p> Instance<'p> {
         }
         let Shards { memories, folds, holds, .. } = &mut self.shards;
         let late = late_changes(self.plan, memories, &self.head.settled);
+        note_untold(self.plan, memories, &mut self.untold);
         for fold in folds {
             rows.extend(fold.tick(self.plan, &settled, late.iter().copied(), holds));
             crash::point(CrashPoint::BetweenFinals)?;
@@ -355,10 +413,35 @@ impl<'p> Instance<'p> {
         self.head.take_notes(&notes);
         self.rows.append(&mut rows);
         self.notes.append(&mut notes);
-        let mut outcome = Vec::new();
-        self.head.settled.iter().for_each(|settled| settled.encode(&mut outcome));
-        outcome.extend_from_slice(&self.head.output);
-        Ok(outcome)
+        // As long as the archive is ahead, what it has of later ticks is not true yet.
+        self.archive.see_until(if self.head.ticks < self.archived.tick { self.head.ticks } else { u64::MAX });
+        let mut parts = seen.since(&self.seen_before).split(tale::MOST_ORIGINS);
+        let more = parts.split_off(1);
+        let outcome = Outcome {
+            settled: self.head.settled.clone(),
+            output: self.head.output,
+            seen: parts.remove(0),
+            more: more.len() as u64,
+            aside: self.set_aside(),
+            told: std::mem::take(&mut self.told),
+        };
+        self.pieces = std::mem::take(&mut self.untold).into_pieces();
+        self.pieces.extend(more.iter().map(tale::piece_of_origins));
+        self.seen_before = seen;
+        let mut encoded = Vec::new();
+        outcome.encode(&mut encoded);
+        Ok(encoded)
+    }
+
+    /// How many events were set aside so far.
+    pub(super) fn set_aside(&self) -> u64 {
+        self.head.quarantined.count + self.aside.len() as u64
+    }
+
+    /// Notes what a named delivery is answered.
+    pub(super) fn answer(&mut self, named: Named, counts: Counts) {
+        self.told.push(counts.clone());
+        self.receipts.put(&mut self.head, named, counts);
     }
 
     /// Answers what a fold shard needs: facts out of the archive, but for those that were replaced since, and out of the

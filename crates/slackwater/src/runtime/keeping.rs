@@ -11,7 +11,7 @@ use slackwater_core::fold::Whole;
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_store::archive::{Archive, Changes};
-use slackwater_store::checkpoint::{Checkpoints, Chunk, Manifest};
+use slackwater_store::checkpoint::{Archived, Checkpoints, Chunk, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::crew;
 use slackwater_store::index::{Entries, Index};
@@ -31,6 +31,7 @@ pub struct Keeping {
     plan: Plan,
     /// The head at the tick, with the checkpoint's number.
     head: Head,
+    archived: Archived,
     state: Vec<u8>,
     groups: Groups,
     resting: Arc<Vec<Memory>>,
@@ -41,7 +42,6 @@ pub struct Keeping {
     checkpoints: Checkpoints,
     chunks: Vec<Chunk>,
     retiring: Option<Retiring>,
-    keep_raw: KeepRaw,
     /// How many threads may write it.
     threads: usize,
     watch: Stopwatch,
@@ -51,6 +51,7 @@ pub struct Keeping {
 #[derive(Debug)]
 pub struct Written {
     number: u64,
+    archived: Archived,
     index: Index,
     archive: Archive,
     checkpoints: Checkpoints,
@@ -85,6 +86,7 @@ impl Instance<'_> {
         Ok(Keeping {
             plan: self.plan.clone(),
             head: Head { checkpoint: self.head.checkpoint + 1, ..self.head.clone() },
+            archived: self.archived_now(),
             state: self.state(),
             groups,
             resting,
@@ -95,7 +97,6 @@ impl Instance<'_> {
             checkpoints: self.checkpoints.clone(),
             chunks: self.chunks.clone(),
             retiring: self.journal.begin_retiring(self.behind)?,
-            keep_raw: self.settings.keep_raw,
             threads: self.settings.threads,
             watch: Stopwatch::start(),
         })
@@ -107,10 +108,10 @@ impl Instance<'_> {
     /// What went wrong with writing it: then what is in memory is ahead of what can be kept, and the instance must be opened
     /// again.
     pub fn end_keeping(&mut self, written: Result<Written, Fault>) -> Result<(), Fault> {
-        let Written { number, index, archive, checkpoints, chunks, retired, spare, .. } = written?;
+        let Written { number, archived, index, archive, checkpoints, chunks, retired, spare, .. } = written?;
         (self.spare, self.winners) = spare;
         (self.index, self.archive, self.checkpoints, self.chunks) = (index, archive, checkpoints, chunks);
-        self.head.checkpoint = number;
+        (self.head.checkpoint, self.archived) = (number, archived);
         self.resting = None;
         retired.map_or(Ok(()), |retired| self.journal.end_retiring(retired))
     }
@@ -135,7 +136,7 @@ impl Keeping {
     /// What the disk says.
     pub fn write(self) -> Result<Written, Fault> {
         let Keeping { plan, head, state, groups, resting, mut changes, mut winners, watch, retiring, .. } = self;
-        let Keeping { mut index, mut archive, mut checkpoints, mut chunks, keep_raw, threads, .. } = self;
+        let Keeping { mut index, mut archive, mut checkpoints, mut chunks, threads, archived, .. } = self;
         let mut archive_them = || {
             archive.write(&changes, threads)?;
             changes.clear();
@@ -148,14 +149,17 @@ impl Keeping {
             winners.clear();
             crash::point(CrashPoint::WinnersIndexed)?;
             groups.write(&mut checkpoints, &mut chunks)?;
-            Ok(retiring.map(|retiring| retiring.write(keep_raw)))
+            Ok(retiring.map(|retiring| retiring.write(KeepRaw::Forever)))
         };
-        let (archived, indexed) = match threads {
+        let (written, indexed) = match threads {
             0..=1 => (archive_them(), index_them()),
             _ => crew::both(archive_them, index_them),
         };
-        let retired = archived.and(indexed)?;
+        let retired = written.and(indexed)?;
         let manifest = Manifest {
+            // It was begun where a tick was committed.
+            ticked: head.journal,
+            archived,
             head,
             state,
             chunks,
@@ -168,6 +172,6 @@ impl Keeping {
         crash::point(CrashPoint::ManifestWritten)?;
         let Manifest { head, chunks, .. } = manifest;
         let (number, spare, took) = (head.checkpoint, (changes, winners), watch.elapsed());
-        Ok(Written { number, index, archive, checkpoints, chunks, retired, spare, took })
+        Ok(Written { number, archived, index, archive, checkpoints, chunks, retired, spare, took })
     }
 }

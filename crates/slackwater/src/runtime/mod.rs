@@ -24,9 +24,12 @@ pub mod recompute;
 pub mod reopen;
 pub mod replay;
 pub mod restraint;
+mod retention;
+mod retold;
 pub mod retrial;
 pub mod service;
 mod shard;
 mod syncer;
+mod tale;
 
 pub use ingest::Feed;

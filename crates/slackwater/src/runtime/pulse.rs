@@ -204,6 +204,7 @@ impl Instance<'_> {
             ticks: self.head.ticks,
             ticked: self.head.ticked,
             journal: self.at,
+            gone: self.gone(),
             journal_bytes: self.journal.bytes(),
             sources,
             put_off,

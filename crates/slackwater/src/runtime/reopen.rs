@@ -8,7 +8,9 @@ use super::instance::{Instance, Settings, Stop};
 use super::recall::Shelves;
 use super::receipts::Receipts;
 use super::replay::{Replaying, Taken};
+use super::retold::Story;
 use super::shard::{Tallies, Told};
+use super::tale::{Untold, decode_told};
 use crate::decode::Format;
 use slackwater_core::codec::{CodecError, Reader};
 use slackwater_core::fold::Fold;
@@ -21,17 +23,20 @@ use slackwater_core::planted::{Bug, is};
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET, Changes, Shelf};
+use slackwater_store::castoff::Castoffs;
+use slackwater_store::catalog::Catalog;
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
 use slackwater_store::identity::Identity;
-use slackwater_store::index::{Entries, Index};
-use slackwater_store::journal::Journal;
+use slackwater_store::index::{Entries as Winners, Index};
+use slackwater_store::journal::{Entries, Journal, Limits};
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 /// What opening brought to light.
@@ -109,25 +114,13 @@ impl<'p> Instance<'p> {
         }
         let committed = head.as_ref().map_or(0, |head| head.journal);
         let committed = manifests.iter().map(|manifest| manifest.head.journal).fold(committed, u64::max);
-        let journal = match known {
-            Some(_) => Journal::open(disk.clone(), identity.instance, settings.journal, committed)?,
-            None => {
-                // The identity comes last: what has one has a journal, and a journal without one was never written to.
-                let journal = Journal::create(disk.clone(), identity.instance, settings.journal);
-                let journal = journal.map_err(|fault| match fault {
-                    Fault::Refused(what) => Fault::Refused(format!(
-                        "instance: it is not there, and the directory was used before ({what}); put back the whole \
-                         directory from one copy"
-                    )),
-                    fault => fault,
-                })?;
-                identity.write(&*disk)?;
-                journal
-            }
-        };
+        let journal = journal(&disk, &identity, known.is_some(), settings.journal, committed)?;
         let (last, reduced) = (journal.last(), journal.reduced());
         let found = Found { head: head.clone(), store_damage, manifests, damaged, last, reduced };
-        let (from, rebuild, notes) = match verdict(found)? {
+        let castoffs = Castoffs::open(disk.clone(), identity.instance)?;
+        let catalog = Catalog::read(&*disk, identity.instance);
+        let lacking = || lacking(plan, &disk, &catalog, &castoffs, reduced);
+        let (from, rebuild, notes) = match verdict(found, &lacking, &|manifest| broken(plan, &disk, manifest))? {
             Verdict::Begin => (None, true, Vec::new()),
             Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
         };
@@ -140,7 +133,10 @@ impl<'p> Instance<'p> {
         let head = head.filter(|_| !rebuild);
         // What no commit names is as if it had never been written.
         checkpoints.forget_behind(head.as_ref().map_or(0, |head| head.checkpoint))?;
-        let made = Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity };
+        // One that cannot be read is needed no more, or it would have been missed.
+        let catalog = catalog.ok().flatten();
+        let made =
+            Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity, catalog, castoffs };
         let (mut instance, from) = made.from(from)?;
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
@@ -179,56 +175,68 @@ impl<'p> Instance<'p> {
             return Ok(());
         }
         let mut entries = self.journal.read(self.at + 1)?.peekable();
+        let mut story = Story::of(self.plan);
         while self.at < until {
-            let of_the_day: Vec<_> = self.plan.sources.iter().map(|source| source.guards.clone()).collect();
-            let Instance { plan, formats, guards, settings, taken, shards, index, archive, aside, recorded, .. } = self;
-            let guards = if is(Bug::GuardsOfTheDay) { &of_the_day } else { &*guards };
-            let bytes_left = settings.bytes;
-            let (mut named, begun, mut tallies) = (Vec::new(), false, Tallies::default());
-            let entries_now = &mut entries;
-            let named_now = &mut named;
-            let replaying = Replaying {
-                plan,
-                formats,
-                entries: entries_now,
-                taken,
-                until,
-                bytes_left,
-                begun,
-                recorded,
-                named: named_now,
-            };
-            let shelves = Shelves { index, archive, resting: &[] };
-            let tell = |told: Told| -> Result<(), Stop<Infallible>> {
-                tallies.add(&told);
-                aside.extend(told.aside);
-                Ok(())
-            };
-            let (threads, recall) = (settings.threads, Some(&shelves as _));
-            shards
-                .take((plan, formats, guards), vec![replaying], threads, gauge, recall, tell)
-                .map_err(Stop::into_fault)?;
-            for (named, counts) in named.into_iter().zip(tallies.chunks) {
-                named.into_iter().for_each(|named| self.receipts.put(&mut self.head, named, counts.clone()));
+            if self.must_be_told() {
+                self.retell(&mut entries, &mut story, until)?;
+            } else {
+                self.replay_round(&mut entries, until, gauge)?;
             }
-            match entries.peek() {
-                Some(Ok((sequence, entry))) => {
-                    self.at = sequence - 1;
-                    if matches!(entry, Entry::Step { .. }) && self.at < until {
-                        self.replay_step(entries.next().expect("just seen")?)?;
-                    }
-                }
-                // It may come just where a round ends, and is never passed over.
-                Some(Err(_)) => drop(entries.next().transpose()?),
-                None => self.at = self.journal.last(),
-            }
-            if self.at < until && entries.peek().is_none() {
-                let what = format!("it ends with entry {}, and goes up to entry {until}", self.at);
-                return Err(Fault::damaged("journal", 0, what));
-            }
-            if commit && (self.is_at_tick() || (self.is_unsettled() && self.at < until)) {
+            // What the archive has already is not put there again, so the half of a tick cannot be left to it.
+            let unsettled = self.is_unsettled() && self.at < until && self.head.ticks >= self.archived.tick;
+            if commit && (self.is_at_tick() || unsettled) {
                 self.checkpoint()?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in events up to the next step or until there are many, and the step.
+    fn replay_round(&mut self, entries: &mut Peekable<Entries>, until: u64, gauge: &Gauge) -> Result<(), Fault> {
+        let of_the_day: Vec<_> = self.plan.sources.iter().map(|source| source.guards.clone()).collect();
+        let Instance { plan, formats, guards, settings, taken, shards, index, archive, aside, recorded, .. } = self;
+        let guards = if is(Bug::GuardsOfTheDay) { &of_the_day } else { &*guards };
+        let bytes_left = settings.bytes;
+        let (mut named, begun, mut tallies) = (Vec::new(), false, Tallies::default());
+        let named_now = &mut named;
+        let replaying = Replaying {
+            plan,
+            formats,
+            entries: &mut *entries,
+            taken,
+            until,
+            bytes_left,
+            begun,
+            recorded,
+            named: named_now,
+        };
+        let shelves = Shelves { index, archive, resting: &[] };
+        let tell = |told: Told| -> Result<(), Stop<Infallible>> {
+            tallies.add(&told);
+            aside.extend(told.aside);
+            Ok(())
+        };
+        let (threads, recall) = (settings.threads, Some(&shelves as _));
+        shards
+            .take((plan, formats, guards), vec![replaying], threads, gauge, recall, tell)
+            .map_err(Stop::into_fault)?;
+        for (named, counts) in named.into_iter().zip(tallies.chunks) {
+            named.into_iter().for_each(|named| self.answer(named, counts.clone()));
+        }
+        match entries.peek() {
+            Some(Ok((sequence, entry))) => {
+                self.at = sequence - 1;
+                if matches!(entry, Entry::Step { .. }) && self.at < until {
+                    self.replay_step(entries.next().expect("just seen")?)?;
+                }
+            }
+            // It may come just where a round ends, and is never passed over.
+            Some(Err(_)) => drop(entries.next().transpose()?),
+            None => self.at = self.journal.last(),
+        }
+        if self.at < until && entries.peek().is_none() {
+            let what = format!("it ends with entry {}, and goes up to entry {until}", self.at);
+            return Err(Fault::damaged("journal", 0, what));
         }
         Ok(())
     }
@@ -239,6 +247,7 @@ impl<'p> Instance<'p> {
         let schemas: Vec<_> = self.plan.sources.iter().map(|source| &source.schema).collect();
         let input = Input::decode(&input, &schemas).map_err(|error| Fault::damaged(&place(), 0, error.to_string()))?;
         let again = self.apply(&input)?;
+        self.pieces.clear();
         if again != outcome {
             let what = "what comes of it now is not what came of it then; state, journal or program is not what it was";
             return Err(Fault::damaged(&place(), 0, what));
@@ -283,6 +292,50 @@ impl<'p> Instance<'p> {
     }
 }
 
+/// The journal of an instance that is there, or a new one with its identity.
+fn journal(
+    disk: &Arc<dyn Disk>,
+    identity: &Identity,
+    known: bool,
+    limits: Limits,
+    committed: u64,
+) -> Result<Journal, Fault> {
+    if known {
+        return Journal::open(disk.clone(), identity.instance, limits, committed);
+    }
+    // The identity comes last: what has one has a journal, and a journal without one was never written to.
+    let journal = Journal::create(disk.clone(), identity.instance, limits);
+    let journal = journal.map_err(|fault| match fault {
+        Fault::Refused(what) => Fault::Refused(format!(
+            "instance: it is not there, and the directory was used before ({what}); put back the whole directory from one \
+             copy"
+        )),
+        fault => fault,
+    })?;
+    identity.write(&**disk)?;
+    Ok(journal)
+}
+
+/// What a directory without a checkpoint begins with. What the archive has stays where it must tell events whose bytes are
+/// gone; else it is made anew.
+fn beginning(plan: &Plan, identity: &Identity, catalog: Option<Catalog>) -> Manifest {
+    let there = catalog.unwrap_or_else(|| Catalog { next: 1, ..Catalog::default() });
+    Manifest {
+        archived: there.archived,
+        segments: there.segments,
+        next_segment: there.next,
+        head: Head {
+            instance: identity.instance,
+            plan: identity.plan,
+            settled: vec![slackwater_core::fold::Settled::Nothing; plan.pipelines.len()],
+            rows: vec![Sum::default(); plan.pipelines.len()],
+            ..Head::default()
+        },
+        next_run: 1,
+        ..Manifest::default()
+    }
+}
+
 type Opened<'p> = (Box<dyn Store + 'p>, Option<Head>);
 
 /// The store with its head, every row held against it.
@@ -295,6 +348,49 @@ fn look<'p>(open_store: &mut OpenStore<'p>) -> Result<Opened<'p>, Fault> {
 
 /// The number of a checkpoint, and why it cannot be used.
 type Bad = (u64, String);
+
+/// What a manifest may name of archive and index to be read through when a directory is opened; of more, only what tells the
+/// rest is looked at, and the rest when it is read.
+const READ_THROUGH: u64 = 64 << 20;
+
+/// Why something that a manifest names of archive and index cannot be used, if that is so.
+fn broken(plan: &Plan, disk: &Arc<dyn Disk>, manifest: &Manifest) -> Result<Option<String>, Fault> {
+    let bytes: u64 = manifest.segments.iter().map(|segment| segment.bytes).sum::<u64>()
+        + manifest.runs.iter().map(|run| run.bytes).sum::<u64>();
+    let look = || {
+        let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
+        if bytes <= READ_THROUGH {
+            index.scrub()?;
+        }
+        let archive =
+            Archive::open(disk.clone(), shelves(plan), manifest.segments.clone(), manifest.next_segment, BUCKET)?;
+        archive.look(bytes <= READ_THROUGH)
+    };
+    match look() {
+        Ok(()) => Ok(None),
+        // What is of a later program is not broken.
+        Err(fault @ Fault::Newer { .. }) => Err(fault),
+        Err(fault) => Ok(Some(fault.to_string())),
+    }
+}
+
+/// Why archive and quarantine cannot tell events up to an entry whose bytes are gone, if they cannot. All of them is read.
+fn lacking(
+    plan: &Plan,
+    disk: &Arc<dyn Disk>,
+    catalog: &Result<Option<Catalog>, Fault>,
+    castoffs: &Castoffs,
+    reduced: u64,
+) -> Option<String> {
+    let catalog = match catalog {
+        Ok(Some(catalog)) if catalog.archived.sequence >= reduced => catalog,
+        Ok(_) => return Some("archive/catalog: it is missing, or older than the record".to_string()),
+        Err(fault) => return Some(fault.to_string()),
+    };
+    let archive = Archive::open(disk.clone(), shelves(plan), catalog.segments.clone(), catalog.next, BUCKET);
+    let scrubbed = archive.and_then(|archive| archive.scrub()).and_then(|()| castoffs.scrub());
+    scrubbed.err().map(|fault| fault.to_string())
+}
 
 /// Manifests that are sound with their chunks, newest first, and those that are not.
 fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<Bad>), Fault> {
@@ -320,27 +416,24 @@ struct Made<'p> {
     checkpoints: Checkpoints,
     clock: Clock,
     identity: Identity,
+    catalog: Option<Catalog>,
+    castoffs: Castoffs,
 }
 
 impl<'p> Made<'p> {
     /// The instance with the state of a checkpoint, or with none.
     fn from(self, manifest: Option<Manifest>) -> Result<(Instance<'p>, Option<u64>), Fault> {
-        let Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity } = self;
-        let manifest = manifest.unwrap_or_else(|| Manifest {
-            head: Head {
-                instance: identity.instance,
-                plan: identity.plan,
-                settled: vec![slackwater_core::fold::Settled::Nothing; plan.pipelines.len()],
-                rows: vec![Sum::default(); plan.pipelines.len()],
-                ..Head::default()
-            },
-            next_run: 1,
-            next_segment: 1,
-            ..Manifest::default()
-        });
+        let Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity, catalog, castoffs } =
+            self;
+        let there = catalog.clone().filter(|_| journal.reduced() > 0);
+        let manifest = manifest.unwrap_or_else(|| beginning(plan, &identity, there));
         let from = Some(manifest.head.checkpoint).filter(|number| *number > 0);
         let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
-        let archive = Archive::open(disk, shelves(plan), manifest.segments.clone(), manifest.next_segment, BUCKET)?;
+        let segments = manifest.segments.clone();
+        let mut archive = Archive::open(disk.clone(), shelves(plan), segments, manifest.next_segment, BUCKET)?;
+        if manifest.head.ticks < manifest.archived.tick {
+            archive.see_until(manifest.head.ticks);
+        }
         let taken = Taken { offsets: manifest.head.offsets.clone(), input: manifest.head.input };
         let mut instance = Instance {
             plan,
@@ -349,6 +442,7 @@ impl<'p> Made<'p> {
             resting: None,
             settings,
             clock,
+            disk,
             store,
             journal,
             index,
@@ -369,7 +463,15 @@ impl<'p> Made<'p> {
             unjudged: BTreeSet::new(),
             changes: Changes::default(),
             spare: Changes::default(),
-            winners: Entries::new(),
+            winners: Winners::new(),
+            seen_before: Judge::new(plan),
+            told: Vec::new(),
+            untold: Untold::default(),
+            pieces: Vec::new(),
+            archived: manifest.archived,
+            catalog,
+            castoffs,
+            oldest: None,
             behind: 0,
             ticked: 0,
             refolded: 0,
@@ -440,6 +542,12 @@ impl Instance<'_> {
         self.ticked = reader.varint()?;
         for (source, guards) in self.plan.sources.iter().zip(&mut self.guards) {
             *guards = Arc::new(Guards::decode(reader, &source.schema)?);
+        }
+        if reader.flag()? {
+            self.seen_before = self.shards.judges[0].clone();
+        } else {
+            self.seen_before = Judge::decode(self.plan, reader)?;
+            (self.told, self.untold) = (decode_told(reader)?, Untold::decode(self.plan, reader)?);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::Feed;
 use super::clock::Stopwatch;
 use super::receipts::Named;
 use crate::decode::{Chunk, Damaged, Decoder, Format, Header};
+use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
@@ -37,18 +38,23 @@ impl Taken {
 
     /// Adds a chunk. One that stands elsewhere than where its file was left begins its file anew.
     pub fn add(&mut self, chunk: &Chunk, links: &Links) {
-        let Chunk { source, part, offset, line, .. } = chunk;
-        let found = self.offsets.iter().position(|known| known.source == *source && known.part == **part);
+        self.pass((chunk.source, &chunk.part), (chunk.offset, chunk.line), &Gist { links: *links, end: chunk.end() });
+    }
+
+    /// Passes over a chunk that stood at an offset and on a line.
+    pub fn pass(&mut self, (source, part): (u16, &str), (offset, line): (u64, u64), gist: &Gist) {
+        let Gist { links, end } = gist;
+        let found = self.offsets.iter().position(|known| known.source == source && known.part == *part);
         let at = found.unwrap_or_else(|| {
-            self.offsets.push(Offset { source: *source, part: part.to_string(), ..Offset::default() });
+            self.offsets.push(Offset { source, part: part.to_string(), ..Offset::default() });
             self.offsets.len() - 1
         });
         let known = &mut self.offsets[at];
-        if *offset < known.offset {
+        if offset < known.offset {
             known.digest = 0;
         }
         known.digest = links.behind(known.digest);
-        (known.offset, known.line, known.ended) = (chunk.end(), line + links.lines, false);
+        (known.offset, known.line, known.ended) = (*end, line + links.lines, false);
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.input).update(&source.to_le_bytes()).update(&offset.to_le_bytes());
         hasher.update(&known.digest.to_le_bytes());
@@ -105,6 +111,35 @@ impl Links {
     }
 }
 
+/// What must be known of a chunk where its bytes are gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gist {
+    links: Links,
+    /// Where it ended.
+    end: u64,
+}
+
+impl Gist {
+    fn encode(&self) -> Vec<u8> {
+        let Gist { links: Links { lines, factor, sum }, end } = self;
+        let mut out = Vec::with_capacity(48);
+        put_varint(&mut out, *end);
+        put_varint(&mut out, *lines);
+        out.extend_from_slice(&factor.to_le_bytes());
+        out.extend_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    /// Reads it back.
+    pub fn decode(bytes: &[u8]) -> Result<Gist, CodecError> {
+        let mut reader = Reader::new(bytes);
+        let (end, lines) = (reader.varint()?, reader.varint()?);
+        let (factor, sum) = (u128::from_le_bytes(reader.array()?), u128::from_le_bytes(reader.array()?));
+        reader.finish()?;
+        Ok(Gist { links: Links { lines, factor, sum }, end })
+    }
+}
+
 fn chain(before: u128, line: u64, bytes: &[u8]) -> u128 {
     Links::of(line, bytes).behind(before)
 }
@@ -152,6 +187,11 @@ pub(super) fn entry(
         arrival: *arrival,
         delivered,
         header: encoded,
+        // Of a named delivery its digest says all.
+        gist: match delivered {
+            Some(_) => Vec::new(),
+            None => Gist { links: ahead.links, end: chunk.end() }.encode(),
+        },
         bytes: Raw::Dropped { len: chunk.bytes.len() as u64 },
     };
     match &ahead.pressed {
@@ -275,13 +315,12 @@ impl Feed for Replaying<'_> {
 
 impl Replaying<'_> {
     fn chunk(&mut self, sequence: u64, received: Received) -> Result<Chunk, Fault> {
-        let Received { source, decoder, part, offset, line, arrival, delivered, header, bytes } = received;
+        let Received { source, decoder, part, offset, line, arrival, delivered, header, bytes, .. } = received;
         let arrival = if is(Bug::VerdictByClock) { Some(0) } else { arrival };
         let place = format!("entry {sequence} of the journal ({part}, byte {offset})");
         let Raw::Kept(bytes) = bytes else {
             let text = format!(
-                "{place}: its event bytes were not kept (`keep_raw`), so what came of them cannot be made again; restore \
-                 the checkpoints and the store of this directory"
+                "{place}: its event bytes were not kept, and nothing before it says so; put back the record of this directory"
             );
             return Err(Fault::Refused(text));
         };

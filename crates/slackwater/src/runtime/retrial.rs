@@ -146,8 +146,9 @@ impl Instance<'_> {
         let retrials: Vec<Input> = retrials.collect();
         let mut encoded = Vec::new();
         retrials.iter().for_each(|input| input.encode(&mut encoded));
-        // What is kept free is for what must be decided, and this need not be now.
-        if !retrials.is_empty() && self.journal.room() < 2 * encoded.len() as u64 {
+        // What is kept free is for what must be decided, and this need not be now. The next tick tells of all that is let out.
+        self.journal.keep_free(self.weight_of_tick());
+        if !retrials.is_empty() && self.journal.room() < 4 * encoded.len() as u64 {
             let text = "the journal has no room for these events; ask again when a checkpoint has made some";
             return Ok(Err(text.to_string()));
         }
@@ -258,7 +259,7 @@ impl Instance<'_> {
         Ok(outcome)
     }
 
-    fn note(&mut self, ruling: Ruling) {
+    pub(super) fn note(&mut self, ruling: Ruling) {
         self.recorded = Some(ruling.at).max(self.recorded);
         self.head.put_ruling(&ruling);
         self.rulings.push(ruling);

@@ -337,7 +337,8 @@ impl Made {
         let (plan, gauge) = (Arc::new(config.plan.clone()), Arc::new(Gauge::default()));
         let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
         let mut settings = Settings::of_threads(threads);
-        (settings.keep_raw, settings.bytes, settings.windows) = (keep_raw, pace.bytes, windows);
+        (settings.keep_raw, settings.keep_for) = keep_raw;
+        (settings.bytes, settings.windows) = (pace.bytes, windows);
         let (clock, name) = (Clock::start(), clock::lot());
         let open = || {
             let mut store = |keep| home::open_store(&data, &plan, keep);

@@ -110,7 +110,12 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
         "checkpoint": standing.checkpoint,
         "ticks": standing.ticks,
         "ticked": standing.ticked.map(|at| time(at.into())),
-        "journal": { "entries": standing.journal, "bytes": standing.journal_bytes },
+        "journal": {
+            "entries": standing.journal,
+            "bytes": standing.journal_bytes,
+            // What a rebuild takes from the archive, and no other decoder can read again.
+            "without_event_bytes": standing.gone,
+        },
         "conservation": conservation(&all),
         "sources": sources,
         "pipelines": pipelines(app, caller)["pipelines"],

@@ -45,7 +45,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let mut open_store = |keep| home::open_store(data, &kept, keep);
     let mut settings = Settings::of_threads(threads(args.threads));
     settings.every = Duration::from_nanos(args.checkpoint as u64);
-    settings.keep_raw = keep_raw;
+    (settings.keep_raw, settings.keep_for) = keep_raw;
     let opening = Opening {
         plan: &config.plan,
         formats: &formats,
@@ -64,6 +64,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
         asked.iter().zip(feeds).try_for_each(|(asked, feed)| take(&mut instance, asked, feed, &config, &gauge))?;
         Ok::<_, Stop>(instance.end()?)
     })?;
+    home::on_gone_bytes(instance.gone()).iter().for_each(|note| tell(&format!("note: {note}\n")));
     crash::point(CrashPoint::OutputsPending)?;
     let finals = rows(&mut instance, &config.plan, &chosen)?;
     if let Some(mut file) = aside {

@@ -115,7 +115,8 @@ pub(super) fn in_directory<T>(
     let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
     let mut open_store = |keep| home::open_store(data, plan, keep);
     let mut settings = Settings::of_threads(1);
-    settings.keep_raw = home::keep_raw(config).map_err(|text| Stop::Usage(format!("--data: {text}")))?;
+    (settings.keep_raw, settings.keep_for) =
+        home::keep_raw(config).map_err(|text| Stop::Usage(format!("--data: {text}")))?;
     let opening = Opening {
         plan,
         formats: &formats,

@@ -171,10 +171,14 @@ fn a_directory_is_its_owner_s_only_and_holds_no_name_of_an_event() {
     assert!(all(&place).iter().any(|row| row["symbol"] == "../../evil"));
 }
 
+/// The configuration, with `keep_raw`, and a journal in short segments, so that it becomes record.
+fn keeping(raw: &str) -> String {
+    CONFIG.replace("kind = \"files\"", &format!("kind = \"files\"\nkeep_raw = \"{raw}\""))
+}
+
 #[test]
 fn the_bytes_of_events_are_left_out_where_that_is_asked_for() {
-    let config = CONFIG.replace("kind = \"files\"", "kind = \"files\"\nkeep_raw = \"none\"");
-    let place = Place::with(&config);
+    let place = Place::with(&keeping("none"));
     place.write("events.ndjson", trades(0, 2_000));
     let kept = keep(&place, "trades=events.ndjson", &[]);
     assert_eq!(keep(&place, "trades=events.ndjson", &[]).out, kept.out);

@@ -1,0 +1,70 @@
+//! The binary, over a directory that keeps no event bytes: what is thrown away comes back from archive and record.
+
+use crate::bench::{Bench, CONFIG, PIPELINES, Ran, trades};
+use std::fs;
+
+/// Files of the record without event bytes, and with them.
+fn records(bench: &Bench) -> (usize, usize) {
+    let files = fs::read_dir(bench.path("data/record")).expect("a record").map(|entry| entry.expect("an entry").path());
+    let (gone, kept): (Vec<_>, Vec<_>) = files.partition(|path| fs::read(path).expect("a file")[12] == 1);
+    (gone.len(), kept.len())
+}
+
+fn bench(keep_raw: &str) -> Bench {
+    let keep = format!("kind = \"files\"\nkeep_raw = \"{keep_raw}\"");
+    let bench = Bench::new(&CONFIG.replace("kind = \"files\"", &keep));
+    for (number, name) in (0..).zip(["a", "b", "c"]) {
+        bench.write(&format!("{name}.ndjson"), trades(number * 2_000, 2_600));
+    }
+    bench
+}
+
+fn fold(bench: &Bench, name: &str, armed: Option<&str>) -> Ran {
+    let input = format!("trades={name}.ndjson");
+    let args = ["fold", "-c", "c.toml", "--data", "data", "--input", &input, "--out", "out.ndjson", "--json"];
+    bench
+        .run(&[&args[..], &["--quarantine", "refused.ndjson", "--checkpoint", "1ms", "--threads", "2"]].concat(), armed)
+}
+
+/// Every generation, the output and what was refused.
+fn told(bench: &Bench) -> [String; 3] {
+    [bench.generations(&PIPELINES), bench.read("out.ndjson"), bench.read("refused.ndjson")]
+}
+
+fn throw_away(bench: &Bench) {
+    fs::remove_dir_all(bench.path("data/checkpoint")).expect("checkpoints");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(bench.path(&format!("data/store.sqlite{ending}")));
+    }
+}
+
+#[test]
+fn without_event_bytes_a_directory_is_rebuilt_by_the_same_command_again() {
+    let bench = bench("none");
+    for name in ["a", "b", "c"] {
+        let ran = fold(&bench, name, None);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    let before = told(&bench);
+    assert!(before[0].contains("\"cause\":\"late\"") && before[2].lines().count() > 100);
+    let (gone, kept) = records(&bench);
+    assert!(gone > 2 && kept == 0, "{gone} files without event bytes, {kept} with them");
+    // It may die on the way, wherever that is.
+    for armed in [None, Some("CommitKnown:1:kill"), Some("RunsForgotten:2:kill"), Some("MidBatch:40:kill")] {
+        throw_away(&bench);
+        if armed.is_some() {
+            let ran = fold(&bench, "c", armed);
+            assert_eq!(ran.signal, Some(9), "{armed:?}: {ran:?}");
+        }
+        let ran = fold(&bench, "c", None);
+        assert_eq!(ran.code, Some(0), "{armed:?}: {}", ran.err);
+        assert_eq!(told(&bench), before, "{armed:?}");
+        let ran = bench.run(&["verify", "--data", "data", "--json"], None);
+        assert!(ran.code == Some(0), "{armed:?}: {}{}", ran.out, ran.err);
+    }
+    // What cannot be told is not made up.
+    throw_away(&bench);
+    fs::remove_file(bench.path("data/archive/catalog")).expect("a catalog");
+    let ran = fold(&bench, "c", None);
+    assert!(ran.code != Some(0) && ran.err.contains("archive/catalog"), "{}", ran.err);
+}
