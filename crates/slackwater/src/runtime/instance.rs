@@ -322,7 +322,7 @@ impl<'p> Instance<'p> {
         for piece in std::mem::take(&mut self.pieces) {
             self.append(&Input::Told(piece), Vec::new())?;
         }
-        self.append(&input, outcome)?;
+        self.append(input, outcome)?;
         if matches!(input, Input::Tick(_)) {
             self.ticked = self.at;
         }

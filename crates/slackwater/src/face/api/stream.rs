@@ -198,8 +198,11 @@ impl Subscriber {
     }
 }
 
+/// The next piece, with whom it is for: nobody where it was the last.
+type Piece = dyn Future<Output = Option<(Bytes, Box<Subscriber>)>> + Send;
+
 /// What is sent, piece by piece.
-struct Pieces(Pin<Box<dyn Future<Output = Option<(Bytes, Box<Subscriber>)>> + Send>>);
+struct Pieces(Pin<Box<Piece>>);
 
 impl HttpBody for Pieces {
     type Data = Bytes;
