@@ -191,7 +191,7 @@ fn an_entry_that_is_too_long_is_refused_before_it_is_appended() {
 }
 
 #[test]
-fn a_later_format_is_refused_by_name() {
+fn another_format_is_refused_by_name() {
     let memory = Memory::default();
     let mut journal = Journal::create(Arc::new(memory.clone()), INSTANCE, LIMITS).expect("a journal");
     for _ in 0..3 {
@@ -201,18 +201,23 @@ fn a_later_format_is_refused_by_name() {
     journal.retire(1, KeepRaw::Forever).expect("retired");
     for name in memory.names() {
         let right = memory.read(&name);
-        let mut later = right.clone();
-        later[8] = 2;
-        if name.starts_with("journal") {
-            let crc = crc32c::crc32c(&later[..60]).to_le_bytes();
-            later[60..64].copy_from_slice(&crc);
-        } else {
-            let digest = *blake3::hash(&later[..96]).as_bytes();
-            later[96..128].copy_from_slice(&digest);
+        for format in [1, 3] {
+            let mut other = right.clone();
+            other[8] = format;
+            if name.starts_with("journal") {
+                let crc = crc32c::crc32c(&other[..60]).to_le_bytes();
+                other[60..64].copy_from_slice(&crc);
+            } else {
+                let digest = *blake3::hash(&other[..96]).as_bytes();
+                other[96..128].copy_from_slice(&digest);
+            }
+            memory.write(&name, other);
+            let found = Journal::open(Arc::new(memory.clone()), INSTANCE, LIMITS, 0).map(drop).expect_err("a format");
+            match format {
+                1 => assert!(matches!(found, Fault::Older { found: 1, known: 2, .. }), "{name}: {found}"),
+                _ => assert!(matches!(found, Fault::Newer { found: 3, known: 2, .. }), "{name}: {found}"),
+            }
         }
-        memory.write(&name, later);
-        let found = Journal::open(Arc::new(memory.clone()), INSTANCE, LIMITS, 0).expect_err("a later format");
-        assert!(matches!(found, Fault::Newer { found: 2, known: 1, .. }), "{name}: {found}");
         memory.write(&name, right);
     }
 }
