@@ -24,7 +24,8 @@ pub(super) struct Candidate {
 }
 
 /// The generation that a candidate makes, if it makes one; without states there is no row. What it holds is noted as
-/// sealed.
+/// sealed. Nulls that are made for a row which stays as it was are not counted: how often it is looked at depends on what
+/// came and went in between.
 pub(super) fn settle(
     pipeline: &Pipeline,
     group: &mut Group,
@@ -33,7 +34,8 @@ pub(super) fn settle(
     faults: &mut Faults,
 ) -> Option<Final> {
     let Candidate { id, window, bar, before, cause } = candidate;
-    let values = states.and_then(|states| values(pipeline, &group.key, states, faults));
+    let mut made = 0;
+    let values = states.and_then(|states| values(pipeline, &group.key, states, &mut made));
     let removed = values.is_none();
     let nulls = || pipeline.columns.iter().map(|_| Scalar::Plain(Value::Null)).collect();
     let shown = values.as_deref().unwrap_or_default();
@@ -49,6 +51,7 @@ pub(super) fn settle(
     let generation = known.map_or(1, |known| known.generation + 1);
     let complete = bar.is_none_or(|bar| bar.complete);
     group.rows.insert(id, Sealed { generation, removed, window, complete, digest });
+    *faults += made;
     Some(Final {
         pipeline: group.pipeline,
         key: decode_key(pipeline, &group.key),
