@@ -46,9 +46,10 @@ pub(super) struct Back {
 }
 
 impl Fold {
-    /// Lets windows over time and sessions go when there are more slices and sessions than `most`: half of those that are sealed, or as many as are
-    /// too many, the oldest first; and if that is not enough, what lies farthest ahead of the watermark is put off. What
-    /// they hold must be in archive and store by then, and nothing may be stale. Gives how many went.
+    /// Lets windows over time and sessions go when there are more slices and sessions than `most`: half of those that are
+    /// sealed, or as many as are too many, the oldest first; and if that is not enough, what lies farthest ahead of the
+    /// watermark is put off. What they hold must be in archive and store by then, and nothing may be stale. Gives how many
+    /// went.
     pub fn put_away(&mut self, plan: &Plan, most: usize) -> usize {
         assert!(
             self.needs(Whole::AndPast).is_empty() && self.wants.is_empty(),

@@ -288,13 +288,14 @@ impl Judge {
 
     /// The same in parts of so many origins at most, by name: the first has what was counted, the others nothing of it.
     pub fn split(self, most: usize) -> Vec<Judge> {
-        let nobody = || vec![Origins::default(); self.origins.len()];
-        let mut parts = vec![Judge { counts: self.counts.clone(), origins: nobody() }];
+        let sources = self.origins.len();
+        let nobody = || vec![Origins::default(); sources];
+        let mut parts = vec![Judge { counts: self.counts, origins: nobody() }];
         let mut left = most;
-        for (source, origins) in self.origins.iter().enumerate() {
-            for origin in origins.clone().into_sorted() {
+        for (source, origins) in self.origins.into_iter().enumerate() {
+            for origin in origins.into_sorted() {
                 if left == 0 {
-                    parts.push(Judge { counts: vec![Counts::default(); self.counts.len()], origins: nobody() });
+                    parts.push(Judge { counts: vec![Counts::default(); sources], origins: nobody() });
                     left = most;
                 }
                 left -= 1;

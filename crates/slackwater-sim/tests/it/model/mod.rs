@@ -259,23 +259,36 @@ impl Played<'_> {
 
 #[test]
 fn the_machine_does_what_a_naive_engine_does() {
-    let seed = effort::asked_seed().unwrap_or(1);
     let sequences = effort::share(SEQUENCES);
+    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands(14), any::<[bool; 2]>());
+    let tally = each_of(sequences, TEST, &strategy, |(stage, seed, judges, folds, commands, [holds, away])| {
+        played((stage, holds, away), seed, (judges, folds), &commands)
+    });
+    tell(sequences, &tally);
+}
+
+/// Plays so many sequences that are drawn from the seed in force, and adds up what they told.
+fn each_of<S: Strategy>(
+    sequences: usize,
+    test: &str,
+    drawn: &S,
+    play: impl Fn(S::Value) -> Result<Tally, TestCaseError>,
+) -> Tally {
+    let seed = effort::asked_seed().unwrap_or(1);
     let config =
         Config { cases: sequences as u32, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let tally = RefCell::new(Tally::default());
-    let strategy = (0..pool().len(), any::<u64>(), 1..4usize, 1..4usize, commands(14), any::<[bool; 2]>());
-    let outcome = runner.run(&strategy, |(stage, seed, judges, folds, commands, [holds, away])| {
-        tally.borrow_mut().merge(&played((stage, holds, away), seed, (judges, folds), &commands)?);
+    let outcome = runner.run(drawn, |sequence| {
+        tally.borrow_mut().merge(&play(sequence)?);
         Ok(())
     });
     if let Err(failed) = outcome {
-        panic!("{failed}\n{}", effort::again(seed, "it", TEST));
+        panic!("{failed}\n{}", effort::again(seed, "it", test));
     }
-    tell(sequences, &tally.into_inner());
+    tally.into_inner()
 }
 
 /// The plan of a stage of the pool with a source that holds.

@@ -81,6 +81,10 @@ fn shown(status: &Value) -> String {
             queue["deliveries"], queue["bytes"], queue["bound"], queue["most"]
         );
     }
+    if let Some(gone) = status["journal"]["without_event_bytes"].as_u64().filter(|gone| *gone > 0) {
+        let _ =
+            writeln!(out, "event bytes are gone up to entry {gone}: what came of them is told by archive and record");
+    }
     if status["takes_events"] == json!(false) {
         out.push_str("takes no events now; see its log\n");
     }
