@@ -44,6 +44,8 @@ pub struct Memory {
     /// quarantine.
     bare: usize,
     replaced: BTreeMap<u32, u32>,
+    /// Stretches of the log that were left where they are, in order: the changes up to a tick each.
+    left: Vec<Left>,
     scratch: (IdentityBytes, IdentityBytes),
 }
 
@@ -52,6 +54,14 @@ struct Chunk {
     bytes: Vec<u8>,
     /// Smallest and largest event time of the contents within.
     times: (i64, i64),
+}
+
+/// A stretch of the log in which every change is a content that counts and replaces none.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    from: u32,
+    to: u32,
+    tick: u64,
 }
 
 /// What a look-up found, and where its answer stands.
@@ -344,6 +354,37 @@ impl Memory {
         self.replaced.clear();
         self.bare = 0;
         self.ticked = self.chunks.last().map_or(0, |chunk| place_of(self.chunks.len() - 1, chunk.bytes.len()));
+    }
+
+    /// From here on changes are counted anew, and those of this tick can be asked for later.
+    ///
+    /// # Panics
+    /// When they are not plain.
+    pub fn leave(&mut self, tick: u64) {
+        assert!(self.is_plain(), "only what replaces nothing can be told from the log later");
+        let from = self.ticked;
+        self.mark();
+        if from < self.ticked {
+            self.left.push(Left { from, to: self.ticked, tick });
+        }
+    }
+
+    /// The tick of the changes that were left, if a place is among them.
+    pub fn left_at(&self, place: u32) -> Option<u64> {
+        let left = self.left.get(self.left.partition_point(|left| left.to <= place))?;
+        (left.from <= place).then_some(left.tick)
+    }
+
+    /// The winners among the changes that were left, with their ticks. Those that were replaced since are not there.
+    pub fn left(&self) -> impl Iterator<Item = (u64, Winner<'_>)> {
+        let mut left = self.left.iter().copied().peekable();
+        let chunks = self.chunks.iter().enumerate();
+        let records = chunks.flat_map(|(number, chunk)| self.records(number, chunk, 0));
+        records.filter(|record| record.live).filter_map(move |Record { winner, .. }| {
+            let place = winner.known.place;
+            while left.next_if(|left| left.to <= place).is_some() {}
+            left.peek().filter(|left| left.from <= place).map(|left| (left.tick, winner))
+        })
     }
 
     /// Every winner, in the order in which they came.

@@ -91,9 +91,10 @@ impl Instance<'_> {
         };
         let mut archive_them = || {
             if !at_tick {
-                put_changes(memories, tick, changes);
+                memories.iter().for_each(|memory| put_changes(memory, tick, changes));
                 note_untold(plan, memories, untold);
             }
+            put_left(memories, changes);
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
             changes.clear();
@@ -186,21 +187,35 @@ impl Groups {
 }
 
 /// Notes the ±facts of every identity that changed since the last tick, for the archive: they are visible from a tick on.
-pub(super) fn put_changes(memories: &[Memory], tick: u64, changes: &mut Changes) {
-    let mut put = |fact: &Fact<'_>, winner: Winner<'_>, plus| {
-        let Fact { source, content, part, position, arrival } = *fact;
-        let (version, decoder) = (winner.known.version, winner.known.decoder);
-        changes.push(&Change { source, tick, plus, version, decoder, arrival, part, position, content });
-    };
-    for net in memories.iter().flat_map(|memory| memory.changes()) {
+/// What they replace is noted too where it was left.
+pub(super) fn put_changes(memory: &Memory, tick: u64, changes: &mut Changes) {
+    for net in memory.changes() {
+        if let Some(before) = net.before
+            && let Some(tick) = memory.left_at(before.known.place)
+        {
+            changes.push(&change(&before.fact, &before, tick, true));
+        }
         let (before, after) = net.sides();
         if let Some((fact, winner)) = before.zip(net.before) {
-            put(&fact, winner, false);
+            changes.push(&change(&fact, &winner, tick, false));
         }
         if let Some(fact) = after {
-            put(&fact, net.after, true);
+            changes.push(&change(&fact, &net.after, tick, true));
         }
     }
+}
+
+/// Notes the facts that were left at ticks, which are many and have been replaced by nothing.
+pub(super) fn put_left(memories: &[Memory], changes: &mut Changes) {
+    for (tick, winner) in memories.iter().flat_map(Memory::left) {
+        changes.push(&change(&winner.fact, &winner, tick, true));
+    }
+}
+
+fn change<'f>(fact: &Fact<'f>, winner: &Winner<'_>, tick: u64, plus: bool) -> Change<'f> {
+    let Fact { source, content, part, position, arrival } = *fact;
+    let (version, decoder) = (winner.known.version, winner.known.decoder);
+    Change { source, tick, plus, version, decoder, arrival, part, position, content }
 }
 
 /// Takes note of the winners since the last tick that the archive does not tell.

@@ -378,11 +378,19 @@ impl<'p> Instance<'p> {
 
     /// Notes for the archive what changed between the tick before and this one. Nothing else may be taken in before.
     pub(super) fn note_changes(&mut self) {
-        // As long as the archive is ahead of the state, it has them.
-        if self.head.ticks > self.archived.tick {
-            put_changes(&self.shards.memories, self.head.ticks, &mut self.changes);
+        let tick = self.head.ticks;
+        for memory in &mut self.shards.memories {
+            match tick > self.archived.tick {
+                // They are in the log, and nothing waits while it is gone through: whoever writes the archive does that.
+                true if memory.is_plain() => memory.leave(tick),
+                true => {
+                    put_changes(memory, tick, &mut self.changes);
+                    memory.mark();
+                }
+                // As long as the archive is ahead of the state, it has them.
+                false => memory.mark(),
+            }
         }
-        self.shards.memories.iter_mut().for_each(|memory| memory.mark());
     }
 
     /// Moves the watermarks, seals, and gives what is settled now with the digest of all rows so far. What changed is still to

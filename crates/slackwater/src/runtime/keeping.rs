@@ -4,7 +4,7 @@
 //! thread can write it. Whoever asks meanwhile for an identity or a fact is answered from what rests, between memory and
 //! disk. When all of it is there the next commit names it; until then it is as if it had never been begun.
 
-use super::barrier::{Groups, put_winners};
+use super::barrier::{Groups, put_left, put_winners};
 use super::clock::Stopwatch;
 use super::instance::Instance;
 use slackwater_core::fold::Whole;
@@ -138,6 +138,7 @@ impl Keeping {
         let Keeping { plan, head, state, groups, resting, mut changes, mut winners, watch, retiring, .. } = self;
         let Keeping { mut index, mut archive, mut checkpoints, mut chunks, threads, archived, .. } = self;
         let mut archive_them = || {
+            put_left(&resting, &mut changes);
             archive.write(&changes, threads)?;
             changes.clear();
             while archive.compact()? {}
