@@ -62,9 +62,10 @@ fn main() -> ExitCode {
         Some("ingest") => {
             let (seconds, rate) = (option(&arguments, "--seconds", 30), option(&arguments, "--rate", 50_000));
             let subscribers = option(&arguments, "--subscribers", 1_000);
+            let interval = option(&arguments, "--interval", String::new());
             let only = option(&arguments, "--phase", 0);
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
-            ingest::run(ingest::Asked { seconds, rate, subscribers, only }, &folder)
+            ingest::run(ingest::Asked { seconds, rate, subscribers, interval, only }, &folder)
         }
         Some("slow") => {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
              | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N \
-             | ingest [--seconds N] [--rate N] [--subscribers N] [--phase 1|2|3] | slow [--seconds N] [--clients N]",
+             | ingest [--seconds N] [--rate N] [--subscribers N] [--interval 500ms] [--phase 1|2|3] | slow [--seconds N] [--clients N]",
         )),
     };
     match result {

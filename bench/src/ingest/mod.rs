@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use watcher::{Seen, Subscribers, Watcher};
 
 /// What a run is asked to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     /// Seconds of each phase.
     pub seconds: u64,
@@ -31,6 +31,8 @@ pub struct Asked {
     pub rate: u64,
     /// Subscribers of the last phase.
     pub subscribers: usize,
+    /// From one look of theirs at moving rows to the next; the service's own where it is empty.
+    pub interval: String,
     /// Only this phase, counted from 1; 0 for all.
     pub only: u64,
 }
@@ -40,7 +42,7 @@ pub fn run(asked: Asked, folder: &Path) -> io::Result<()> {
     let handles = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let most = rustix::process::Rlimit { current: handles, maximum: handles };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, most)?;
-    let Asked { seconds, rate, subscribers, only } = asked;
+    let Asked { seconds, rate, subscribers, interval, only } = asked;
     println!(
         "ingest: {SENDERS} senders, batches of {BATCH}, {seconds} s a phase; the service beside them on the same cores"
     );
@@ -51,19 +53,24 @@ pub fn run(asked: Asked, folder: &Path) -> io::Result<()> {
     ];
     for (number, (name, rate, subscribers)) in (1..).zip(phases) {
         if only == 0 || only == number {
-            phase(&name, (seconds, rate, subscribers), folder)?;
+            phase(&name, (seconds, rate, subscribers), &interval, folder)?;
         }
     }
     Ok(())
 }
 
 /// One phase, on a directory of its own.
-fn phase(name: &str, (seconds, rate, subscribers): (u64, Option<u64>, usize), folder: &Path) -> io::Result<()> {
+fn phase(
+    name: &str,
+    (seconds, rate, subscribers): (u64, Option<u64>, usize),
+    interval: &str,
+    folder: &Path,
+) -> io::Result<()> {
     let data = folder.join("ingest");
     let _ = std::fs::remove_dir_all(&data);
     let hosted = Hosted::start(&data)?;
     let batches: Vec<Batches> = (0..SENDERS).map(|sender| Batches::new(sender, hosted.address)).collect();
-    let streams = Subscribers::join(hosted.address, subscribers)?;
+    let streams = Subscribers::join(hosted.address, subscribers, interval)?;
     let watcher = rate.map(|_| Watcher::start(hosted.address)).transpose()?;
     let stop = AtomicBool::new(false);
     let before = (hosted.cpu()?, Cpu::of("self")?);

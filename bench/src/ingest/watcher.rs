@@ -115,10 +115,14 @@ pub struct Subscribers {
 }
 
 impl Subscribers {
-    /// So many join.
-    pub fn join(address: SocketAddr, count: usize) -> io::Result<Subscribers> {
+    /// So many join, who look at moving rows from time to time: as usual, where no time is given.
+    pub fn join(address: SocketAddr, count: usize, interval: &str) -> io::Result<Subscribers> {
         let (stop, bytes) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let streams = (0..count).map(|_| ask(address, "venues/stream")).collect::<io::Result<Vec<_>>>()?;
+        let path = match interval {
+            "" => "venues/stream".to_string(),
+            interval => format!("venues/stream?interval={interval}"),
+        };
+        let streams = (0..count).map(|_| ask(address, &path)).collect::<io::Result<Vec<_>>>()?;
         let (stopped, read) = (stop.clone(), bytes.clone());
         let thread = (count > 0).then(|| std::thread::spawn(move || drain(streams, &stopped, &read)));
         Ok(Subscribers { stop, bytes, count, thread })

@@ -80,7 +80,7 @@ fn queries(path: &str) -> Vec<Value> {
             ("key.COLUMN", "query", "string", "Rows with this value in a group-by column"),
         ],
         "/v1/pipelines/{pipeline}/stream" => &[
-            ("interval", "query", "string", "From one look at moving rows to the next, default 250ms"),
+            ("interval", "query", "string", "From one look at moving rows to the next, default 500ms"),
             ("tier", "query", "string", "all (default) or final"),
             ("after", "query", "string", "As Last-Event-ID"),
             ("Last-Event-ID", "header", "string", "The id of the last event that was taken; 0 for all that is kept"),
