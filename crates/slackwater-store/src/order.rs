@@ -84,30 +84,37 @@ impl Bits {
     }
 }
 
-/// Keys of so many bits in order, equal ones as they stand: byte by byte from the lowest.
+/// Keys of so many bits in order, equal ones as they stand: dealt out by their highest bits, so that what is compared then
+/// lies near.
 fn by_key(mut keys: Vec<(u64, u32)>, bits: u32) -> Vec<(u64, u32)> {
     if keys.len() < FEW || keys.is_sorted_by(|(a, _), (b, _)| a <= b) {
         keys.sort_by_key(|(key, _)| *key);
         return keys;
     }
-    let mut other = vec![(0, 0); keys.len()];
-    for shift in (0..bits).step_by(8) {
-        let mut places = [0usize; 256];
-        keys.iter().for_each(|(key, _)| places[(key >> shift) as usize & 0xff] += 1);
-        let mut place = 0;
-        for count in &mut places {
-            place += std::mem::replace(count, place);
-        }
-        for pair in &keys {
-            let place = &mut places[(pair.0 >> shift) as usize & 0xff];
-            other[*place] = *pair;
-            *place += 1;
-        }
-        std::mem::swap(&mut keys, &mut other);
+    let (mut dealt, shift) = (vec![(0, 0); keys.len()], bits.saturating_sub(DEALT));
+    let hand = |key: u64| (key >> shift) as usize;
+    let mut places = vec![0; 1 << DEALT];
+    keys.iter().for_each(|(key, _)| places[hand(*key)] += 1);
+    let mut place = 0;
+    for count in &mut places {
+        place += std::mem::replace(count, place);
     }
-    keys
+    for pair in &keys {
+        let place = &mut places[hand(pair.0)];
+        dealt[*place] = *pair;
+        *place += 1;
+    }
+    let mut from = 0;
+    for to in places {
+        // Places rise with each other, so equal keys stay as they stand.
+        dealt[from..to].sort_unstable();
+        from = to;
+    }
+    dealt
 }
 
+/// By how many bits keys are dealt out.
+const DEALT: u32 = 11;
 /// Fewer keys than these are sorted sooner by comparing them.
 const FEW: usize = 1 << 9;
 /// Fewer strings than these are not worth a thread of their own.
