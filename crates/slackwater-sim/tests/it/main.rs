@@ -7,6 +7,7 @@ mod oracle;
 mod permutation;
 mod rebuild;
 mod regime;
+mod reserve;
 mod voyage;
 mod wreck;
 
