@@ -274,8 +274,7 @@ impl Memory {
         let (flags, version, content) = (LIVE | stood | retracted(head.op), head.version, batch.bytes(entry));
         let place = self.append(&Draft { flags, source, decoder, version, part, position, arrival, content });
         if head.op == Op::Retract || stood != 0 {
-            // Its identity is made of its content.
-            self.bare += 2 * content.len() + batch.part.len() + UNIT * UNIT;
+            self.bare += content.len() + batch.part.len() + UNIT * UNIT;
         }
         if head.op == Op::Assert {
             let chunk = self.chunks.last_mut().expect("just appended to");

@@ -7,7 +7,6 @@ mod oracle;
 mod permutation;
 mod rebuild;
 mod regime;
-mod reserve;
 mod voyage;
 mod wreck;
 

@@ -71,8 +71,6 @@ pub(super) struct Journaled {
     chunks: VecDeque<Chunk>,
     names: Vec<Option<Named>>,
     bytes: usize,
-    /// Bytes that the next tick may take for them.
-    weight: u64,
     /// The last entry.
     last: u64,
 }
@@ -228,12 +226,11 @@ impl Instance<'_> {
     /// When they cannot be kept. If [`Fault::is_full`] says so nothing has changed.
     fn journal_them(&mut self, coming: Vec<Coming>) -> Result<(Journaled, Option<Syncing>), Fault> {
         let (mut chunks, mut names, mut bytes) = (VecDeque::new(), Vec::new(), 0);
-        let weight = coming.iter().map(|coming| weight_of(self.plan, coming)).sum();
         if coming.is_empty() {
-            return Ok((Journaled { chunks, names, bytes, weight, last: self.journal.last() }, None));
+            return Ok((Journaled { chunks, names, bytes, last: self.journal.last() }, None));
         }
         let arrival = self.clock.now();
-        self.journal.keep_free(self.weight_of_tick() + weight);
+        self.journal.keep_free(self.weight_of_tick());
         let mut taken: Taken = self.taken.clone();
         for Coming { chunk, ahead, named } in coming {
             let chunk = Chunk { arrival: Some(arrival), ..chunk };
@@ -257,13 +254,12 @@ impl Instance<'_> {
         (self.taken, self.recorded) = (taken, Some(arrival).max(self.recorded));
         self.bytes_since += bytes as u64;
         self.unjudged.extend(names.iter().flatten().map(|named| (named.source, named.name.clone())));
-        self.unjudged_weight += weight;
-        Ok((Journaled { chunks, names, bytes, weight, last: self.journal.last() }, syncing))
+        Ok((Journaled { chunks, names, bytes, last: self.journal.last() }, syncing))
     }
 
     /// Takes in what is in the journal and synced.
     fn judge_them(&mut self, journaled: Journaled, gauge: &Gauge) -> Result<Vec<Counts>, Fault> {
-        let Journaled { chunks, names, bytes, weight, last } = journaled;
+        let Journaled { chunks, names, bytes, last } = journaled;
         if chunks.is_empty() {
             return Ok(Vec::new());
         }
@@ -280,7 +276,6 @@ impl Instance<'_> {
         let how = (*plan, *formats, &**guards);
         shards.take(how, vec![Ready(chunks)], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
         self.at = last;
-        self.unjudged_weight -= weight;
         for (named, counts) in names.into_iter().zip(&tallies.chunks) {
             let Some(named) = named else { continue };
             self.unjudged.remove(&(named.source, named.name.clone()));
@@ -288,19 +283,4 @@ impl Instance<'_> {
         }
         Ok(tallies.chunks)
     }
-}
-
-/// Bytes that the next tick takes at most, about, for a chunk that is not judged yet. Where a source retracts, each of its events
-/// may be a retraction, of which the archive has nothing: the tick tells of it whole, and not compressed.
-fn weight_of(plan: &slackwater_core::plan::Plan, coming: &Coming) -> u64 {
-    // A place, an arrival, lengths; an answer. A field at its widest, once in the content and once in the identity.
-    const EACH: u64 = 64;
-    const FIELD: u64 = 17;
-    let Coming { chunk, ahead, .. } = coming;
-    let schema = &plan.sources[usize::from(chunk.source)].schema;
-    if schema.roles().op.is_none() {
-        return EACH;
-    }
-    let each = EACH + 2 * FIELD * schema.fields().len() as u64 + chunk.part.len() as u64;
-    EACH + (ahead.links.lines + 1) * each + 2 * chunk.bytes.len() as u64
 }

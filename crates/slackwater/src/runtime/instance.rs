@@ -123,8 +123,6 @@ pub struct Instance<'p> {
     pub(super) receipts: Receipts,
     /// Names of deliveries that are journaled and not judged.
     pub(super) unjudged: BTreeSet<(u16, Arc<str>)>,
-    /// Bytes that the next tick may take for all that is journaled and not judged.
-    pub(super) unjudged_weight: u64,
     /// ±facts that the next checkpoint archives.
     pub(super) changes: Changes,
     /// Room for those that come while a checkpoint is being written.
@@ -348,14 +346,14 @@ impl<'p> Instance<'p> {
         self.journal.sync().map(drop)
     }
 
-    /// Bytes that the next tick takes in the journal at most, about, for what is there by now.
+    /// Bytes that the next tick takes in the journal at most, about, for what is judged by now.
     pub(super) fn weight_of_tick(&self) -> u64 {
         const EACH: usize = 64;
         let origins =
             |judge: &Judge| (0..self.plan.sources.len()).map(|source| judge.origins(source).len()).sum::<usize>();
         let origins: usize = self.shards.judges.iter().map(origins).sum();
         let bare: usize = self.shards.memories.iter().map(Memory::bare).sum();
-        (EACH * (origins + self.told.len()) + bare) as u64 + self.unjudged_weight
+        (EACH * (origins + self.told.len()) + bare) as u64
     }
 
     /// Takes an input that is no event, and gives what came of it.

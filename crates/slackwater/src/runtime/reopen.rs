@@ -502,7 +502,6 @@ impl<'p> Made<'p> {
             rulings: Vec::new(),
             receipts: Receipts::default(),
             unjudged: BTreeSet::new(),
-            unjudged_weight: 0,
             changes: Changes::default(),
             spare: Changes::default(),
             winners: Winners::new(),
