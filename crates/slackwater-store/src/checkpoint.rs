@@ -29,6 +29,13 @@ pub struct Chunk {
     pub digest: [u8; 32],
 }
 
+impl Chunk {
+    /// Its file.
+    pub fn name(&self) -> String {
+        name_of(self.number, "chunk")
+    }
+}
+
 /// Up to which tick the archive has every change: the tick's number, and its place in the journal. 0 where there was none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Archived {
@@ -193,6 +200,12 @@ impl Manifest {
     /// Whether nothing came between the last tick and the cut.
     pub fn is_at_tick(&self) -> bool {
         self.ticked == self.head.journal
+    }
+
+    /// Whether a commit names it, or one after that. One that none names does not count: its rows were never made visible.
+    /// Numbers alone do not say so, for they begin again when a store is made anew.
+    pub fn counts_in(&self, head: &Head) -> bool {
+        self.head.checkpoint <= head.checkpoint && self.head.journal <= head.journal
     }
 
     fn encode(&self, out: &mut Vec<u8>) {

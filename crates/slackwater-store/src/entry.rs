@@ -88,6 +88,8 @@ pub(crate) enum Form {
 /// Kinds of entries; neither is zero, nor becomes zero by one flipped bit.
 pub(crate) const EVENTS: u8 = 0xe5;
 pub(crate) const STEP: u8 = 0x5a;
+/// In the record only: an entry that was damaged in the journal when it became record. It has no bytes.
+pub(crate) const LOST: u8 = 0x3c;
 
 const DROPPED: u8 = 0;
 const PLAIN: u8 = 1;
@@ -267,6 +269,7 @@ pub(crate) fn time_of(kind: u8, kept: &[u8]) -> Result<Option<i64>, CodecError> 
     let mut reader = Reader::new(kept);
     match kind {
         EVENTS => Ok(Received::decode_head(&mut reader)?.arrival),
+        LOST => Ok(None),
         _ => Tick::time_in(reader.bytes()?),
     }
 }

@@ -82,14 +82,10 @@ pub fn verdict(
         }
         return Ok(Verdict::Resume { from: None, rebuild: true, notes });
     };
-    // One that no commit names does not count: its rows were never made visible. Numbers alone do not say so, for they
-    // begin again when a store is made anew.
-    let counts =
-        |manifest: &Manifest| manifest.head.checkpoint <= head.checkpoint && manifest.head.journal <= head.journal;
     // Where event bytes are gone, only whole ticks can be told.
     let goes_on = |manifest: &Manifest| manifest.ticked >= reduced || manifest.is_at_tick();
     let mut from = None;
-    for manifest in manifests.into_iter().filter(|manifest| counts(manifest) && goes_on(manifest)) {
+    for manifest in manifests.into_iter().filter(|manifest| manifest.counts_in(&head) && goes_on(manifest)) {
         let Some(why) = broken(&manifest)? else {
             from = Some(manifest);
             break;

@@ -15,7 +15,7 @@ const TRACES: usize = 200;
 /// Asks this program to tell a trace.
 const TOLD: &str = "SLACKWATER_TRACE";
 /// What a full run must have injected at the least.
-const FLOORS: [(&str, usize); 17] = [
+const FLOORS: [(&str, usize); 18] = [
     ("power_cut", 3_500),
     ("torn", 1_200),
     ("lost", 2_500),
@@ -30,8 +30,9 @@ const FLOORS: [(&str, usize); 17] = [
     ("store_old", 600),
     ("checkpoints_lost", 700),
     ("reshard", 8_000),
-    ("refused", 25_000),
+    ("refused", 19_000),
     ("masked", 18_000),
+    ("told", 8_500),
     ("held", 5_000),
 ];
 const SIZE: Size = Size { sources: 2, pipelines: 1, events: 120, positions: true };

@@ -6,7 +6,7 @@ use std::fs;
 /// Files of the record without event bytes, and with them.
 fn records(bench: &Bench) -> (usize, usize) {
     let files = fs::read_dir(bench.path("data/record")).expect("a record").map(|entry| entry.expect("an entry").path());
-    let (gone, kept): (Vec<_>, Vec<_>) = files.partition(|path| fs::read(path).expect("a file")[12] == 1);
+    let (gone, kept): (Vec<_>, Vec<_>) = files.partition(|path| fs::read(path).expect("a file")[12] & 1 == 1);
     (gone.len(), kept.len())
 }
 
@@ -36,6 +36,48 @@ fn throw_away(bench: &Bench) {
     for ending in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(bench.path(&format!("data/store.sqlite{ending}")));
     }
+}
+
+#[test]
+fn every_kind_of_file_that_is_kept_is_scrubbed() {
+    let bench = bench("none");
+    for name in ["a", "b", "c"] {
+        let ran = fold(&bench, name, None);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    let verify = || bench.run(&["checkpoint", "verify", "--data", "data"], None);
+    let ran = verify();
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.out.lines().all(|line| line.ends_with("; sound")), "{}", ran.out);
+    for folder in
+        ["instance", "journal", "record", "aside", "archive", "archive/catalog", "index", "checkpoint", "store.sqlite"]
+    {
+        let path = bench.path("data").join(folder);
+        let mut files = vec![path.clone()];
+        if path.is_dir() {
+            files = fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+        }
+        assert!(!files.is_empty(), "there is {folder}");
+        for file in files {
+            let whole = fs::read(&file).expect("a file");
+            // Much of a store is room that nothing uses.
+            let places = if folder == "store.sqlite" { [5, 9] } else { [whole.len() / 3, whole.len() - 3] };
+            for at in places {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 0x10;
+                fs::write(&file, &bytes).expect("written");
+                let ran = verify();
+                let said = format!("{}{}", ran.out, ran.err);
+                let name = file.file_name().expect("a name").to_string_lossy();
+                assert!(ran.code == Some(6) && said.contains(&*name), "{folder}/{name} at {at}: {:?} {said}", ran.code);
+            }
+            fs::write(&file, &whole).expect("as it was");
+        }
+    }
+    // What nothing names is said to be needed by nothing.
+    fs::write(bench.path("data/journal/00000000000000000001.damaged"), "once").expect("written");
+    let ran = verify();
+    assert!(ran.code == Some(0) && ran.out.contains("00001.damaged: not needed"), "{}{}", ran.out, ran.err);
 }
 
 #[test]

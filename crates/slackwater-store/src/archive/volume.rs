@@ -65,6 +65,11 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Its file.
+    pub fn name(&self) -> String {
+        name(self.number)
+    }
+
     pub(super) fn empty(number: u64, source: u16, bucket: i64) -> Segment {
         let (times, ticks, none) = ((i64::MAX, i64::MIN), (u64::MAX, 0), [0; 32]);
         Segment { number, source, bucket, rows: 0, bytes: 0, times, ticks, rows_digest: none, file_digest: none }

@@ -34,6 +34,11 @@ pub struct RunInfo {
 }
 
 impl RunInfo {
+    /// Its file.
+    pub fn name(&self) -> String {
+        name(self.number)
+    }
+
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
         [self.number, self.entries, self.bytes].into_iter().for_each(|number| put_varint(out, number));

@@ -3,10 +3,10 @@
 use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
-use crate::journal::file::{Begun, FOLDER, HEAD, Segment, header, list, name, read};
+use crate::journal::file::{FOLDER, HEAD, Segment, header, list, name};
 use crate::journal::frame::Seal;
-use crate::journal::retire::compare;
-use crate::journal::scan::{Bad, Found, Scan};
+use crate::journal::retire::{compare, let_go};
+use crate::journal::walk::{Known, Tail, Walked, walk};
 use crate::journal::{Journal, Limits};
 use crate::record;
 use std::sync::Arc;
@@ -50,17 +50,7 @@ pub fn segment(
     point(CrashPoint::SegmentSynced)?;
     disk.sync_folder(FOLDER).map_err(|cause| failed("sync the folder of", cause))?;
     point(CrashPoint::SegmentNamed)?;
-    Ok((Segment { first, chain, bytes: HEAD as u64 }, file))
-}
-
-/// What is found of the last segment.
-struct Tail {
-    file: Box<dyn File>,
-    /// Its last right entry, with its chain, and where that ends.
-    last: (u64, u32),
-    end: u64,
-    /// From where on nothing says that it is durable.
-    doubtful: u64,
+    Ok((Segment { first, chain, bytes: HEAD as u64, worn: false }, file))
 }
 
 impl Journal {
@@ -98,36 +88,33 @@ impl Journal {
     /// # Errors
     /// [`Fault::Damaged`] with the entries concerned; [`Fault::Newer`]; or what the disk says.
     pub fn open(disk: Arc<dyn Disk>, instance: [u8; 16], limits: Limits, committed: u64) -> Result<Journal, Fault> {
+        Journal::open_behind(disk, instance, limits, Known { committed, covered: 0 })
+    }
+
+    /// Opens it as [`Journal::open`] does, but passes over damage of entries that a checkpoint covers: [`Journal::gaps`] tells
+    /// of it. Whoever goes on from before them must ask [`Journal::is_whole_behind`] first.
+    ///
+    /// # Errors
+    /// As [`Journal::open`] has them.
+    pub fn open_behind(
+        disk: Arc<dyn Disk>,
+        instance: [u8; 16],
+        limits: Limits,
+        known: Known,
+    ) -> Result<Journal, Fault> {
         let seal = Seal::new(&instance);
         let record = record::open(&*disk, &instance, seal.start())?;
-        let (behind, chain) = record.last().map_or((0, seal.start()), |head| (head.last, head.after));
-        let (left, firsts): (Vec<u64>, Vec<u64>) =
-            list(&*disk, FOLDER)?.into_iter().partition(|first| *first <= behind);
-        let (segments, unused) = headers(&*disk, &instance, &firsts)?;
-        match segments.first() {
-            Some(segment) if segment.first != behind + 1 => {
-                let what = format!("entries {} to {} are missing before it", behind + 1, segment.first - 1);
-                return Err(Fault::damaged(&segment.name(), 0, what));
-            }
-            Some(segment) if segment.chain != chain => {
-                let what = format!("entry {behind} in the record is not the one that was before it");
-                return Err(Fault::damaged(&segment.name(), 40, what));
-            }
-            Some(_) => {}
-            None => {
-                let what = format!("it is missing; entries from {} on are concerned", behind + 1);
-                return Err(Fault::damaged(&name(behind + 1), 0, what));
-            }
-        }
-        let tail = walk(&*disk, seal, &segments, unused, committed)?;
+        let Walked { segments, tail, unused, left, gaps } = walk(&*disk, &instance, &record, known)?;
         for first in &left {
             compare(&*disk, &instance, &record, *first)?;
         }
         let mut segments = segments;
-        make_durable(&*disk, &tail, &segments[segments.len() - 1], unused, &left)?;
+        make_durable(&*disk, &tail, &segments[segments.len() - 1], unused, (&left, &record))?;
         let active = segments.len() - 1;
         segments[active].bytes = tail.end;
-        Ok(Journal::of(disk, instance, limits, record, segments, tail.file, tail.last))
+        let mut journal = Journal::of(disk, instance, limits, record, segments, tail.file, tail.last);
+        journal.gaps = gaps;
+        Ok(journal)
     }
 
     fn of(
@@ -158,98 +145,9 @@ impl Journal {
             syncing,
             stopped,
             more_reserve: 0,
+            gaps: Vec::new(),
         }
     }
-}
-
-/// The segments by their headers, and the first entry of one at the end that was never used.
-fn headers(disk: &dyn Disk, instance: &[u8; 16], firsts: &[u64]) -> Result<(Vec<Segment>, Option<u64>), Fault> {
-    let mut segments = Vec::new();
-    for (number, first) in firsts.iter().enumerate() {
-        let name = name(*first);
-        let file = disk.open(&name).map_err(|cause| Fault::disk(&name, "open", cause))?;
-        match read(&*file, instance, *first)? {
-            Begun::Whole(segment) => segments.push(segment),
-            Begun::Never if number > 0 && number == firsts.len() - 1 => return Ok((segments, Some(*first))),
-            Begun::Never => {
-                let what = format!("the segment is empty; entries from {first} on are concerned");
-                return Err(Fault::damaged(&name, 0, what));
-            }
-        }
-    }
-    Ok((segments, None))
-}
-
-/// Reads all segments, each of which must reach up to the next.
-fn walk(disk: &dyn Disk, seal: Seal, segments: &[Segment], unused: Option<u64>, committed: u64) -> Result<Tail, Fault> {
-    let mut tail = None;
-    for (number, segment) in segments.iter().enumerate() {
-        let next = segments.get(number + 1);
-        let end = next.map(|next| next.first).or(unused);
-        let found = walk_one(disk, seal, segment, end, committed)?;
-        if let Some(next) = next
-            && next.chain != found.last.1
-        {
-            let what = format!("entry {} is not the one that was before it", found.last.0);
-            return Err(Fault::damaged(&next.name(), 40, what));
-        }
-        tail = Some(found);
-    }
-    match tail {
-        Some(tail) if tail.last.0 >= committed => Ok(tail),
-        found => {
-            let (last, at) = found.map_or((0, 0), |tail| (tail.last.0, tail.end));
-            let name = segments.last().map_or(FOLDER.to_string(), Segment::name);
-            let what =
-                format!("it ends with entry {last}, and the store has committed entry {committed}: an older copy?");
-            Err(Fault::damaged(&name, at, format!("{what}; entries {} to {committed} are concerned", last + 1)))
-        }
-    }
-}
-
-/// Reads one segment; `end` is the first entry of the next one, up to which this one must reach.
-fn walk_one(disk: &dyn Disk, seal: Seal, segment: &Segment, end: Option<u64>, committed: u64) -> Result<Tail, Fault> {
-    let name = segment.name();
-    let file = disk.open(&name).map_err(|cause| Fault::disk(&name, "open", cause))?;
-    let mut scan = Scan::new(file, segment, seal);
-    // Where each entry that no later header says to be durable begins.
-    let mut doubtful = std::collections::VecDeque::new();
-    let mut bad: Option<Bad> = None;
-    while bad.is_none() {
-        let at = scan.at();
-        match scan.next()? {
-            Found::Frame(head, _) => {
-                doubtful.push_back((head.sequence, at));
-                while doubtful.front().is_some_and(|(sequence, _)| *sequence <= head.durable) {
-                    doubtful.pop_front();
-                }
-            }
-            Found::End => break,
-            Found::Bad(found) => bad = Some(found),
-        }
-    }
-    let (reached, at) = (scan.sequence(), scan.at());
-    if let Some(bad) = bad
-        && (end.is_some() || !bad.torn || bad.sequence <= committed)
-    {
-        let committed = (bad.sequence <= committed).then_some(committed + 1);
-        return Err(bad.damage(&name, end.or(committed)));
-    }
-    if let Some(end) = end
-        && reached != end
-    {
-        let what = format!("it ends with entry {}, and the next segment begins with {end}", reached - 1);
-        return Err(Fault::damaged(
-            &name,
-            at,
-            format!("{what}; entries {reached} to {} are concerned", end.max(1) - 1),
-        ));
-    }
-    let doubtful = match doubtful.front() {
-        Some((_, at)) => *at,
-        None => 0,
-    };
-    Ok(Tail { last: (reached - 1, scan.chain()), end: at, doubtful, file: scan.into_file() })
 }
 
 /// Cuts a torn tail away, removes what is superfluous, and makes sure that what is left stays.
@@ -258,7 +156,7 @@ fn make_durable(
     tail: &Tail,
     segment: &Segment,
     unused: Option<u64>,
-    left: &[u64],
+    (left, record): (&[u64], &[record::Head]),
 ) -> Result<(), Fault> {
     let name = segment.name();
     if let Some(first) = unused {
@@ -280,9 +178,8 @@ fn make_durable(
     };
     again().map_err(|cause| Fault::disk(&name, "make durable what was found of", cause))?;
     // Only now is the record sure to stay, in which the rest is.
-    for first in left {
-        let name = self::name(*first);
-        disk.remove(&name).map_err(|cause| Fault::disk(&name, "remove", cause))?;
+    for head in record.iter().filter(|head| left.contains(&head.first)) {
+        let_go(disk, head).map_err(|cause| Fault::disk(&self::name(head.first), "remove", cause))?;
     }
     if !left.is_empty() {
         disk.sync_folder(FOLDER).map_err(|cause| Fault::disk(FOLDER, "sync", cause))?;

@@ -23,6 +23,8 @@ pub struct Segment {
     pub chain: u32,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Whether some of it is damaged, so that nothing more is written into it.
+    pub worn: bool,
 }
 
 impl Segment {
@@ -37,13 +39,24 @@ pub fn name(first: u64) -> String {
     format!("{FOLDER}/{first:020}")
 }
 
-/// The first sequences of a folder's files, in order. Unfinished files are removed.
+/// What the name of a segment ends in that was damaged when it became record: it is kept for whoever can mend it.
+const DAMAGED: &str = ".damaged";
+
+/// The name under which a damaged segment is kept aside.
+pub fn aside(first: u64) -> String {
+    format!("{}{DAMAGED}", name(first))
+}
+
+/// The first sequences of a folder's files, in order. Unfinished files are removed, and those kept aside passed over.
 pub fn list(disk: &dyn Disk, folder: &str) -> Result<Vec<u64>, Fault> {
     let mut firsts = Vec::new();
     for file in disk.list(folder).map_err(|cause| Fault::disk(folder, "list", cause))? {
         let path = format!("{folder}/{file}");
         if file.ends_with(".tmp") {
             disk.remove(&path).map_err(|cause| Fault::disk(&path, "remove", cause))?;
+            continue;
+        }
+        if folder == FOLDER && file.strip_suffix(DAMAGED).is_some_and(|stem| stem.parse::<u64>().is_ok()) {
             continue;
         }
         let digits = file.len() == 20 && file.bytes().all(|byte| byte.is_ascii_digit());
@@ -75,12 +88,19 @@ pub enum Begun {
     Whole(Segment),
     /// A header that was never written whole, and nothing else: no entry was ever in it.
     Never,
+    /// A header that has changed. What it says follows from the file's name and from what stands before it.
+    Marred {
+        /// Length of the file.
+        bytes: u64,
+        /// What is wrong.
+        fault: Fault,
+    },
 }
 
 /// Reads a segment's header.
 ///
 /// # Errors
-/// A header that is damaged, of a later format, of another instance or of another place.
+/// A header of another format, of another instance or of another place.
 pub fn read(file: &dyn File, instance: &[u8; 16], first: u64) -> Result<Begun, Fault> {
     let name = name(first);
     let len = file.len().map_err(|cause| Fault::disk(&name, "read", cause))?;
@@ -91,7 +111,8 @@ pub fn read(file: &dyn File, instance: &[u8; 16], first: u64) -> Result<Begun, F
         return Ok(Begun::Never);
     }
     if bytes[..8] != MAGIC || four(&bytes[60..]) != crc32c::crc32c(&bytes[..60]).to_le_bytes() {
-        return Err(Fault::damaged(&name, 0, format!("no header of a segment; entries from {first} on are concerned")));
+        let fault = Fault::damaged(&name, 0, format!("no header of a segment; entries from {first} on are concerned"));
+        return Ok(Begun::Marred { bytes: len, fault });
     }
     let format = u32::from_le_bytes(four(&bytes[8..]));
     if format > FORMAT {
@@ -111,5 +132,5 @@ pub fn read(file: &dyn File, instance: &[u8; 16], first: u64) -> Result<Begun, F
     if bytes != header(instance, first, chain) {
         return Err(Fault::damaged(&name, 8, "a header with bytes that mean nothing"));
     }
-    Ok(Begun::Whole(Segment { first, chain, bytes: len }))
+    Ok(Begun::Whole(Segment { first, chain, bytes: len, worn: false }))
 }

@@ -88,6 +88,17 @@ impl Head {
         sane.then_some(head)
     }
 
+    /// The header that these bytes are but for one flipped bit, if they are.
+    pub fn mended(bytes: &[u8], seal: Seal) -> Option<Head> {
+        let mut bytes: [u8; HEAD] = *bytes.first_chunk()?;
+        (0..HEAD * 8).find_map(|bit| {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let head = Head::decode(&bytes, seal);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            head
+        })
+    }
+
     /// Bytes of the whole frame.
     pub fn whole(&self) -> usize {
         whole(self.len as usize)
@@ -124,6 +135,13 @@ pub fn check<'a>(frame: &'a [u8], head: &Head, chain: u32) -> Option<(&'a [u8], 
     let found = follow(covered, chain);
     let right = tail[..4] == END && tail[4..] == found.to_le_bytes();
     (right || is(Bug::CrcUnchecked)).then_some((&covered[body], found))
+}
+
+/// Of a whole frame that may be damaged: the chain that stands in it, and the one that its bytes give. Where one bit is
+/// flipped, one of them is right.
+pub fn chains(frame: &[u8], chain: u32) -> Option<(u32, u32)> {
+    let (covered, tail) = frame.split_at_checked(frame.len().checked_sub(TAIL)?)?;
+    Some((u32::from_le_bytes(four(&tail[4..])), follow(covered, chain)))
 }
 
 /// Whether no [`RUN`] zeros can stand in a row: else half as many do at a multiple of that.

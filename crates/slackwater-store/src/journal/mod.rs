@@ -11,11 +11,15 @@ mod frame;
 mod reading;
 mod retire;
 mod scan;
+mod survey;
 mod syncing;
+mod walk;
 
 pub use reading::Entries;
 pub use retire::{Retired, Retiring};
+pub use survey::Survey;
 pub use syncing::{Synced, Syncing};
+pub use walk::{Gap, Known};
 
 pub(crate) use file::{MOST_SEQUENCE, list};
 pub(crate) use frame::{Seal, eight, four, stuff};
@@ -70,6 +74,8 @@ pub struct Journal {
     stopped: Option<String>,
     /// Bytes that events leave free besides the reserve.
     more_reserve: u64,
+    /// Damage of its segments that was passed over.
+    gaps: Vec<Gap>,
 }
 
 impl Journal {
@@ -144,6 +150,32 @@ impl Journal {
         closed + self.written + self.buffer.len() as u64
     }
 
+    /// Damage that was passed over when it was opened, and is still there.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// The files of the record in which entries are missing, for they were damaged before they became record.
+    pub fn lost(&self) -> Vec<String> {
+        self.record.iter().filter(|head| head.lost).map(record::Head::name).collect()
+    }
+
+    /// Makes sure that every entry behind one can be read, as far as is known.
+    ///
+    /// # Errors
+    /// [`Fault::Damaged`] with the first ones that cannot; or what the disk says.
+    pub fn is_whole_behind(&self, entry: u64) -> Result<(), Fault> {
+        for head in self.record.iter().filter(|head| head.lost && head.last > entry) {
+            let lost = record::lost(&*self.disk, &self.instance, head)?;
+            if let Some((first, last)) = lost.into_iter().find(|(_, last)| *last > entry) {
+                let what = format!("entries {first} to {last} were damaged before they became record");
+                return Err(Fault::damaged(&head.name(), 0, what));
+            }
+        }
+        let missed = self.gaps.iter().find(|gap| gap.entries.is_some_and(|(_, last)| last > entry));
+        missed.map_or(Ok(()), |gap| Err(gap.fault()))
+    }
+
     fn active(&self) -> &Segment {
         &self.segments[self.segments.len() - 1]
     }
@@ -199,9 +231,10 @@ impl Journal {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let Segment { first, bytes, .. } = *self.active();
+        let Segment { first, bytes, worn, .. } = *self.active();
         let group_begins = self.written == bytes;
-        if group_begins && self.synced.0 >= first && bytes + self.buffer.len() as u64 > self.limits.segment_bytes {
+        let full = bytes + self.buffer.len() as u64 > self.limits.segment_bytes;
+        if group_begins && self.synced.0 >= first && (full || worn) {
             self.begin_segment()?;
         }
         if let Err(cause) = self.file.write_at(self.written, &self.buffer) {

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::journal::file::Segment;
 use crate::journal::frame::{HEAD, Seal, unstuff};
-use crate::journal::scan::{Found, Scan};
+use crate::journal::scan::{Bad, Found, Scan};
 use crate::record;
 use slackwater_core::codec::CodecError;
 use std::sync::Arc;
@@ -110,6 +110,8 @@ pub struct Reader {
     scan: Scan,
     from: u64,
     last: u64,
+    /// Entries that are damaged and not told yet, from the first to the one behind the last.
+    lost: (u64, u64),
 }
 
 impl Reader {
@@ -122,24 +124,48 @@ impl Reader {
             let what = format!("it was {} bytes long when it was opened", segment.bytes);
             return Err(Fault::damaged(&name, len, format!("{what}; entries up to {last} are concerned")));
         }
-        Ok(Reader { name, scan: Scan::new(file, segment, seal), from, last })
+        Ok(Reader { name, scan: Scan::new(file, segment, seal), from, last, lost: (0, 0) })
     }
 
-    /// The next one.
+    /// The next one. Those before the first that is asked for may be damaged.
     pub fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
-        self.next_as(|kind, plain| Entry::decode(kind, Form::Journal, &plain))
+        match self.next_as(|kind, plain| Entry::decode(kind, Form::Journal, &plain), self.from)? {
+            Next::Entry(sequence, entry) => Ok(Some((sequence, entry))),
+            Next::End | Next::Lost(..) => Ok(None),
+        }
     }
 
-    /// The next one, made of its kind and its encoding.
-    pub fn next_as<T>(
+    /// The next one, made of its kind and its encoding; none of it where it is damaged.
+    pub fn next_left<T>(
         &mut self,
         make: impl Fn(u8, Vec<u8>) -> Result<T, CodecError>,
-    ) -> Result<Option<(u64, T)>, Fault> {
+    ) -> Result<Option<(u64, Option<T>)>, Fault> {
+        if self.lost.0 >= self.lost.1 {
+            match self.next_as(make, self.last + 1)? {
+                Next::Entry(sequence, made) => return Ok(Some((sequence, Some(made)))),
+                Next::End => return Ok(None),
+                Next::Lost(first, behind) => self.lost = (first, behind),
+            }
+        }
+        let sequence = self.lost.0;
+        self.lost.0 += 1;
+        Ok(Some((sequence, None)))
+    }
+
+    /// The next one, made of its kind and its encoding. Damage of entries before `needed` is no error.
+    fn next_as<T>(
+        &mut self,
+        make: impl Fn(u8, Vec<u8>) -> Result<T, CodecError>,
+        needed: u64,
+    ) -> Result<Next<T>, Fault> {
         while self.scan.sequence() <= self.last {
             let at = self.scan.at();
             let (head, body) = match self.scan.next()? {
                 Found::Frame(head, body) => (head, body),
-                Found::Bad(bad) => return Err(bad.damage(&self.name, Some(self.last + 1))),
+                Found::Bad(bad) => match self.pass(bad, needed)? {
+                    (first, behind) if behind > self.from => return Ok(Next::Lost(first.max(self.from), behind)),
+                    _ => continue,
+                },
                 Found::End => {
                     let what = format!("it ends here; entries up to {} are concerned", self.last);
                     return Err(Fault::damaged(&self.name, at, what));
@@ -152,13 +178,37 @@ impl Reader {
                 .ok_or("a body that was not stuffed".to_string())
                 .and_then(|plain| make(head.kind, plain).map_err(|error| error.to_string()));
             return match made {
-                Ok(made) => Ok(Some((head.sequence, made))),
+                Ok(made) => Ok(Next::Entry(head.sequence, made)),
                 Err(what) => {
                     let what = format!("no entry in a whole frame ({what}); entry {} is concerned", head.sequence);
                     Err(Fault::damaged(&self.name, at + HEAD as u64, what))
                 }
             };
         }
-        Ok(None)
+        Ok(Next::End)
     }
+
+    /// Goes on behind damage, if no entry from `needed` on is concerned: the first entry that is, and the one behind the last.
+    fn pass(&mut self, bad: Bad, needed: u64) -> Result<(u64, u64), Fault> {
+        if !self.scan.pass(&bad)? {
+            if !bad.changed {
+                return Err(bad.damage(&self.name, Some(self.last + 1)));
+            }
+            // Nothing behind it in the segment says where it ends.
+            self.scan.leave(self.last + 1);
+        }
+        let behind = self.scan.sequence();
+        if behind > needed {
+            return Err(bad.damage(&self.name, Some(behind)));
+        }
+        Ok((bad.sequence, behind))
+    }
+}
+
+/// What a segment has next.
+enum Next<T> {
+    Entry(u64, T),
+    /// Entries that are damaged: the first, and the one behind the last.
+    Lost(u64, u64),
+    End,
 }

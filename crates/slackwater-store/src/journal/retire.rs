@@ -1,15 +1,16 @@
 //! What is done when a segment is needed no more for recovery: it becomes record, and goes.
 
 use crate::crash::{self, CrashPoint};
-use crate::disk::Disk;
-use crate::entry::{Entry, for_record};
+use crate::disk::{Disk, File};
+use crate::entry::{Entry, Form, LOST, for_record};
 use crate::fault::Fault;
 use crate::journal::Journal;
-use crate::journal::file::{Begun, FOLDER, Segment, name, read};
+use crate::journal::file::{Begun, FOLDER, Segment, aside, name, read};
 use crate::journal::frame::Seal;
 use crate::journal::reading::Reader;
 use crate::journal::scan::{Found, Scan};
 use crate::record::{self, KeepRaw, Kept, Span};
+use std::io;
 use std::sync::Arc;
 
 /// A segment that is about to become record. Writing that may take long, and needs nothing of the journal.
@@ -39,7 +40,9 @@ impl Retiring {
                 let (bytes, events) = for_record(kind, journaled, keep)?;
                 Ok(Kept { kind, bytes, events })
             };
-            Ok(std::iter::from_fn(move || reader.next_as(make).transpose()))
+            // The checkpoint behind it does without what is damaged, and the record says that it is not there.
+            let or_lost = |(sequence, kept): (u64, Option<Kept>)| (sequence, kept.unwrap_or_else(Kept::lost));
+            Ok(std::iter::from_fn(move || Some(reader.next_left(make).transpose()?.map(or_lost))))
         };
         match record::write(&*disk, &instance, (span, keep), &mut entries) {
             Ok(head) => Ok(Retired(head)),
@@ -97,9 +100,11 @@ impl Journal {
             return Err(self.stop(Fault::Refused(format!("{name} is not the segment whose record was written"))));
         }
         crash::point(CrashPoint::RecordWritten)?;
+        let gone = let_go(&*self.disk, &head);
         self.record.push(head);
         self.segments.remove(0);
-        if let Err(cause) = self.disk.remove(&name) {
+        self.gaps.retain(|gap| name != gap.name());
+        if let Err(cause) = gone {
             return Err(self.stop(Fault::disk(&name, "remove", cause)));
         }
         crash::point(CrashPoint::SegmentRemoved)?;
@@ -151,30 +156,49 @@ impl Journal {
     }
 }
 
-/// Compares a segment that was left behind with the record that took its place.
+/// Removes the segment whose record is there, or keeps it aside where that lacks something.
+pub fn let_go(disk: &dyn Disk, head: &record::Head) -> io::Result<()> {
+    let name = name(head.first);
+    if head.lost { disk.rename(&name, &aside(head.first)) } else { disk.remove(&name) }
+}
+
+/// Compares a segment that was left behind with the record that took its place. What is damaged of it the record has, or
+/// says that it is lost.
 pub fn compare(disk: &dyn Disk, instance: &[u8; 16], record: &[record::Head], first: u64) -> Result<(), Fault> {
     let name = name(first);
     let file = disk.open(&name).map_err(|cause| Fault::disk(&name, "open", cause))?;
-    let Begun::Whole(segment) = read(&*file, instance, first)? else {
-        return Err(Fault::damaged(&name, 0, "a segment without a header, though its record is there"));
-    };
-    let Some(head) = record.iter().find(|head| head.first == first && head.before == segment.chain) else {
-        return Err(Fault::damaged(&name, 32, "the record has these entries, and not as one segment"));
+    let head = record.iter().find(|head| head.first == first);
+    let (segment, head) = match (read(&*file, instance, first)?, head) {
+        (Begun::Whole(segment), Some(head)) if head.before == segment.chain => (segment, head),
+        (Begun::Marred { bytes, .. }, Some(head)) => (Segment { first, chain: head.before, bytes, worn: true }, head),
+        (Begun::Never, _) => {
+            return Err(Fault::damaged(&name, 0, "a segment without a header, though its record is there"));
+        }
+        _ => return Err(Fault::damaged(&name, 32, "the record has these entries, and not as one segment")),
     };
     let seal = Seal::new(instance);
-    let last = last_of(file, &segment, seal)?;
-    if last != (head.last, head.after) {
-        return Err(Fault::damaged(&name, 0, format!("it ends with entry {}, its record with {}", last.0, head.last)));
+    let (last, ends) = last_of(file, &segment, seal, head.last)?;
+    if last != head.last || !(ends.is_empty() || ends.contains(&head.after)) {
+        return Err(Fault::damaged(&name, 0, format!("it ends with entry {last}, its record with {}", head.last)));
     }
     let mut left = Reader::open(disk, seal, &segment, first, head.last)?;
     let mut kept = record::Reader::open(disk, instance, head, first)?;
-    while let Some((sequence, entry)) = left.next()? {
-        if kept.next()? != Some((sequence, reduced(entry, head.keep))) {
+    let decode = |kind, plain: Vec<u8>| Entry::decode(kind, Form::Journal, &plain);
+    while let Some((sequence, entry)) = left.next_left(decode)? {
+        let found = kept.next_encoded()?.filter(|(found, ..)| *found == sequence);
+        let same = match (found, entry) {
+            (Some(_), None) => true,
+            (Some((_, kind, bytes)), Some(entry)) if kind != LOST => {
+                Entry::decode(kind, Form::Record, &bytes).ok() == Some(reduced(entry, head.keep))
+            }
+            _ => false,
+        };
+        if !same {
             return Err(Fault::damaged(&name, 0, format!("entry {sequence} is not the one in its record")));
         }
     }
     // What follows in the record would be more than its header says; asking lets it check its blocks.
-    kept.next().map(drop)
+    kept.next_encoded().map(drop)
 }
 
 /// An entry as the record keeps it.
@@ -185,14 +209,19 @@ fn reduced(entry: Entry, keep: KeepRaw) -> Entry {
     }
 }
 
-/// The last entry of a segment that must be whole, and its chain.
-fn last_of(file: Box<dyn crate::disk::File>, segment: &Segment, seal: Seal) -> Result<(u64, u32), Fault> {
+/// The last entry of a segment, and the chains that it may have. Where damage hides what stands behind it, it is the one that
+/// the record has.
+fn last_of(file: Box<dyn File>, segment: &Segment, seal: Seal, last: u64) -> Result<(u64, Vec<u32>), Fault> {
     let mut scan = Scan::new(file, segment, seal);
     loop {
         match scan.next()? {
             Found::Frame(..) => {}
-            Found::End => return Ok((scan.sequence() - 1, scan.chain())),
-            Found::Bad(bad) => return Err(bad.damage(&segment.name(), None)),
+            Found::End => return Ok((scan.sequence() - 1, scan.ends())),
+            Found::Bad(bad) => match scan.pass(&bad)? {
+                true => {}
+                false if bad.changed && bad.sequence <= last => return Ok((last, Vec::new())),
+                false => return Err(bad.damage(&segment.name(), None)),
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::disk::File;
 use crate::fault::Fault;
 use crate::journal::file::{self, Segment};
-use crate::journal::frame::{GRAIN, HEAD, Head, SECTOR, Seal, check};
+use crate::journal::frame::{GRAIN, HEAD, Head, SECTOR, Seal, chains, check, four};
 
 /// Bytes read ahead at once.
 const AHEAD: u64 = 256 << 10;
@@ -32,6 +32,10 @@ pub struct Bad {
     pub torn: bool,
     /// The next entry behind it that has a header.
     pub next: Option<u64>,
+    /// Whether bytes have changed in their place: nothing is cut off, and no frame of another place stands here.
+    pub changed: bool,
+    /// The header, where that is right.
+    head: Option<Head>,
 }
 
 impl Bad {
@@ -55,6 +59,8 @@ pub struct Scan {
     at: u64,
     sequence: u64,
     chain: u32,
+    /// Behind damage, the other chain that the frame before may have.
+    other: Option<u32>,
     /// Part of the file that is in memory, and where it begins.
     window: (u64, Vec<u8>),
 }
@@ -70,6 +76,7 @@ impl Scan {
             at: file::HEAD as u64,
             sequence: segment.first,
             chain: segment.chain,
+            other: None,
             window: (0, Vec::new()),
         }
     }
@@ -84,9 +91,14 @@ impl Scan {
         self.sequence
     }
 
-    /// Chain of the frame before.
-    pub fn chain(&self) -> u32 {
-        self.chain
+    /// The chains that the frame before may have, the one that stands in it first.
+    pub fn ends(&self) -> Vec<u32> {
+        [Some(self.chain), self.other].into_iter().flatten().collect()
+    }
+
+    /// Goes to the end, for nothing between is known; the next frame would be this one.
+    pub fn leave(&mut self, sequence: u64) {
+        (self.at, self.sequence) = (self.len, sequence);
     }
 
     /// Ends reading and gives the file.
@@ -106,24 +118,27 @@ impl Scan {
         if rest < HEAD as u64 {
             return self.bad("the file ends inside a frame's header", HEAD, None);
         }
-        let (at, seal, chain) = (self.at, self.seal, self.chain);
+        let (at, seal, chain, other) = (self.at, self.seal, self.chain, self.other);
         let Some(head) = Head::decode(self.bytes(at, HEAD)?, seal) else {
             return self.bad("no header of a frame", HEAD, None);
         };
         if head.sequence != self.sequence {
             let what = format!("the frame of entry {} stands here", head.sequence);
-            return Ok(Found::Bad(Bad { at, sequence: self.sequence, what, torn: false, next: Some(head.sequence) }));
+            let (sequence, next) = (self.sequence, Some(head.sequence));
+            return Ok(Found::Bad(Bad { at, sequence, what, torn: false, next, changed: false, head: None }));
         }
         let whole = head.whole();
         if rest < whole as u64 {
             return self.bad("the file ends inside a frame", whole, Some(head));
         }
-        let Some((_, after)) = check(self.bytes(at, whole)?, &head, chain) else {
+        let frame = self.bytes(at, whole)?;
+        let right = check(frame, &head, chain).or_else(|| check(frame, &head, other?));
+        let Some((_, after)) = right else {
             return self.bad("a frame whose checksum does not fit", whole, Some(head));
         };
         self.at += whole as u64;
         self.sequence += 1;
-        self.chain = after;
+        (self.chain, self.other) = (after, None);
         // Asked again, for what was checked is lent from the window, and the place had to move on meanwhile.
         let frame = self.bytes(at, whole)?;
         Ok(Found::Frame(head, &frame[HEAD..HEAD + head.len as usize]))
@@ -134,6 +149,7 @@ impl Scan {
         let (at, sequence) = (self.at, self.sequence);
         let behind = at + head.map_or(GRAIN, |head| head.whole() as u64);
         let mut torn = self.unwritten(at, at + extent as u64)?;
+        let changed = at + extent as u64 <= self.len;
         let mut next = None;
         let mut place = behind;
         while place + HEAD as u64 <= self.len {
@@ -146,7 +162,50 @@ impl Scan {
             }
             place += GRAIN;
         }
-        Ok(Found::Bad(Bad { at, sequence, what: what.to_string(), torn, next }))
+        Ok(Found::Bad(Bad { at, sequence, what: what.to_string(), torn, next, changed, head }))
+    }
+
+    /// Goes on behind bytes that have changed, and says whether it is certain where that is. The entries between are those
+    /// from the damaged one to the next.
+    ///
+    /// # Errors
+    /// Only what the disk says.
+    pub fn pass(&mut self, bad: &Bad) -> Result<bool, Fault> {
+        if !bad.changed {
+            return Ok(false);
+        }
+        let (seal, chain) = (self.seal, self.chain);
+        let head = match bad.head {
+            Some(head) => Some(head),
+            None => Head::mended(self.bytes(bad.at, HEAD)?, seal),
+        };
+        if let Some(head) = head
+            && head.sequence == bad.sequence
+            && bad.at + head.whole() as u64 <= self.len
+            && let Some((stored, found)) = chains(self.bytes(bad.at, head.whole())?, chain)
+        {
+            self.at += head.whole() as u64;
+            self.sequence += 1;
+            (self.chain, self.other) = (stored, Some(found));
+            return Ok(true);
+        }
+        // Where the header says nothing: the next frame that is right in its place.
+        let mut place = bad.at + GRAIN;
+        while place + HEAD as u64 <= self.len {
+            if let Some(later) = Head::decode(self.bytes(place, HEAD)?, seal)
+                && later.sequence > bad.sequence
+                && place + later.whole() as u64 <= self.len
+            {
+                let before = u32::from_le_bytes(four(self.bytes(place - 4, 4)?));
+                if check(self.bytes(place, later.whole())?, &later, before).is_some() {
+                    (self.at, self.sequence) = (place, later.sequence);
+                    (self.chain, self.other) = (before, None);
+                    return Ok(true);
+                }
+            }
+            place += GRAIN;
+        }
+        Ok(false)
     }
 
     /// Whether the file ends before `to`, or holds only zeros in the part of some sector between `from` and `to`.

@@ -2,7 +2,7 @@
 
 use super::{HEAD, Head, name};
 use crate::disk::{Disk, File};
-use crate::entry::{Entry, Form, inflate};
+use crate::entry::{Entry, Form, LOST, inflate};
 use crate::fault::Fault;
 use crate::journal::{eight, four};
 use slackwater_core::codec::{CodecError, Reader as Bytes};
@@ -87,6 +87,10 @@ impl Reader {
     /// The next entry.
     pub fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
         let Some((sequence, kind, bytes)) = self.next_encoded()? else { return Ok(None) };
+        if kind == LOST {
+            let what = format!("entry {sequence} was damaged in the journal before it became record");
+            return Err(Fault::damaged(&self.name, self.at, what));
+        }
         match Entry::decode(kind, Form::Record, &bytes) {
             Ok(entry) => Ok(Some((sequence, entry))),
             Err(error) => {

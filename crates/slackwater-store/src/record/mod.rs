@@ -9,9 +9,9 @@ pub(crate) use bundle::Reader;
 
 use crate::crash::{self, CrashPoint};
 use crate::disk::{Disk, File};
-use crate::entry::{self, deflate};
+use crate::entry::{self, LOST, deflate};
 use crate::fault::Fault;
-use crate::journal::{MOST_SEQUENCE, eight, four, list};
+use crate::journal::{MOST_SEQUENCE, Seal, eight, four, list};
 use bundle::BLOCK_HEAD;
 use slackwater_core::codec::{CodecError, put_varint};
 use slackwater_core::planted::{Bug, is};
@@ -26,7 +26,7 @@ const BLOCK: u64 = 1 << 20;
 /// 12 would save another 8% and take 18 times as long, beside live traffic.
 const LEVEL: i32 = 1;
 /// The format that is written, and the newest that is read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const MAGIC: [u8; 8] = *b"SWRECORD";
 
 /// Whether event bytes stay when they leave the journal.
@@ -58,6 +58,16 @@ pub(crate) struct Kept {
     pub events: u64,
 }
 
+impl Kept {
+    /// An entry that cannot be read any more.
+    pub fn lost() -> Kept {
+        Kept { kind: LOST, bytes: Vec::new(), events: 0 }
+    }
+}
+
+/// In a header's word on event bytes: entries are missing.
+const SOME_LOST: u32 = 2;
+
 /// What the header of a file of the record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -66,6 +76,8 @@ pub(crate) struct Head {
     pub before: u32,
     pub after: u32,
     pub keep: KeepRaw,
+    /// Whether entries are missing, for they were damaged before they became record.
+    pub lost: bool,
     /// Length of the file.
     len: u64,
     /// Digest of the digests of all blocks.
@@ -73,11 +85,17 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// The file.
+    pub fn name(&self) -> String {
+        name(self.first)
+    }
+
     fn encode(&self, instance: &[u8; 16]) -> [u8; HEAD] {
         let mut out = [0; HEAD];
         out[..8].copy_from_slice(&MAGIC);
         out[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-        out[12..16].copy_from_slice(&(self.keep as u32).to_le_bytes());
+        let kept = self.keep as u32 + if self.lost { SOME_LOST } else { 0 };
+        out[12..16].copy_from_slice(&kept.to_le_bytes());
         out[16..32].copy_from_slice(instance);
         out[32..40].copy_from_slice(&self.first.to_le_bytes());
         out[40..48].copy_from_slice(&self.last.to_le_bytes());
@@ -110,7 +128,8 @@ impl Head {
         if &bytes[16..32] != instance {
             return Err(Fault::damaged(&name, 16, "it belongs to another instance"));
         }
-        let keep = match u32::from_le_bytes(four(&bytes[12..])) {
+        let kept = u32::from_le_bytes(four(&bytes[12..]));
+        let keep = match kept & !SOME_LOST {
             0 => KeepRaw::Forever,
             1 => KeepRaw::None,
             other => return Err(Fault::damaged(&name, 12, format!("{other} says nothing of event bytes"))),
@@ -121,6 +140,7 @@ impl Head {
             before: u32::from_le_bytes(four(&bytes[48..])),
             after: u32::from_le_bytes(four(&bytes[52..])),
             keep,
+            lost: kept & SOME_LOST > 0,
             len: u64::from_le_bytes(eight(&bytes[56..])),
             blocks: bundle::digest(&bytes[64..96]),
         };
@@ -143,6 +163,23 @@ fn name(first: u64) -> String {
 
 pub(crate) fn unfinished(first: u64) -> String {
     format!("{FOLDER}/{first:020}.tmp")
+}
+
+/// The headers of the record of an instance, as [`open`] gives them.
+pub(crate) fn heads(disk: &dyn Disk, instance: &[u8; 16]) -> Result<Vec<Head>, Fault> {
+    open(disk, instance, Seal::new(instance).start())
+}
+
+/// Reads all of a file of the record: what is damaged of it, or missing.
+pub(crate) fn scrub(disk: &dyn Disk, instance: &[u8; 16], head: &Head) -> Option<Fault> {
+    match lost(disk, instance, head) {
+        Ok(rows) => {
+            let missing: Vec<String> = rows.iter().map(|(first, last)| format!("{first} to {last}")).collect();
+            let what = format!("entries {} were damaged before they became record", missing.join(", "));
+            (!rows.is_empty()).then(|| Fault::damaged(&head.name(), 0, what))
+        }
+        Err(fault) => Some(fault),
+    }
 }
 
 /// The headers of the record, which follow each other from the first entry on; `chain` is the one before that.
@@ -172,6 +209,19 @@ pub(crate) fn time_of(disk: &dyn Disk, instance: &[u8; 16], head: &Head) -> Resu
         latest = latest.max(entry::time_of(kind, &bytes).map_err(|error| no_entry(head, sequence, &error))?);
     }
     Ok(latest)
+}
+
+/// The entries that are missing of a file of the record: of each row of them, the first and the last.
+pub(crate) fn lost(disk: &dyn Disk, instance: &[u8; 16], head: &Head) -> Result<Vec<(u64, u64)>, Fault> {
+    let (mut reader, mut rows) = (Reader::open(disk, instance, head, head.first)?, Vec::<(u64, u64)>::new());
+    while let Some((sequence, kind, _)) = reader.next_encoded()? {
+        match rows.last_mut() {
+            _ if kind != LOST => {}
+            Some((_, last)) if *last + 1 == sequence => *last = sequence,
+            _ => rows.push((sequence, sequence)),
+        }
+    }
+    Ok(rows)
 }
 
 /// Writes a file of the record anew without event bytes, in the place of the one that has them.
@@ -219,13 +269,15 @@ where
     };
     let file = disk.create(&unfinished).map_err(failed("create"))?;
     let mut writer = Writer::new(&*file, &unfinished, instance, span.first);
+    let mut lost = false;
     for entry in entries()? {
         let (_, entry) = entry?;
+        lost |= entry.kind == LOST;
         writer.add(&entry)?;
     }
     let (len, blocks) = writer.finish()?;
     let Span { first, last, before, after } = span;
-    let head = Head { first, last, before, after, keep, len, blocks };
+    let head = Head { first, last, before, after, keep, lost, len, blocks };
     file.write_at(0, &head.encode(instance)).map_err(failed("write"))?;
     crash::point(CrashPoint::FileWritten)?;
     file.sync().map_err(failed("sync"))?;

@@ -1,6 +1,7 @@
 //! The store, doubted from outside.
 
 mod archive;
+mod covered;
 mod disk;
 mod index;
 mod journal;

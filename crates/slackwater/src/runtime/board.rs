@@ -34,6 +34,8 @@ pub struct Standing {
     pub gone: u64,
     /// Bytes of the journal, without what has become record.
     pub journal_bytes: u64,
+    /// Parts of journal and record that are damaged, and needed by nothing but a rebuild.
+    pub damaged: usize,
     /// By source.
     pub sources: Vec<SourceStanding>,
     /// What is settled, by pipeline.

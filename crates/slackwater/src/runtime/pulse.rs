@@ -206,6 +206,7 @@ impl Instance<'_> {
             journal: self.at,
             gone: self.gone(),
             journal_bytes: self.journal.bytes(),
+            damaged: self.journal.gaps().len() + self.journal.lost().len(),
             sources,
             put_off,
             settled: self.head.settled.clone(),

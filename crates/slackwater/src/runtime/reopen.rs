@@ -31,7 +31,7 @@ use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
 use slackwater_store::identity::Identity;
 use slackwater_store::index::{Entries as Winners, Index};
-use slackwater_store::journal::{Entries, Journal, Limits};
+use slackwater_store::journal::{Entries, Journal, Known, Limits};
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
 use std::collections::BTreeSet;
@@ -114,7 +114,8 @@ impl<'p> Instance<'p> {
         }
         let committed = head.as_ref().map_or(0, |head| head.journal);
         let committed = manifests.iter().map(|manifest| manifest.head.journal).fold(committed, u64::max);
-        let journal = journal(&disk, &identity, known.is_some(), settings.journal, committed)?;
+        let known_of = Known { committed, covered: covered(head.as_ref(), &manifests) };
+        let journal = journal(&disk, &identity, known.is_some(), settings.journal, known_of)?;
         let (last, reduced) = (journal.last(), journal.reduced());
         let found = Found { head: head.clone(), store_damage, manifests, damaged, last, reduced };
         let castoffs = Castoffs::open(disk.clone(), identity.instance)?;
@@ -124,6 +125,7 @@ impl<'p> Instance<'p> {
             Verdict::Begin => (None, true, Vec::new()),
             Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
         };
+        let notes = on_damage(&journal, from.as_ref(), notes)?;
         // An empty store is as good as a new one.
         let usable = store.take().filter(|_| !rebuild || head.is_none());
         let store = match usable {
@@ -298,10 +300,10 @@ fn journal(
     identity: &Identity,
     known: bool,
     limits: Limits,
-    committed: u64,
+    known_of: Known,
 ) -> Result<Journal, Fault> {
     if known {
-        return Journal::open(disk.clone(), identity.instance, limits, committed);
+        return Journal::open_behind(disk.clone(), identity.instance, limits, known_of);
     }
     // The identity comes last: what has one has a journal, and a journal without one was never written to.
     let journal = Journal::create(disk.clone(), identity.instance, limits);
@@ -314,6 +316,45 @@ fn journal(
     })?;
     identity.write(&**disk)?;
     Ok(journal)
+}
+
+/// The last entry that a checkpoint covers of which nothing is known yet that speaks against it.
+fn covered(head: Option<&Head>, manifests: &[Manifest]) -> u64 {
+    let counts = |manifest: &&Manifest| head.is_some_and(|head| manifest.counts_in(head));
+    manifests.iter().filter(counts).map(|manifest| manifest.head.journal).max().unwrap_or(0)
+}
+
+/// Adds to the notes what is damaged of journal and record, where the state that is gone on from does without it.
+///
+/// # Errors
+/// The damage, where it is needed. Nothing was touched by then, for whoever can put it back.
+fn on_damage(journal: &Journal, from: Option<&Manifest>, mut notes: Vec<String>) -> Result<Vec<String>, Fault> {
+    journal.is_whole_behind(from.map_or(0, |from| from.head.journal)).map_err(|fault| match fault {
+        Fault::Damaged { name, at, what } => {
+            let why = notes.iter().map(|note| format!("; {note}")).collect::<String>();
+            Fault::Damaged { name, at, what: format!("{what}, and what is gone on from needs them{why}") }
+        }
+        fault => fault,
+    })?;
+    let number = from.map_or(0, |from| from.head.checkpoint);
+    for gap in journal.gaps() {
+        let fault = gap.fault();
+        let means = match gap.entries {
+            Some(_) => {
+                "so no state needs them, but without store or checkpoints not everything could be made again; put the file \
+                 back from a copy, if there is one"
+            }
+            None => "and what stood there is known, so nothing is lost",
+        };
+        notes.push(format!("{fault}; checkpoint {number} covers them, {means}"));
+    }
+    for name in journal.lost() {
+        notes.push(format!(
+            "{name}: entries are missing that were damaged before they became record; without store or checkpoints not \
+             everything could be made again"
+        ));
+    }
+    Ok(notes)
 }
 
 /// What a directory without a checkpoint begins with. What the archive has stays where it must tell events whose bytes are

@@ -351,7 +351,8 @@ impl Made {
                 clock,
                 name,
             };
-            let (instance, _) = Instance::open(opening, &Gauge::default())?;
+            let (instance, opened) = Instance::open(opening, &Gauge::default())?;
+            opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
             home::keep_config(&*disk, &config.text)?;
             Ok(instance)
         };

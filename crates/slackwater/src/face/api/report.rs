@@ -115,6 +115,8 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
             "bytes": standing.journal_bytes,
             // What a rebuild takes from the archive, and no other decoder can read again.
             "without_event_bytes": standing.gone,
+            // Only a rebuild needs them; the log names them, and so does `checkpoint verify`.
+            "damaged": standing.damaged,
         },
         "conservation": conservation(&all),
         "sources": sources,

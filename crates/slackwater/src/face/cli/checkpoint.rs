@@ -2,6 +2,7 @@
 
 use super::check::print;
 use super::fold::Stop;
+use super::scrub::{Part, Scrub};
 use super::{CheckpointArgs, Exit, directory};
 use crate::runtime::reopen::shelves;
 use serde_json::json;
@@ -17,11 +18,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 pub(super) fn run(args: &CheckpointArgs, verify: bool) -> Exit {
-    let found = match look(args, verify) {
+    let (found, parts) = match look(args, verify) {
         Ok(found) => found,
         Err(stop) => return stop.report(),
     };
-    let damaged = found.iter().any(|(_, manifest)| manifest.is_err());
+    let damaged = found.iter().any(|(_, manifest)| manifest.is_err()) || !parts.iter().all(Part::is_sound);
     let mut text = String::new();
     for (number, manifest) in &found {
         text.push_str(&if args.json { line_json(*number, manifest, verify) } else { line(*number, manifest, verify) });
@@ -29,6 +30,7 @@ pub(super) fn run(args: &CheckpointArgs, verify: bool) -> Exit {
     if found.is_empty() && !args.json {
         text.push_str("there is no checkpoint yet\n");
     }
+    parts.iter().for_each(|part| text.push_str(&if args.json { part.json() } else { part.lines() }));
     match print(&text) {
         Exit::Done if damaged => Exit::Data,
         exit => exit,
@@ -37,17 +39,26 @@ pub(super) fn run(args: &CheckpointArgs, verify: bool) -> Exit {
 
 type Looked = Vec<(u64, Result<Manifest, Fault>)>;
 
-fn look(args: &CheckpointArgs, verify: bool) -> Result<Looked, Stop> {
-    let plan = directory::config(&args.data)?.plan;
+/// The checkpoints; and, if that is asked for, everything else that is kept.
+fn look(args: &CheckpointArgs, verify: bool) -> Result<(Looked, Vec<Part>), Stop> {
+    let plan = Arc::new(directory::config(&args.data)?.plan);
     let disk: Arc<dyn Disk> = Arc::new(directory::lock(&args.data, false)?);
-    let Some(identity) = Identity::read(&*disk)? else { return Ok(Vec::new()) };
+    let Some(identity) = Identity::read(&*disk)? else { return Ok((Vec::new(), Vec::new())) };
     let checkpoints = Checkpoints::open(disk.clone(), identity.instance)?;
     let numbers = checkpoints.list()?;
     let read = |number: &u64| match verify {
         true => whole(&checkpoints, &disk, &plan, *number),
         false => checkpoints.read(*number),
     };
-    Ok(numbers.iter().map(|number| (*number, read(number))).collect())
+    let found: Looked = numbers.iter().map(|number| (*number, read(number))).collect();
+    if !verify {
+        return Ok((found, Vec::new()));
+    }
+    let sound: Vec<&Manifest> = found.iter().filter_map(|(_, manifest)| manifest.as_ref().ok()).collect();
+    let all_sound = sound.len() == found.len();
+    let scrub = Scrub { data: &args.data, disk: &disk, plan: &plan, instance: identity.instance, sound, all_sound };
+    let parts = scrub.parts()?;
+    Ok((found, parts))
 }
 
 /// A checkpoint, when it and all that it names is sound.

@@ -14,6 +14,7 @@ mod query;
 mod release;
 mod remote;
 mod run;
+mod scrub;
 mod sources;
 mod status;
 mod summary;
@@ -422,7 +423,8 @@ struct ExplainArgs {
 enum CheckpointCommand {
     /// List the checkpoints, newest first, with what each of them covers
     List(CheckpointArgs),
-    /// Read every checkpoint, with all state, identity runs and archive segments that it names, and verify them
+    /// Read everything that is kept: every checkpoint with all state, identity runs and archive segments that it names, the
+    /// store, journal, record, catalog and what was set aside, and name what is damaged and what that makes impossible
     Verify(CheckpointArgs),
 }
 

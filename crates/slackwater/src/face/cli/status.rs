@@ -85,6 +85,12 @@ fn shown(status: &Value) -> String {
         let _ =
             writeln!(out, "event bytes are gone up to entry {gone}: what came of them is told by archive and record");
     }
+    if let Some(damaged) = status["journal"]["damaged"].as_u64().filter(|damaged| *damaged > 0) {
+        let _ = writeln!(
+            out,
+            "damaged: {damaged} parts of journal and record that only a rebuild needs; `checkpoint verify` names them"
+        );
+    }
     if status["takes_events"] == json!(false) {
         out.push_str("takes no events now; see its log\n");
     }

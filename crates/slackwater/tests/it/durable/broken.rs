@@ -90,8 +90,50 @@ fn damage_in_the_journal_stops_the_fold_and_is_named() {
     let journal = files(&place, "journal").pop().expect("a segment");
     let middle = fs::metadata(&journal).expect("a segment").len() as usize / 2;
     flip(&journal, middle);
+    // Without a checkpoint it is needed.
+    fs::remove_dir_all(place.path("data/checkpoint")).expect("checkpoints");
     let said = refused(&place, "trades=later.ndjson");
     assert!(said.contains("journal/") && said.contains("damaged at byte") && said.contains("entries"), "{said}");
+}
+
+#[test]
+fn damage_in_the_journal_that_a_checkpoint_covers_is_passed_over_and_told() {
+    let (place, rows, out) = full();
+    let journal = files(&place, "journal").pop().expect("a segment");
+    let whole = fs::read(&journal).expect("a segment");
+    for at in [40, whole.len() / 3, whole.len() - 5] {
+        fs::write(&journal, &whole).expect("as it was");
+        flip(&journal, at);
+        let damaged = fs::read(&journal).expect("a segment");
+        for _ in 0..2 {
+            let again = keep(&place, "trades=later.ndjson", &[]);
+            let told = |note: &String| {
+                note.contains("journal/") && note.contains("damaged at byte") && note.contains("covers them")
+            };
+            assert!(again.notes.iter().any(told), "{at}: {:?}", again.notes);
+            assert_eq!((&again.out, &all(&place)), (&out, &rows), "a flipped bit at {at}");
+        }
+        assert_eq!(fs::read(&journal).expect("a segment"), damaged, "it is not written to");
+        let ran = place.run(&["checkpoint", "verify", "--data", "data"]);
+        assert_eq!(ran.code, 6, "{}{}", ran.out, ran.err);
+        assert!(ran.out.contains("journal/") && ran.out.contains("damaged at byte"), "{}", ran.out);
+    }
+    // What comes later is kept beside it, and not read from it.
+    place.write("more.ndjson", trades(4_000, 500));
+    let more = keep(&place, "trades=more.ndjson", &[]);
+    assert!(files(&place, "journal").len() > 1 && more.out != out);
+    assert_eq!(keep(&place, "trades=more.ndjson", &[]).out, more.out);
+    let rows = all(&place);
+    let listed = place.run(&["checkpoint", "list", "--data", "data"]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    // What would need it is refused by name, and nothing is touched by asking.
+    let store = fs::read(place.path("data/store.sqlite")).expect("a store");
+    lose_store(&place);
+    let said = refused(&place, "trades=more.ndjson");
+    assert!(said.contains("journal/") && said.contains("entries"), "{said}");
+    lose_store(&place);
+    fs::write(place.path("data/store.sqlite"), store).expect("put back");
+    assert_eq!((keep(&place, "trades=more.ndjson", &[]).out, all(&place)), (more.out, rows));
 }
 
 #[test]

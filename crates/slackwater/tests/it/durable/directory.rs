@@ -131,7 +131,7 @@ fn checkpoints_are_listed_and_verified() {
     let verified = said(&place, &["checkpoint", "verify", "--data", "data"]);
     assert!(verified.lines().all(|line| line.ends_with("; sound")), "{verified}");
     // Any file that a checkpoint names, damaged anywhere.
-    for folder in ["archive", "index", "checkpoint"] {
+    for folder in ["archive", "index", "checkpoint", "journal"] {
         let mut names: Vec<_> = std::fs::read_dir(place.path("data").join(folder)).expect("a folder").collect();
         let path = names.pop().expect("a file").expect("an entry").path();
         let whole = std::fs::read(&path).expect("a file");
