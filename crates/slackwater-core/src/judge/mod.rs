@@ -11,6 +11,7 @@ pub use origins::{Origin, Origins};
 pub use vet::vet;
 
 use crate::codec::{CodecError, Reader, put_varint};
+use crate::cutoff::Cutoff;
 use crate::input::{Batch, Decoded, Entry, Head};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
@@ -62,6 +63,8 @@ pub enum Verdict {
     Superseded,
     /// Another content of the winner's version, with the larger digest.
     ConflictLost,
+    /// It would change something before the cutoff of its source.
+    BeyondRetention,
     /// Refused.
     Refused(Refusal),
 }
@@ -80,6 +83,8 @@ pub struct Counts {
     pub superseded: u64,
     /// Losers between contents of one version.
     pub conflicts: u64,
+    /// What would have changed something before a cutoff.
+    pub beyond_retention: u64,
     /// Refused, by reason code.
     pub quarantined: BTreeMap<u8, u64>,
     /// How many of those are to stay in quarantine for good.
@@ -99,7 +104,8 @@ impl Counts {
 
     /// The conservation identity.
     pub fn balances(&self) -> bool {
-        self.received == self.facts + self.duplicates + self.superseded + self.conflicts + self.refused()
+        let judged = self.facts + self.duplicates + self.superseded + self.conflicts + self.beyond_retention;
+        self.received == judged + self.refused()
     }
 
     /// Adds what another shard counted.
@@ -109,6 +115,7 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.superseded += other.superseded;
         self.conflicts += other.conflicts;
+        self.beyond_retention += other.beyond_retention;
         self.discarded += other.discarded;
         for (reason, count) in &other.quarantined {
             *self.quarantined.entry(*reason).or_default() += count;
@@ -127,6 +134,7 @@ impl Counts {
             duplicates: self.duplicates - before.duplicates,
             superseded: self.superseded - before.superseded,
             conflicts: self.conflicts - before.conflicts,
+            beyond_retention: self.beyond_retention - before.beyond_retention,
             discarded: self.discarded - before.discarded,
             quarantined: reasons.filter(|(_, count)| *count > 0).collect(),
         }
@@ -134,8 +142,9 @@ impl Counts {
 
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Counts { received, facts, duplicates, superseded, conflicts, quarantined, discarded } = self;
-        for count in [received, facts, duplicates, superseded, conflicts, discarded] {
+        let Counts { received, facts, duplicates, superseded, conflicts, beyond_retention, quarantined, discarded } =
+            self;
+        for count in [received, facts, duplicates, superseded, conflicts, beyond_retention, discarded] {
             put_varint(out, *count);
         }
         put_varint(out, quarantined.len() as u64);
@@ -153,6 +162,7 @@ impl Counts {
             duplicates: reader.varint()?,
             superseded: reader.varint()?,
             conflicts: reader.varint()?,
+            beyond_retention: reader.varint()?,
             discarded: reader.varint()?,
             quarantined: BTreeMap::new(),
         };
@@ -196,11 +206,24 @@ impl Judge {
         })
     }
 
-    /// Judges one event, given what is known of its identity, and counts it.
-    pub fn step(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, known: Option<&Known>) -> Verdict {
+    /// Judges one event, given what is known of its identity, and counts it. `cutoff` is the one in force for its source, with
+    /// the event time of the content that is known of its identity.
+    pub fn step(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        entry: &Entry,
+        known: Option<&Known>,
+        cutoff: Option<(Cutoff, Option<i64>)>,
+    ) -> Verdict {
         let verdict = match &entry.decoded {
             Decoded::Refused(refusal) => Verdict::Refused(*refusal),
-            Decoded::Row(head) => weigh(head, batch.decoder, known),
+            Decoded::Row(head) => match (weigh(head, batch.decoder, known), cutoff) {
+                (Verdict::New | Verdict::Replaces(_), Some((cutoff, old))) if cutoff.is_before(head, old) => {
+                    Verdict::BeyondRetention
+                }
+                (verdict, _) => verdict,
+            },
         };
         self.count(usize::from(batch.source), verdict);
         // Whoever hands in what somebody else saw long ago is heard now.
@@ -225,6 +248,7 @@ impl Judge {
                 counts.superseded += 1;
             }
             Verdict::ConflictLost | Verdict::Replaces(Change::Conflict) => counts.conflicts += 1,
+            Verdict::BeyondRetention => counts.beyond_retention += 1,
             Verdict::Refused(refusal) => *counts.quarantined.entry(refusal.reason as u8).or_default() += 1,
         }
     }

@@ -4,6 +4,7 @@ use super::engine::Shards;
 use super::instance::Instance;
 use super::tale::{Untold, encode_told};
 use slackwater_core::codec::{put_bytes, put_varint};
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::fold::{Fold, Settled, Which, Whole};
 use slackwater_core::judge::Judge;
 use slackwater_core::memory::{Fact, Memory, Net, Winner};
@@ -81,7 +82,8 @@ impl Instance<'_> {
         let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
             self;
         let untold = &mut self.untold;
-        let Shards { memories, folds, .. } = shards;
+        let Shards { memories, folds, cutoffs, .. } = shards;
+        let cutoffs: &Cutoffs = cutoffs;
         let memories: &[Memory] = memories;
         let sync = |journal: &mut Journal| {
             if !is(Bug::CommitBeforeSync) {
@@ -94,6 +96,7 @@ impl Instance<'_> {
                 put_changes(memories, tick, changes);
                 note_untold(plan, memories, untold);
             }
+            archive.cut_off(cutoffs);
             archive.write(changes, settings.threads)?;
             while archive.compact()? {}
             changes.clear();

@@ -42,7 +42,10 @@ fn kept(data: &Path) -> Result<Value, Stop> {
         mine.map(|noted| &noted.note.identity).collect::<BTreeSet<_>>().len()
     };
     let sources = sources.enumerate().map(|(index, (source, counts))| {
-        json!({ "name": source.name, "counts": report::counts(counts), "held": held(index), "discarded": counts.discarded })
+        json!({
+            "name": source.name, "counts": report::counts(counts), "held": held(index), "discarded": counts.discarded,
+            "cutoff": report::cutoff(head.cutoffs.of(index as u16)),
+        })
     });
     let pipelines = plan.pipelines.iter().zip(&head.settled);
     let pipelines = pipelines.map(
@@ -94,6 +97,18 @@ fn shown(status: &Value) -> String {
         let _ = writeln!(out, "source {name}: received {}{halted}", source["counts"]["received"]);
         if let Some(held) = source["held"].as_u64().filter(|held| *held > 0) {
             let _ = writeln!(out, "  held {held}");
+        }
+        if let Some(cutoff) = source["cutoff"].as_object() {
+            let at = |name: &str| cutoff[name].as_str().unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "  cut off: facts are kept from {} on, and what would change something before {} is set aside",
+                at("facts_from"),
+                at("events_from")
+            );
+        }
+        if let Some(beyond) = source["counts"]["beyond_retention"].as_u64().filter(|beyond| *beyond > 0) {
+            let _ = writeln!(out, "  beyond_retention {beyond}");
         }
         for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
             let _ = writeln!(out, "  quarantined {reason}: {count}");

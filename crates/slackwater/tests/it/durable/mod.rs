@@ -5,6 +5,7 @@ mod directory;
 mod held;
 mod killed;
 mod later;
+mod retained;
 mod retried;
 mod share;
 
