@@ -13,11 +13,17 @@ use alloc::vec::Vec;
 pub struct Cutoff {
     /// What would change something before this is set aside.
     pub events: i64,
-    /// Facts before this are let go of. It is no later: windows that cover `events` reach back to it at most.
+    /// Facts before this are let go of; the earliest time where none are. It is no later: windows that cover `events` reach back
+    /// to it at most.
     pub facts: i64,
 }
 
 impl Cutoff {
+    /// Whether any fact is let go of.
+    pub fn lets_go(self) -> bool {
+        self.facts > i64::MIN
+    }
+
     /// Whether an event that outranks a winner would change something before it. `old` is the event time of the content that
     /// it replaces, if it replaces any.
     pub fn is_before(self, head: &Head, old: Option<i64>) -> bool {

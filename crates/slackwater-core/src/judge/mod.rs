@@ -10,7 +10,7 @@ mod vet;
 pub use origins::{Origin, Origins};
 pub use vet::vet;
 
-use crate::codec::{CodecError, Reader, put_varint};
+use crate::codec::{CodecError, Reader, put_option, put_varint};
 use crate::cutoff::Cutoff;
 use crate::input::{Batch, Decoded, Entry, Head};
 use crate::plan::Plan;
@@ -188,13 +188,19 @@ pub struct Judge {
     counts: Vec<Counts>,
     /// By source.
     origins: Vec<Origins>,
+    /// By source, the earliest event time of a content that was ever accepted.
+    earliest: Vec<Option<i64>>,
 }
 
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(plan: &Plan) -> Self {
         let sources = plan.sources.len();
-        Judge { counts: vec![Counts::default(); sources], origins: vec![Origins::default(); sources] }
+        Judge {
+            counts: vec![Counts::default(); sources],
+            origins: vec![Origins::default(); sources],
+            earliest: vec![None; sources],
+        }
     }
 
     /// What must be known before [`Judge::step`] can judge these events: the identities of those that are rows and
@@ -275,6 +281,8 @@ impl Judge {
 
     /// A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.
     fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
+        let earliest = &mut self.earliest[usize::from(batch.source)];
+        *earliest = Some(earliest.map_or(time, |known| known.min(time)));
         let origin = origin(plan, batch, entry);
         let origins = &mut self.origins[usize::from(batch.source)];
         let present = entry.arrival.filter(|_| !planted::is(Bug::SkewedOrigin));
@@ -294,6 +302,11 @@ impl Judge {
         &self.origins[source]
     }
 
+    /// The earliest event time of a content of a source that was ever accepted.
+    pub fn earliest(&self, source: usize) -> Option<i64> {
+        self.earliest[source]
+    }
+
     /// Takes over what another shard counted and saw.
     pub fn merge(&mut self, other: &Judge) {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
@@ -302,24 +315,28 @@ impl Judge {
         for (mine, theirs) in self.origins.iter_mut().zip(&other.origins) {
             mine.merge(theirs);
         }
+        for (mine, theirs) in self.earliest.iter_mut().zip(&other.earliest) {
+            *mine = mine.iter().chain(theirs).min().copied();
+        }
     }
 
     /// What it counted in all, and what it saw of origins since `before` was taken of it: [`Judge::go_on`] makes this of that.
     pub fn since(&self, before: &Judge) -> Judge {
         let origins = self.origins.iter().zip(&before.origins).map(|(now, before)| now.since(before));
-        Judge { counts: self.counts.clone(), origins: origins.collect() }
+        Judge { counts: self.counts.clone(), origins: origins.collect(), earliest: self.earliest.clone() }
     }
 
     /// The same in parts of so many origins at most, by name: the first has what was counted, the others nothing of it.
     pub fn split(self, most: usize) -> Vec<Judge> {
         let sources = self.origins.len();
         let nobody = || vec![Origins::default(); sources];
-        let mut parts = vec![Judge { counts: self.counts, origins: nobody() }];
+        let mut parts = vec![Judge { counts: self.counts, origins: nobody(), earliest: self.earliest }];
         let mut left = most;
         for (source, origins) in self.origins.into_iter().enumerate() {
             for origin in origins.into_sorted() {
                 if left == 0 {
-                    parts.push(Judge { counts: vec![Counts::default(); sources], origins: nobody() });
+                    let (counts, earliest) = (vec![Counts::default(); sources], vec![None; sources]);
+                    parts.push(Judge { counts, origins: nobody(), earliest });
                     left = most;
                 }
                 left -= 1;
@@ -332,6 +349,7 @@ impl Judge {
     /// Goes on to what was counted and seen by then; parts behind the first are merged.
     pub fn go_on(&mut self, since: &Judge) {
         self.counts.clone_from(&since.counts);
+        self.earliest.clone_from(&since.earliest);
         for (mine, theirs) in self.origins.iter_mut().zip(&since.origins) {
             mine.merge(theirs);
         }
@@ -355,9 +373,10 @@ impl Judge {
 
     /// Appends the canonical state.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        for (counts, origins) in self.counts.iter().zip(&self.origins) {
+        for ((counts, origins), earliest) in self.counts.iter().zip(&self.origins).zip(&self.earliest) {
             counts.encode(out);
             origins.encode(out);
+            put_option(out, *earliest);
         }
     }
 
@@ -367,6 +386,7 @@ impl Judge {
         for source in 0..plan.sources.len() {
             judge.counts[source] = Counts::decode(reader)?;
             judge.origins[source] = Origins::decode(reader)?;
+            judge.earliest[source] = reader.option()?;
         }
         Ok(judge)
     }

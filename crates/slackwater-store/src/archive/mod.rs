@@ -115,22 +115,17 @@ impl Archive {
 
     /// From which event time on facts of a source are here, where some were let go of.
     pub fn kept_from(&self, source: u16) -> Option<i64> {
-        self.cutoffs.of(source).map(|cutoff| cutoff.facts)
-    }
-
-    /// Whether a cutoff would let go of any segment.
-    pub fn would_cut(&self, cutoffs: &Cutoffs) -> bool {
-        self.segments.iter().any(|segment| is_cut(cutoffs, segment))
+        self.cutoffs.of(source).filter(|cutoff| cutoff.lets_go()).map(|cutoff| cutoff.facts)
     }
 
     /// Refuses what is asked for of a source from before its cutoff: it is not known whether there was anything.
     fn must_have(&self, source: u16, from: i128) -> Result<(), Fault> {
-        match self.cutoffs.of(source).filter(|cutoff| from < cutoff.facts.into()) {
+        match self.kept_from(source).filter(|kept| from < i128::from(*kept)) {
             None => Ok(()),
-            Some(cutoff) => {
+            Some(kept) => {
                 let mut text = format!("{FOLDER}: facts of source {source} before ");
                 // Writing to a String cannot fail.
-                let _ = format_rfc3339(cutoff.facts, &mut text);
+                let _ = format_rfc3339(kept, &mut text);
                 text.push_str(" were let go of (`keep_facts`)");
                 Err(Fault::Refused(text))
             }

@@ -96,8 +96,9 @@ impl Instance<'_> {
                 put_changes(memories, tick, changes);
                 note_untold(plan, memories, untold);
             }
-            archive.cut_off(cutoffs);
             archive.write(changes, settings.threads)?;
+            // What came before the cutoff may have been written only now.
+            archive.cut_off(cutoffs);
             while archive.compact()? {}
             changes.clear();
             crash::point(CrashPoint::ArchiveWritten)

@@ -1,14 +1,14 @@
 //! When sources are cut off, and where: decided right behind a tick, from its state alone, and recorded.
 
 use super::instance::Instance;
-use slackwater_core::cutoff::{Cutoff, Cutoffs};
+use slackwater_core::cutoff::Cutoff;
 use slackwater_core::fold::Settled;
 use slackwater_core::input::{Decision, Input};
 use slackwater_store::Fault;
 use slackwater_store::archive::BUCKET;
 
 impl Instance<'_> {
-    /// Cuts sources off whose facts are to be kept no longer, where that lets go of any; whether it did. Nothing may stand
+    /// Cuts sources off that have facts which are to be kept no longer; whether it did. Nothing may stand
     /// behind the last tick, and that must be committed.
     ///
     /// # Errors
@@ -25,35 +25,24 @@ impl Instance<'_> {
         Ok(!due.is_empty())
     }
 
-    /// Where a source is to be cut off now, if it is.
-    fn due_cutoff(&mut self, source: u16) -> Option<Cutoff> {
+    /// Where a source is to be cut off now, if it is. It is a function of what was taken in up to the tick alone: how all is
+    /// kept has no say.
+    fn due_cutoff(&self, source: u16) -> Option<Cutoff> {
         let keep = self.settings.keep_facts.get(usize::from(source)).copied().flatten()?;
         let until = self.settled_until(source)?.checked_sub(keep)?;
         // What is held is still to be folded.
         let held = self.shards.folds.iter().filter_map(|fold| fold.held_from(self.plan, source)).min();
         let events = start_of_bucket(held.map_or(until, |held| held.min(until)).into())?;
         let known = self.shards.cutoffs.of(source);
-        let most = Cutoff { events, facts: events };
-        let before = known.is_none_or(|known| known.events < events);
-        if !before || self.in_vain.get(&source) == Some(&events) || !self.would_cut(source, most) {
+        let judges = self.shards.judges.iter();
+        let earliest = judges.filter_map(|judge| judge.earliest(source.into())).min()?;
+        // As long as nothing lies before it, nobody needs to be sent away.
+        if earliest >= events || known.is_some_and(|known| events <= known.events) {
             return None;
         }
-        let needed = self.shards.folds.iter().map(|fold| fold.reaches_back(self.plan, source, events)).min();
-        let facts = start_of_bucket(needed.map_or(events.into(), |needed| needed.min(events.into())))?;
-        let cutoff = Cutoff { events, facts };
-        if !self.would_cut(source, cutoff) {
-            // Sessions and bars that reach that far back are not looked through again at every tick.
-            self.in_vain.insert(source, events);
-            return None;
-        }
-        Some(cutoff)
-    }
-
-    /// Whether a cutoff would let go of any fact in the archive.
-    fn would_cut(&self, source: u16, cutoff: Cutoff) -> bool {
-        let mut cutoffs = Cutoffs::default();
-        cutoffs.decide(source, cutoff);
-        self.archive.would_cut(&cutoffs)
+        let needed = self.shards.folds.iter().map(|fold| fold.reaches_back(self.plan, source, events)).min()?;
+        let facts = start_of_bucket(needed).filter(|facts| earliest < *facts).unwrap_or(i64::MIN);
+        Some(Cutoff { events, facts })
     }
 
     /// Up to when everything of a source is sealed, in all pipelines that read it; where the end of an input sealed it,

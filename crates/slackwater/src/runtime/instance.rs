@@ -38,7 +38,7 @@ use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::{Journal, Limits};
 use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
 use slackwater_store::{Fault, KeepRaw};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,8 +146,6 @@ pub struct Instance<'p> {
     pub(super) catalog: Option<Catalog>,
     pub(super) castoffs: Castoffs,
     pub(super) oldest: Option<Oldest>,
-    /// By source, where it was last found that a cutoff would let go of nothing.
-    pub(super) in_vain: BTreeMap<u16, i64>,
     /// Up to which entry no kept checkpoint needs the journal.
     pub(super) behind: u64,
     /// Sequence of the last entry of the journal that was taken in.

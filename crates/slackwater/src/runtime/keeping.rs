@@ -138,8 +138,8 @@ impl Keeping {
         let Keeping { plan, head, state, groups, resting, mut changes, mut winners, watch, retiring, .. } = self;
         let Keeping { mut index, mut archive, mut checkpoints, mut chunks, threads, archived, .. } = self;
         let mut archive_them = || {
-            archive.cut_off(&head.cutoffs);
             archive.write(&changes, threads)?;
+            archive.cut_off(&head.cutoffs);
             changes.clear();
             while archive.compact()? {}
             crash::point(CrashPoint::ArchiveWritten)

@@ -35,7 +35,7 @@ use slackwater_store::index::{Entries as Winners, Index};
 use slackwater_store::journal::{Entries, Journal, Limits};
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -393,7 +393,7 @@ fn lacking(
         Ok(_) => return Some("archive/catalog: it is missing, or older than the record".to_string()),
         Err(fault) => return Some(fault.to_string()),
     };
-    let cut_off = catalog.cutoffs.iter().filter_map(|(source, cutoff)| {
+    let cut_off = catalog.cutoffs.iter().filter(|(_, cutoff)| cutoff.lets_go()).filter_map(|(source, cutoff)| {
         let name = &plan.sources.get(usize::from(source))?.name;
         let mut text = format!("source {name}: `keep_facts` let go of its facts before ");
         // Writing to a String cannot fail.
@@ -490,7 +490,6 @@ impl<'p> Made<'p> {
             catalog,
             castoffs,
             oldest: None,
-            in_vain: BTreeMap::new(),
             behind: 0,
             ticked: 0,
             refolded: 0,

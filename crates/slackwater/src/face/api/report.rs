@@ -55,10 +55,10 @@ pub fn conservation(counts: &Counts) -> String {
 
 /// Where a source is cut off; null where it is not.
 pub fn cutoff(cutoff: Option<Cutoff>) -> Value {
-    cutoff.map_or(
-        Value::Null,
-        |cutoff| json!({ "facts_from": time(cutoff.facts.into()), "events_from": time(cutoff.events.into()) }),
-    )
+    cutoff.map_or(Value::Null, |cutoff| {
+        let facts = cutoff.lets_go().then(|| time(cutoff.facts.into()));
+        json!({ "facts_from": facts, "events_from": time(cutoff.events.into()) })
+    })
 }
 
 /// Up to when a pipeline is final; null where nothing is yet, and "end" where no input will follow.

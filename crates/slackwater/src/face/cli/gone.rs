@@ -8,7 +8,7 @@ use slackwater_store::store::Head;
 /// Whether facts that decide a row were let go of, or may have been: the row stands as it was committed.
 pub(super) fn is_gone(plan: &Plan, head: &Head, row: &Final) -> bool {
     let pipeline = &plan.pipelines[usize::from(row.pipeline)];
-    let Some(cutoff) = head.cutoffs.of(pipeline.source) else { return false };
+    let Some(cutoff) = head.cutoffs.of(pipeline.source).filter(|cutoff| cutoff.lets_go()) else { return false };
     reaches_back_to(pipeline, row) < cutoff.facts.into()
 }
 
@@ -24,7 +24,7 @@ fn reaches_back_to(pipeline: &Pipeline, row: &Final) -> i128 {
 
 /// What a person should know of it; none where nothing was let go of.
 pub(super) fn in_words(plan: &Plan, head: &Head, source: u16) -> Option<String> {
-    let cutoff = head.cutoffs.of(source)?;
+    let cutoff = head.cutoffs.of(source).filter(|cutoff| cutoff.lets_go())?;
     let (mut facts, name) = (String::new(), &plan.sources[usize::from(source)].name);
     // Writing to a String cannot fail.
     let _ = format_rfc3339(cutoff.facts, &mut facts);

@@ -99,13 +99,12 @@ fn shown(status: &Value) -> String {
             let _ = writeln!(out, "  held {held}");
         }
         if let Some(cutoff) = source["cutoff"].as_object() {
-            let at = |name: &str| cutoff[name].as_str().unwrap_or_default();
-            let _ = writeln!(
-                out,
-                "  cut off: facts are kept from {} on, and what would change something before {} is set aside",
-                at("facts_from"),
-                at("events_from")
-            );
+            let events = cutoff["events_from"].as_str().unwrap_or_default();
+            let kept = match cutoff["facts_from"].as_str() {
+                Some(facts) => format!("facts are kept from {facts} on"),
+                None => "windows reach back to its first facts, and all are kept".to_string(),
+            };
+            let _ = writeln!(out, "  cut off: {kept}, and what would change something before {events} is set aside");
         }
         if let Some(beyond) = source["counts"]["beyond_retention"].as_u64().filter(|beyond| *beyond > 0) {
             let _ = writeln!(out, "  beyond_retention {beyond}");

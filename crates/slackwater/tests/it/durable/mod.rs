@@ -5,7 +5,7 @@ mod directory;
 mod held;
 mod killed;
 mod later;
-mod retained;
+pub mod retained;
 mod retried;
 mod share;
 

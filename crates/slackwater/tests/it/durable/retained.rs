@@ -6,12 +6,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// One trade every so many milliseconds: 216 a day.
-const STEP: u64 = 400_000;
+pub const STEP: u64 = 400_000;
 const DAY: u64 = 86_400_000;
 const FIRST: u64 = 1_767_225_600_000;
 
 /// The configuration with these lines for its source, and bars that begin anew every day.
-fn keeping(lines: &str) -> String {
+pub fn keeping(lines: &str) -> String {
     let config = CONFIG.replace("volume_bar(size, 500)", "volume_bar(size, 500, 'split', 'day UTC')");
     config.replace("kind = \"files\"", &format!("kind = \"files\"\n{lines}"))
 }
@@ -36,7 +36,7 @@ fn said(place: &Place, args: &[&str]) -> (i32, String, String) {
 }
 
 /// A trade of an id at a time, in days behind the first one.
-fn trade(id: u64, version: u64, day: f64, price: u64) -> String {
+pub fn trade(id: u64, version: u64, day: f64, price: u64) -> String {
     let ts = FIRST + (day * DAY as f64) as u64;
     format!("{{\"id\":{id},\"v\":{version},\"symbol\":\"ABC\",\"ts\":{ts},\"price\":{price},\"size\":3}}\n")
 }
