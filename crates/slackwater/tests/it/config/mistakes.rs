@@ -259,7 +259,7 @@ fn values_must_be_of_their_keys_types_and_words() {
             "`keep_facts` lets facts go after 69s, before everything over them is sealed: the lag is 10s, and pipeline `bars` \
              has windows of 1m",
         ),
-        ("max_future = \"-5m\", "`-5m` is no duration for `max_future`"),
+        ("max_future = \"-5m\"", "`-5m` is no duration for `max_future`"),
         ("lag = \"5\"", "`5` is no duration for `lag`"),
         ("lag = \"1m1h\"", "`1m1h` is no duration for `lag`"),
         ("lag = \"400000d\"", "`400000d` is no duration for `lag`"),
