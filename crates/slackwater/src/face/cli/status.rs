@@ -98,17 +98,7 @@ fn shown(status: &Value) -> String {
         if let Some(held) = source["held"].as_u64().filter(|held| *held > 0) {
             let _ = writeln!(out, "  held {held}");
         }
-        if let Some(cutoff) = source["cutoff"].as_object() {
-            let events = cutoff["events_from"].as_str().unwrap_or_default();
-            let kept = match cutoff["facts_from"].as_str() {
-                Some(facts) => format!("facts are kept from {facts} on"),
-                None => "windows reach back to its first facts, and all are kept".to_string(),
-            };
-            let _ = writeln!(out, "  cut off: {kept}, and what would change something before {events} is set aside");
-        }
-        if let Some(beyond) = source["counts"]["beyond_retention"].as_u64().filter(|beyond| *beyond > 0) {
-            let _ = writeln!(out, "  beyond_retention {beyond}");
-        }
+        out.push_str(&retention_lines(source));
         for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
             let _ = writeln!(out, "  quarantined {reason}: {count}");
         }
@@ -136,6 +126,24 @@ fn shown(status: &Value) -> String {
                 put_off["keys"]
             );
         }
+    }
+    out
+}
+
+/// Where a source is cut off, and what came too late for that.
+fn retention_lines(source: &Value) -> String {
+    let mut out = String::new();
+    if let Some(cutoff) = source["cutoff"].as_object() {
+        let events = cutoff["events_from"].as_str().unwrap_or_default();
+        let kept = match cutoff["facts_from"].as_str() {
+            Some(facts) => format!("facts are kept from {facts} on"),
+            None => "windows reach back to its first facts, and all are kept".to_string(),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  cut off: {kept}, and what would change something before {events} is set aside");
+    }
+    if let Some(beyond) = source["counts"]["beyond_retention"].as_u64().filter(|beyond| *beyond > 0) {
+        let _ = writeln!(out, "  beyond_retention {beyond}");
     }
     out
 }
