@@ -201,7 +201,7 @@ fn another_format_is_refused_by_name() {
     journal.retire(1, KeepRaw::Forever).expect("retired");
     for name in memory.names() {
         let right = memory.read(&name);
-        for format in [1, 3] {
+        for format in [2, 4] {
             let mut other = right.clone();
             other[8] = format;
             if name.starts_with("journal") {
@@ -214,8 +214,8 @@ fn another_format_is_refused_by_name() {
             memory.write(&name, other);
             let found = Journal::open(Arc::new(memory.clone()), INSTANCE, LIMITS, 0).map(drop).expect_err("a format");
             match format {
-                1 => assert!(matches!(found, Fault::Older { found: 1, known: 2, .. }), "{name}: {found}"),
-                _ => assert!(matches!(found, Fault::Newer { found: 3, known: 2, .. }), "{name}: {found}"),
+                2 => assert!(matches!(found, Fault::Older { found: 2, known: 3, .. }), "{name}: {found}"),
+                _ => assert!(matches!(found, Fault::Newer { found: 4, known: 3, .. }), "{name}: {found}"),
             }
         }
         memory.write(&name, right);
