@@ -5,6 +5,7 @@
 
 use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::cutoff::Cutoff;
 use crate::hold::Release;
 use crate::judge::vet;
 use crate::plan::{Guards, Knobs};
@@ -67,6 +68,8 @@ pub enum Decision {
     Retrial(u16, Retrial),
     /// Events of this source that are in quarantine stay there for good.
     Discard(u16, Discard),
+    /// From here on this source is cut off there. It stands right behind a tick.
+    Cutoff(u16, Cutoff),
 }
 
 /// Where an event stood: byte offset and line in its file or partition. Lines count from 1; 0 where there are none.
@@ -339,6 +342,7 @@ impl Decision {
             Decision::Guards(source, _) => (6, source),
             Decision::Retrial(source, _) => (7, source),
             Decision::Discard(source, _) => (8, source),
+            Decision::Cutoff(source, _) => (9, source),
         };
         out.push(kind);
         put_varint(out, (*source).into());
@@ -348,6 +352,7 @@ impl Decision {
             Decision::Guards(_, guards) => guards.encode(out),
             Decision::Retrial(_, retrial) => retrial.encode(out),
             Decision::Discard(_, discard) => discard.encode(out),
+            Decision::Cutoff(_, cutoff) => cutoff.encode(out),
             Decision::EndOfInput | Decision::Halt(_) | Decision::Resume(_) => {}
         }
     }
@@ -367,6 +372,7 @@ impl Decision {
             6 => Ok(Decision::Guards(source, Arc::new(Guards::decode(reader, schema)?))),
             7 => Ok(Decision::Retrial(source, Retrial::decode(reader, source)?)),
             8 => Ok(Decision::Discard(source, Discard::decode(reader)?)),
+            9 => Ok(Decision::Cutoff(source, Cutoff::decode(reader)?)),
             _ => reader.fail("a known decision"),
         }
     }

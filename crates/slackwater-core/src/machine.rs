@@ -4,11 +4,12 @@
 //! arrangement, and the results must be the same bits.
 
 use crate::codec::{CodecError, Reader};
+use crate::cutoff::Cutoffs;
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold, Whole};
 use crate::hold::{Holds, Note, Unseen};
 use crate::input::{Batch, Decision, Decoded, Entry, Input, Tick};
-use crate::judge::{Change, Counts, Judge, Verdict};
+use crate::judge::{Change, Counts, Judge, Known, Verdict};
 use crate::memory::{Fact, Memory, Past};
 use crate::plan::{LatePolicy, Plan};
 use crate::planted::{self, Bug};
@@ -21,7 +22,7 @@ use alloc::vec::Vec;
 /// What one input brought about.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
-    /// Refused events, and losers of conflicts.
+    /// Refused events, losers of conflicts, and what lies before a cutoff.
     pub quarantined: Vec<Quarantined>,
     /// Rows that became or changed as final.
     pub finals: Vec<Final>,
@@ -38,6 +39,7 @@ pub struct Machine {
     folds: Vec<Fold>,
     watermarks: Watermarks,
     holds: Holds,
+    cutoffs: Cutoffs,
 }
 
 impl Machine {
@@ -48,6 +50,7 @@ impl Machine {
             folds: (0..folds.max(1)).map(|_| Fold::new(plan)).collect(),
             watermarks: Watermarks::new(plan),
             holds: Holds::default(),
+            cutoffs: Cutoffs::default(),
         }
     }
 
@@ -60,7 +63,7 @@ impl Machine {
                 let shards = self.judges.len() as u64;
                 for (shard, (judge, memory)) in self.judges.iter_mut().zip(found).enumerate() {
                     let shard = Shard { number: shard as u64, of: shards, folds: self.folds.len() };
-                    let judged = judge_batch(plan, judge, (memory, &[]), &batch, shard, &self.holds);
+                    let judged = judge_batch(plan, judge, (memory, &[]), &batch, shard, (&self.holds, &self.cutoffs));
                     for (fold, deltas) in self.folds.iter_mut().zip(&judged.deltas) {
                         fold.apply(plan, deltas);
                     }
@@ -72,6 +75,7 @@ impl Machine {
                 }
             }
             Input::Decision(Decision::Release(release)) => self.holds.decide(release),
+            Input::Decision(Decision::Cutoff(source, cutoff)) => self.cutoffs.decide(*source, *cutoff),
             Input::Decision(Decision::Discard(source, discard)) => {
                 self.judges[0].discard(*source, discard.numbers.len() as u64);
             }
@@ -140,6 +144,7 @@ impl Machine {
     pub fn encode(&mut self, plan: &Plan, found: &[Memory]) -> Vec<u8> {
         let mut out = Vec::new();
         self.watermarks.encode(&mut out);
+        self.cutoffs.encode(&mut out);
         self.judges.iter().for_each(|judge| judge.encode(&mut out));
         for fold in &mut self.folds {
             settle_stale(plan, fold, found);
@@ -151,12 +156,12 @@ impl Machine {
     /// Reads back what [`Machine::encode`] wrote under the same plan and with as many shards.
     pub fn decode(plan: &Plan, judges: usize, folds: usize, bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
-        let watermarks = Watermarks::decode(plan, &mut reader)?;
+        let (watermarks, cutoffs) = (Watermarks::decode(plan, &mut reader)?, Cutoffs::decode(&mut reader)?);
         let judges = (0..judges.max(1)).map(|_| Judge::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
         let folds: Vec<Fold> = (0..folds.max(1)).map(|_| Fold::decode(plan, &mut reader)).collect::<Result<_, _>>()?;
         reader.finish()?;
         let holds = Holds::of(&folds);
-        Ok(Machine { judges, folds, watermarks, holds })
+        Ok(Machine { judges, folds, watermarks, holds, cutoffs })
     }
 }
 
@@ -176,7 +181,7 @@ pub struct Shard {
 pub struct Judged {
     /// ±facts, by fold shard.
     pub deltas: Vec<Deltas>,
-    /// Refused events, and losers of conflicts, in the order of the batch.
+    /// Refused events, losers of conflicts, and what lies before a cutoff, in the order of the batch.
     pub quarantined: Vec<Quarantined>,
     /// The shard's events of the batch by what became of them.
     pub tally: Counts,
@@ -193,8 +198,9 @@ pub fn judge_batch(
     (memory, mut past): (&mut Memory, &[(u32, Past)]),
     batch: &Arc<Batch>,
     shard: Shard,
-    holds: &Holds,
+    (holds, cutoffs): (&Holds, &Cutoffs),
 ) -> Judged {
+    let cutoff = cutoffs.of(batch.source);
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
     if shard.number == 0 {
@@ -221,7 +227,8 @@ pub fn judge_batch(
             kept
         });
         let known = found.as_ref().and_then(|(_, found)| found.known);
-        let verdict = judge.step(plan, batch, entry, known.or(kept.map(|kept| kept.known)).as_ref());
+        let cutoff = cutoff.map(|cutoff| (cutoff, known_time(plan, batch.source, memory, known.as_ref(), kept)));
+        let verdict = judge.step(plan, batch, entry, known.or(kept.map(|kept| kept.known)).as_ref(), cutoff);
         match (verdict, &found) {
             (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
                 let had =
@@ -246,6 +253,7 @@ pub fn judge_batch(
                 router.plus(plan, batch, entry, Unseen::Nowhere);
             }
             (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
+            (Verdict::BeyondRetention, _) => quarantined.push(set_aside(batch, entry, Why::BeyondRetention)),
             _ => {}
         }
     }
@@ -266,7 +274,19 @@ pub fn tell_batch(
     if shard.number == 0 {
         nobody.stand(batch);
     }
-    judge_batch(plan, &mut nobody, (memory, past), batch, shard, holds).deltas
+    // What was accepted is not asked again whether it lies before a cutoff.
+    judge_batch(plan, &mut nobody, (memory, past), batch, shard, (holds, &Cutoffs::default())).deltas
+}
+
+/// The event time of the content that is known of an identity, in memory or kept elsewhere.
+#[cold]
+fn known_time(plan: &Plan, source: u16, memory: &Memory, known: Option<&Known>, kept: Option<&Past>) -> Option<i64> {
+    let schema = &plan.sources[usize::from(source)].schema;
+    match known {
+        Some(known) if known.op == Op::Assert => Some(Row::new(schema, memory.fact(known.place).content).event_time()),
+        Some(_) => None,
+        None => kept.filter(|kept| kept.known.op == Op::Assert).map(|kept| kept.time),
+    }
 }
 
 /// Where the identity of an event counted for nothing at the last tick, if its source holds what is late.
@@ -302,9 +322,9 @@ fn lost(old: &Fact<'_>) -> Quarantined {
 }
 
 fn set_aside(batch: &Batch, entry: &Entry, why: Why) -> Quarantined {
-    // A loser is kept as its content, which needs no header.
+    // What was not refused is kept as its content, which needs no header.
     let (header, guard) = match why {
-        Why::Conflict => (Arc::default(), None),
+        Why::Conflict | Why::BeyondRetention => (Arc::default(), None),
         Why::Refused(refusal) => (batch.header.clone(), batch.guard_of(refusal).map(Arc::from)),
     };
     Quarantined {

@@ -92,6 +92,8 @@ pub struct Fact<'a> {
 pub struct Past {
     /// Its rank. The place means nothing.
     pub known: Known,
+    /// Event time of its content; of a retraction it means nothing.
+    pub time: i64,
     /// File or partition, and position; those of its content.
     pub part: Arc<str>,
     /// Where it stood.

@@ -1,4 +1,5 @@
-//! Events that count in no result: refused ones and losers of conflicts, kept whole, and what became of them later.
+//! Events that count in no result: refused ones, losers of conflicts and what lies before a cutoff, kept whole, and what became
+//! of them later.
 //!
 //! An event in quarantine may be judged again, under the decoder and the guards of the day, or be discarded. Both are
 //! inputs, which carry all that it takes: what they bring about can be brought about again from them alone.
@@ -27,7 +28,7 @@ pub struct Quarantined {
     pub why: Why,
     /// The guard that was not true, as the configuration had it.
     pub guard: Option<Arc<str>>,
-    /// Its raw bytes; of a conflict's loser its content.
+    /// Its raw bytes; of what was not refused its content.
     pub bytes: Vec<u8>,
 }
 
@@ -38,6 +39,8 @@ pub enum Why {
     Refused(Refusal),
     /// Another content of the same version won.
     Conflict,
+    /// It would have changed something before the cutoff of its source.
+    BeyondRetention,
 }
 
 impl Why {
@@ -45,7 +48,16 @@ impl Why {
     pub fn refusal(self) -> Option<Refusal> {
         match self {
             Why::Refused(refusal) => Some(refusal),
-            Why::Conflict => None,
+            Why::Conflict | Why::BeyondRetention => None,
+        }
+    }
+
+    /// The word that outputs use.
+    pub fn code(self) -> &'static str {
+        match self {
+            Why::Refused(refusal) => refusal.reason.code(),
+            Why::Conflict => "conflict",
+            Why::BeyondRetention => "beyond_retention",
         }
     }
 }
@@ -65,6 +77,7 @@ impl Quarantined {
                 out.push(1);
                 refusal.encode(out);
             }
+            Why::BeyondRetention => out.push(2),
         }
         put_text(out, self.guard.as_deref());
         put_bytes(out, &self.bytes);
@@ -75,7 +88,12 @@ impl Quarantined {
         let (source, part) = (reader.number()?, Arc::from(reader.text()?));
         let position = Position { offset: reader.varint()?, line: reader.varint()? };
         let (arrival, header) = (reader.option()?, reader.bytes()?.into());
-        let why = if reader.flag()? { Why::Refused(Refusal::decode(reader)?) } else { Why::Conflict };
+        let why = match reader.byte()? {
+            0 => Why::Conflict,
+            1 => Why::Refused(Refusal::decode(reader)?),
+            2 => Why::BeyondRetention,
+            _ => return reader.fail("a known reason"),
+        };
         let guard = read_text(reader)?;
         let bytes = reader.bytes()?.to_vec();
         Ok(Quarantined { source, part, position, arrival, header, why, guard, bytes })
@@ -118,7 +136,7 @@ impl Retrial {
         let mut retrial = Retrial { decoder: reader.number()?, at: reader.signed()?, events: Vec::new() };
         for _ in 0..reader.varint()? {
             let (number, event) = (reader.varint()?, Quarantined::decode(reader)?);
-            if event.source != source || event.why == Why::Conflict {
+            if event.source != source || event.why.refusal().is_none() {
                 return reader.fail("a refused event of the source");
             }
             retrial.events.push((number, event));
@@ -163,7 +181,7 @@ pub struct Ruling {
     pub fate: Fate,
 }
 
-/// What became of an event in quarantine. All but the last two take it out.
+/// What became of an event in quarantine. To be refused again and to be discarded leave it there; all else takes it out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
     /// It is the fact of an identity that had none.
@@ -174,6 +192,8 @@ pub enum Fate {
     Superseded,
     /// It lost, or won, against another content of its version.
     Conflict,
+    /// It lies before the cutoff of its source.
+    BeyondRetention,
     /// It is refused again, for another reason than before.
     Refused {
         /// Why.
@@ -193,6 +213,7 @@ impl Fate {
             None if tally.facts > 0 => Fate::Fact,
             None if tally.duplicates > 0 => Fate::Duplicate,
             None if tally.superseded > 0 => Fate::Superseded,
+            None if tally.beyond_retention > 0 => Fate::BeyondRetention,
             None => Fate::Conflict,
         }
     }
@@ -209,6 +230,7 @@ impl Fate {
             Fate::Duplicate => "duplicate",
             Fate::Superseded => "superseded",
             Fate::Conflict => "conflict",
+            Fate::BeyondRetention => "beyond_retention",
             Fate::Refused { .. } => "refused",
             Fate::Discarded => "discarded",
         }
@@ -223,6 +245,7 @@ impl Fate {
             Fate::Conflict => 3,
             Fate::Refused { .. } => 4,
             Fate::Discarded => 5,
+            Fate::BeyondRetention => 6,
         });
         if let Fate::Refused { refusal, guard } = self {
             refusal.encode(out);
@@ -239,6 +262,7 @@ impl Fate {
             3 => Fate::Conflict,
             4 => Fate::Refused { refusal: Refusal::decode(reader)?, guard: read_text(reader)? },
             5 => Fate::Discarded,
+            6 => Fate::BeyondRetention,
             _ => return reader.fail("a known fate"),
         })
     }

@@ -65,7 +65,11 @@ impl Watermarks {
             Decision::Halt(source) => self.halted[usize::from(*source)] = true,
             Decision::Resume(source) => self.halted[usize::from(*source)] = false,
             // They move no watermark.
-            Decision::Release(_) | Decision::Guards(..) | Decision::Retrial(..) | Decision::Discard(..) => {}
+            Decision::Release(_)
+            | Decision::Guards(..)
+            | Decision::Retrial(..)
+            | Decision::Discard(..)
+            | Decision::Cutoff(..) => {}
         }
     }
 

@@ -100,7 +100,8 @@ fn typed(plan: &Plan, found: &Final) -> Result<(), String> {
 pub fn counts(found: &[judge::Counts], wanted: &[Counts]) -> Result<(), String> {
     for (source, (found, wanted)) in found.iter().zip(wanted).enumerate() {
         let mine = Counts {
-            received: found.received,
+            // What lies before a cutoff the oracle was not told of.
+            received: found.received - found.beyond_retention,
             facts: found.facts,
             others: found.duplicates + found.superseded + found.conflicts,
             quarantined: found.quarantined.clone(),
@@ -133,7 +134,8 @@ pub fn set_aside(found: &[judge::Counts], aside: &[Quarantined]) -> Result<(), S
                 ));
             }
         }
-        if mine().count() as u64 != counts.conflicts + counts.refused() {
+        let beyond = mine().filter(|event| event.why == Why::BeyondRetention).count() as u64;
+        if beyond != counts.beyond_retention || mine().count() as u64 != counts.conflicts + beyond + counts.refused() {
             return Err(format!("source {source}: more was set aside than counted"));
         }
     }

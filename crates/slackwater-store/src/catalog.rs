@@ -9,13 +9,14 @@ use crate::checkpoint::{Archived, Manifest};
 use crate::disk::Disk;
 use crate::parcel::{self, Label};
 use slackwater_core::codec::{CodecError, Reader, put_varint};
+use slackwater_core::cutoff::Cutoffs;
 use std::io::ErrorKind;
 
 /// Its name.
 pub const NAME: &str = "archive/catalog";
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Which segments have every change up to a tick, and maybe some behind it.
+/// Which segments have every change up to a tick, but for what was cut off, and maybe some behind it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalog {
     /// The tick.
@@ -24,12 +25,19 @@ pub struct Catalog {
     pub segments: Vec<Segment>,
     /// Number of the next one.
     pub next: u64,
+    /// What they have no more.
+    pub cutoffs: Cutoffs,
 }
 
 impl Catalog {
     /// What a manifest says of the archive.
     pub fn of(manifest: &Manifest) -> Catalog {
-        Catalog { archived: manifest.archived, segments: manifest.segments.clone(), next: manifest.next_segment }
+        Catalog {
+            archived: manifest.archived,
+            segments: manifest.segments.clone(),
+            next: manifest.next_segment,
+            cutoffs: manifest.head.cutoffs.clone(),
+        }
     }
 
     /// Reads the catalog of an instance, if there is one.
@@ -58,6 +66,7 @@ impl Catalog {
         put_varint(&mut content, self.next);
         put_varint(&mut content, self.segments.len() as u64);
         self.segments.iter().for_each(|segment| segment.encode(&mut content));
+        self.cutoffs.encode(&mut content);
         parcel::write(disk, NAME, label(instance), &content).map(drop)
     }
 
@@ -66,6 +75,7 @@ impl Catalog {
         for _ in 0..reader.varint()? {
             catalog.segments.push(Segment::decode(reader)?);
         }
+        catalog.cutoffs = Cutoffs::decode(reader)?;
         Ok(catalog)
     }
 }

@@ -8,7 +8,7 @@ use crate::disk::{Disk, read_whole, write_whole};
 use crate::entry::{deflate, inflate};
 
 /// Version of all parcels.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const MAGIC: [u8; 4] = *b"slkp";
 /// Magic, format, kind, instance, number, length of the content, length as compressed.
 const HEADER_BYTES: usize = 4 + 4 + 4 + 16 + 8 + 8 + 8;

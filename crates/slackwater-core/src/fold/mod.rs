@@ -4,6 +4,7 @@
 //! whose facts it must see, and [`Fold::refold`] takes them.
 
 mod away;
+mod backward;
 mod cell;
 mod cutter;
 mod departed;

@@ -10,7 +10,8 @@ mod vet;
 pub use origins::{Origin, Origins};
 pub use vet::vet;
 
-use crate::codec::{CodecError, Reader, put_varint};
+use crate::codec::{CodecError, Reader, put_option, put_varint};
+use crate::cutoff::Cutoff;
 use crate::input::{Batch, Decoded, Entry, Head};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
@@ -62,6 +63,8 @@ pub enum Verdict {
     Superseded,
     /// Another content of the winner's version, with the larger digest.
     ConflictLost,
+    /// It would change something before the cutoff of its source.
+    BeyondRetention,
     /// Refused.
     Refused(Refusal),
 }
@@ -80,6 +83,8 @@ pub struct Counts {
     pub superseded: u64,
     /// Losers between contents of one version.
     pub conflicts: u64,
+    /// What would have changed something before a cutoff.
+    pub beyond_retention: u64,
     /// Refused, by reason code.
     pub quarantined: BTreeMap<u8, u64>,
     /// How many of those are to stay in quarantine for good.
@@ -99,7 +104,8 @@ impl Counts {
 
     /// The conservation identity.
     pub fn balances(&self) -> bool {
-        self.received == self.facts + self.duplicates + self.superseded + self.conflicts + self.refused()
+        let judged = self.facts + self.duplicates + self.superseded + self.conflicts + self.beyond_retention;
+        self.received == judged + self.refused()
     }
 
     /// Adds what another shard counted.
@@ -109,6 +115,7 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.superseded += other.superseded;
         self.conflicts += other.conflicts;
+        self.beyond_retention += other.beyond_retention;
         self.discarded += other.discarded;
         for (reason, count) in &other.quarantined {
             *self.quarantined.entry(*reason).or_default() += count;
@@ -127,6 +134,7 @@ impl Counts {
             duplicates: self.duplicates - before.duplicates,
             superseded: self.superseded - before.superseded,
             conflicts: self.conflicts - before.conflicts,
+            beyond_retention: self.beyond_retention - before.beyond_retention,
             discarded: self.discarded - before.discarded,
             quarantined: reasons.filter(|(_, count)| *count > 0).collect(),
         }
@@ -134,8 +142,9 @@ impl Counts {
 
     /// Appends the canonical encoding.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Counts { received, facts, duplicates, superseded, conflicts, quarantined, discarded } = self;
-        for count in [received, facts, duplicates, superseded, conflicts, discarded] {
+        let Counts { received, facts, duplicates, superseded, conflicts, beyond_retention, quarantined, discarded } =
+            self;
+        for count in [received, facts, duplicates, superseded, conflicts, beyond_retention, discarded] {
             put_varint(out, *count);
         }
         put_varint(out, quarantined.len() as u64);
@@ -153,6 +162,7 @@ impl Counts {
             duplicates: reader.varint()?,
             superseded: reader.varint()?,
             conflicts: reader.varint()?,
+            beyond_retention: reader.varint()?,
             discarded: reader.varint()?,
             quarantined: BTreeMap::new(),
         };
@@ -178,13 +188,19 @@ pub struct Judge {
     counts: Vec<Counts>,
     /// By source.
     origins: Vec<Origins>,
+    /// By source, the earliest event time of a content that was ever accepted.
+    earliest: Vec<Option<i64>>,
 }
 
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(plan: &Plan) -> Self {
         let sources = plan.sources.len();
-        Judge { counts: vec![Counts::default(); sources], origins: vec![Origins::default(); sources] }
+        Judge {
+            counts: vec![Counts::default(); sources],
+            origins: vec![Origins::default(); sources],
+            earliest: vec![None; sources],
+        }
     }
 
     /// What must be known before [`Judge::step`] can judge these events: the identities of those that are rows and
@@ -196,11 +212,24 @@ impl Judge {
         })
     }
 
-    /// Judges one event, given what is known of its identity, and counts it.
-    pub fn step(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, known: Option<&Known>) -> Verdict {
+    /// Judges one event, given what is known of its identity, and counts it. `cutoff` is the one in force for its source, with
+    /// the event time of the content that is known of its identity.
+    pub fn step(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        entry: &Entry,
+        known: Option<&Known>,
+        cutoff: Option<(Cutoff, Option<i64>)>,
+    ) -> Verdict {
         let verdict = match &entry.decoded {
             Decoded::Refused(refusal) => Verdict::Refused(*refusal),
-            Decoded::Row(head) => weigh(head, batch.decoder, known),
+            Decoded::Row(head) => match (weigh(head, batch.decoder, known), cutoff) {
+                (Verdict::New | Verdict::Replaces(_), Some((cutoff, old))) if cutoff.is_before(head, old) => {
+                    Verdict::BeyondRetention
+                }
+                (verdict, _) => verdict,
+            },
         };
         self.count(usize::from(batch.source), verdict);
         // Whoever hands in what somebody else saw long ago is heard now.
@@ -225,6 +254,7 @@ impl Judge {
                 counts.superseded += 1;
             }
             Verdict::ConflictLost | Verdict::Replaces(Change::Conflict) => counts.conflicts += 1,
+            Verdict::BeyondRetention => counts.beyond_retention += 1,
             Verdict::Refused(refusal) => *counts.quarantined.entry(refusal.reason as u8).or_default() += 1,
         }
     }
@@ -251,6 +281,8 @@ impl Judge {
 
     /// A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.
     fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
+        let earliest = &mut self.earliest[usize::from(batch.source)];
+        *earliest = Some(earliest.map_or(time, |known| known.min(time)));
         let origin = origin(plan, batch, entry);
         let origins = &mut self.origins[usize::from(batch.source)];
         let present = entry.arrival.filter(|_| !planted::is(Bug::SkewedOrigin));
@@ -270,6 +302,11 @@ impl Judge {
         &self.origins[source]
     }
 
+    /// The earliest event time of a content of a source that was ever accepted.
+    pub fn earliest(&self, source: usize) -> Option<i64> {
+        self.earliest[source]
+    }
+
     /// Takes over what another shard counted and saw.
     pub fn merge(&mut self, other: &Judge) {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
@@ -278,24 +315,28 @@ impl Judge {
         for (mine, theirs) in self.origins.iter_mut().zip(&other.origins) {
             mine.merge(theirs);
         }
+        for (mine, theirs) in self.earliest.iter_mut().zip(&other.earliest) {
+            *mine = mine.iter().chain(theirs).min().copied();
+        }
     }
 
     /// What it counted in all, and what it saw of origins since `before` was taken of it: [`Judge::go_on`] makes this of that.
     pub fn since(&self, before: &Judge) -> Judge {
         let origins = self.origins.iter().zip(&before.origins).map(|(now, before)| now.since(before));
-        Judge { counts: self.counts.clone(), origins: origins.collect() }
+        Judge { counts: self.counts.clone(), origins: origins.collect(), earliest: self.earliest.clone() }
     }
 
     /// The same in parts of so many origins at most, by name: the first has what was counted, the others nothing of it.
     pub fn split(self, most: usize) -> Vec<Judge> {
         let sources = self.origins.len();
         let nobody = || vec![Origins::default(); sources];
-        let mut parts = vec![Judge { counts: self.counts, origins: nobody() }];
+        let mut parts = vec![Judge { counts: self.counts, origins: nobody(), earliest: self.earliest }];
         let mut left = most;
         for (source, origins) in self.origins.into_iter().enumerate() {
             for origin in origins.into_sorted() {
                 if left == 0 {
-                    parts.push(Judge { counts: vec![Counts::default(); sources], origins: nobody() });
+                    let (counts, earliest) = (vec![Counts::default(); sources], vec![None; sources]);
+                    parts.push(Judge { counts, origins: nobody(), earliest });
                     left = most;
                 }
                 left -= 1;
@@ -308,6 +349,7 @@ impl Judge {
     /// Goes on to what was counted and seen by then; parts behind the first are merged.
     pub fn go_on(&mut self, since: &Judge) {
         self.counts.clone_from(&since.counts);
+        self.earliest.clone_from(&since.earliest);
         for (mine, theirs) in self.origins.iter_mut().zip(&since.origins) {
             mine.merge(theirs);
         }
@@ -331,9 +373,10 @@ impl Judge {
 
     /// Appends the canonical state.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        for (counts, origins) in self.counts.iter().zip(&self.origins) {
+        for ((counts, origins), earliest) in self.counts.iter().zip(&self.origins).zip(&self.earliest) {
             counts.encode(out);
             origins.encode(out);
+            put_option(out, *earliest);
         }
     }
 
@@ -343,6 +386,7 @@ impl Judge {
         for source in 0..plan.sources.len() {
             judge.counts[source] = Counts::decode(reader)?;
             judge.origins[source] = Origins::decode(reader)?;
+            judge.earliest[source] = reader.option()?;
         }
         Ok(judge)
     }

@@ -4,7 +4,7 @@ use super::Fraction;
 use super::bars::Bars;
 use super::expr::Expr;
 use crate::value::Type;
-use crate::window::WindowRule;
+use crate::window::{Anchor, Window, WindowRule};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,6 +30,24 @@ pub struct Pipeline {
     pub columns: Vec<Column>,
     /// HAVING, over the same.
     pub having: Option<Expr>,
+}
+
+impl Pipeline {
+    /// How long its windows may be, in nanoseconds: of sessions the pause that ends one, of bars the time between two anchors.
+    pub fn longest(&self) -> i64 {
+        // A July of a leap year: no month, quarter or year is longer than its own.
+        const LONG: i64 = 80_006_400_000_000_000;
+        let span = |window: Window| i64::try_from(window.end - window.start).unwrap_or(i64::MAX);
+        match &self.windowing {
+            Windowing::Aligned(WindowRule::Hop(hop)) => hop.size(),
+            Windowing::Aligned(rule) => rule.slice(LONG).map_or(0, span),
+            Windowing::Session { gap } => *gap,
+            Windowing::Bars(bars) => match bars.anchor {
+                Anchor::None => 0,
+                Anchor::Daily(_) => span(bars.anchor.period(LONG)),
+            },
+        }
+    }
 }
 
 /// Which spans a pipeline aggregates over.

@@ -19,6 +19,11 @@ impl Hop {
         (slide > 0 && size > 0).then_some(Hop { slide, size, offset })
     }
 
+    /// How long a window is, in nanoseconds.
+    pub fn size(&self) -> i64 {
+        self.size
+    }
+
     /// The slice that holds `time`; none in a gap between windows that are shorter than the slide.
     #[inline]
     pub(super) fn slice(&self, time: i64) -> Option<Window> {

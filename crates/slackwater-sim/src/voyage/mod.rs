@@ -36,7 +36,20 @@ pub struct Voyaged {
 /// # Errors
 /// What is not as it must be.
 pub fn voyage(seed: u64, size: Size) -> Result<Voyaged, String> {
-    let script = Script::draw(seed, size);
+    through(seed, Script::draw(seed, size))
+}
+
+/// Makes the voyage of a seed on which sources are cut off.
+///
+/// # Errors
+/// What is not as it must be.
+pub fn voyage_cut_off(seed: u64, size: Size) -> Result<Voyaged, String> {
+    let mut script = Script::draw(seed, size);
+    script.cut_off(seed);
+    through(seed, script)
+}
+
+fn through(seed: u64, script: Script) -> Result<Voyaged, String> {
     let logbook = Logbook::write(&script)?;
     let mut rng = Rng::new(seed ^ 0xca1a);
     let off = |rng: &mut Rng, count: usize| (0..count).filter(|_| rng.chance(65)).collect::<Vec<usize>>();
@@ -50,6 +63,10 @@ pub fn voyage(seed: u64, size: Size) -> Result<Voyaged, String> {
     voyage.figures.note("events", script.events());
     voyage.figures.note("held", voyage.logbook.last.notes.len());
     voyage.figures.note("rulings", voyage.logbook.last.rulings.len());
+    let last = voyage.logbook.last.head.iter();
+    voyage.figures.note("cutoffs", last.clone().map(|head| head.cutoffs.iter().count()).sum());
+    let beyond = last.flat_map(|head| &head.counts).map(|counts| counts.beyond_retention as usize);
+    voyage.figures.note("beyond", beyond.sum());
     let mut disks = Vec::new();
     for run in 0..script.runs.len() {
         voyage.run(run).map_err(|text| format!("run {run}: {text}"))?;

@@ -14,7 +14,7 @@ use slackwater_core::plan::{Expr, Guard, Guards};
 use slackwater_core::value::{Scalar, Type, Value};
 use slackwater_store::KeepRaw;
 use slackwater_store::journal::Limits;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct Script {
     coarse: usize,
 }
 
+/// In nanoseconds.
+const HOUR: i64 = 3_600_000_000_000;
 /// Events of a world that are taken and kept in the smallest pieces.
 const SMALL: usize = 150;
 /// So many of a hundred larger worlds are too.
@@ -78,6 +80,7 @@ pub fn plain() -> Settings {
         record_above: 0,
         keep_raw: KeepRaw::Forever,
         keep_for: 0,
+        keep_facts: Vec::new(),
     }
 }
 
@@ -242,12 +245,30 @@ impl Script {
 
     /// What must have come of everything in the end.
     pub fn truth(&self) -> Truth {
+        self.truth_without(&BTreeSet::new())
+    }
+
+    /// The same, if what stands at these places had never come.
+    pub fn truth_without(&self, places: &BTreeSet<(String, u64)>) -> Truth {
         let (mut order, mut stood) = (Vec::new(), Vec::new());
         for part in &self.parts {
-            order.extend_from_slice(&part.events);
-            stood.extend(self.trial.compiled.file(&self.trial.spelled, &part.name, &part.events, 1).stood);
+            let file = self.trial.compiled.file(&self.trial.spelled, &part.name, &part.events, 1);
+            for (event, place) in part.events.iter().zip(file.stood) {
+                if !places.contains(&(place.part.clone(), place.offset)) {
+                    order.push(*event);
+                    stood.push(place);
+                }
+            }
         }
         engine::truth_of(&self.trial.world, &order, &stood)
+    }
+
+    /// Lets sources be cut off soon behind what they reach. Event bytes stay, so that everything can be made again.
+    pub fn cut_off(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed ^ 0xc0ff);
+        let sources = 0..self.trial.world.stage.sources.len();
+        self.settings.keep_facts = sources.map(|_| *rng.pick(&[None, Some(0), Some(HOUR), Some(30 * HOUR)])).collect();
+        self.settings.keep_raw = KeepRaw::Forever;
     }
 }
 

@@ -95,6 +95,47 @@ fn without_event_bytes_archive_and_record_give_everything_back_equal() {
     });
 }
 
+/// A world whose sources are cut off as soon as a run ends.
+fn cut_off(seed: u64, keep: KeepRaw) -> Script {
+    let mut script = script(seed, keep);
+    script.settings.keep_facts = vec![Some(0); script.trial.world.stage.sources.len()];
+    script
+}
+
+#[test]
+fn with_event_bytes_sources_that_were_cut_off_come_back_equal() {
+    each("with_event_bytes_sources_that_were_cut_off_come_back_equal", |seed| {
+        let script = cut_off(seed, KeepRaw::Forever);
+        let logbook = Logbook::write(&script)?;
+        for folders in [&["checkpoint/"][..], &["checkpoint/", "index/", "archive/"]] {
+            thrown_away(&script, &logbook, folders)?;
+        }
+        // Many worlds are over within a day.
+        Ok(1)
+    });
+}
+
+#[test]
+fn where_event_bytes_are_gone_too_what_was_cut_off_is_missed_by_name() {
+    let missed = std::cell::Cell::new(0);
+    each("where_event_bytes_are_gone_too_what_was_cut_off_is_missed_by_name", |seed| {
+        let script = cut_off(seed, KeepRaw::None);
+        let logbook = Logbook::write(&script)?;
+        let harbour = sailed(&script)?;
+        let files = harbour.disk.files();
+        let gone = files.iter().any(|(name, bytes)| name.starts_with("record/") && bytes[12] == 1);
+        let is_cut = harbour.ledger.head().is_some_and(|head| head.cutoffs.iter().any(|(_, cutoff)| cutoff.lets_go()));
+        match (thrown_away(&script, &logbook, &["checkpoint/"]), gone && is_cut) {
+            (Err(why), true) if why.contains("`keep_facts` let go of its facts before") => missed.set(missed.get() + 1),
+            (Ok(_), false) => {}
+            (Ok(_), true) => return Err("facts that are gone are told".to_string()),
+            (Err(why), _) => return Err(why),
+        }
+        Ok(1)
+    });
+    assert!(effort::asked_seed().is_some() || missed.get() > effort::share(WORLDS) / 20, "{} are missed", missed.get());
+}
+
 #[test]
 fn event_bytes_go_when_their_time_has_come_and_not_before() {
     each("event_bytes_go_when_their_time_has_come_and_not_before", |seed| {

@@ -94,6 +94,20 @@ fn every_voyage_commits_what_a_calm_one_commits() {
     reached(&figures, &FLOORS);
 }
 
+/// Full figure of voyages on which sources are cut off, and what all of them must have met at the least.
+const CUT_OFF: usize = 3_000;
+const MET: [(&str, usize); 4] = [("cutoffs", 500), ("beyond", 2_000), ("crashes", 3_000), ("store_lost", 200)];
+
+#[test]
+fn every_voyage_that_is_cut_off_commits_what_a_calm_one_commits() {
+    let test = "every_voyage_that_is_cut_off_commits_what_a_calm_one_commits";
+    let seeds = effort::seeds("cut off", CUT_OFF);
+    let figures = each(&seeds, test, |seed| voyage::voyage_cut_off(seed, size(seed)).map(|voyaged| voyaged.figures));
+    let told: Vec<String> = MET.iter().map(|(what, _)| format!("{what}={}", figures.count(what))).collect();
+    effort::print(&format!("cut_off seeds={} {} lost=0 dup=0 mismatch=0", seeds.len(), told.join(" ")));
+    reached(&figures, &MET);
+}
+
 /// Full figure of passages.
 const PASSAGES: usize = 4_000;
 /// What all of them must have met at the least.

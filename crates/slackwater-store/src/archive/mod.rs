@@ -20,7 +20,9 @@ use crate::fault::Fault;
 use crate::order::{self, Strings};
 use crate::tier;
 use press::{Press, RowsHasher};
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::row::{IdentityBytes, Row, digest};
+use slackwater_core::time::format_rfc3339;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use volume::{Volume, selection};
@@ -61,6 +63,8 @@ pub struct Archive {
     bucket: i64,
     /// Changes of later ticks are as good as not there.
     until: u64,
+    /// Facts before these are not here.
+    cutoffs: Cutoffs,
 }
 
 impl Archive {
@@ -94,12 +98,38 @@ impl Archive {
         // A number that was ever given is not given again: another checkpoint may name the segment that has it.
         let there = disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))?;
         let next = there.iter().filter_map(|name| number_of(name)).fold(next, |next, number| next.max(number + 1));
-        Ok(Archive { disk, shelves, segments, next, bucket, until: u64::MAX })
+        Ok(Archive { disk, shelves, segments, next, bucket, until: u64::MAX, cutoffs: Cutoffs::default() })
     }
 
     /// From here on facts and contents are those up to a tick, whatever there is of later ones.
     pub fn see_until(&mut self, tick: u64) {
         self.until = tick;
+    }
+
+    /// Lets go of the segments that lie wholly before a cutoff. Their files stay until [`Archive::forget`]. What is asked for
+    /// from before it is refused from here on.
+    pub fn cut_off(&mut self, cutoffs: &Cutoffs) {
+        self.segments.retain(|segment| !is_cut(cutoffs, segment));
+        self.cutoffs.clone_from(cutoffs);
+    }
+
+    /// From which event time on facts of a source are here, where some were let go of.
+    pub fn kept_from(&self, source: u16) -> Option<i64> {
+        self.cutoffs.of(source).filter(|cutoff| cutoff.lets_go()).map(|cutoff| cutoff.facts)
+    }
+
+    /// Refuses what is asked for of a source from before its cutoff: it is not known whether there was anything.
+    fn must_have(&self, source: u16, from: i128) -> Result<(), Fault> {
+        match self.kept_from(source).filter(|kept| from < i128::from(*kept)) {
+            None => Ok(()),
+            Some(kept) => {
+                let mut text = format!("{FOLDER}: facts of source {source} before ");
+                // Writing to a String cannot fail.
+                let _ = format_rfc3339(kept, &mut text);
+                text.push_str(" were let go of (`keep_facts`)");
+                Err(Fault::Refused(text))
+            }
+        }
     }
 
     /// Writes changes, in any order, as one segment for each source and bucket among them, on so many threads.
@@ -141,7 +171,8 @@ impl Archive {
     /// come by bucket, and within one by sort fields, event time and identity.
     ///
     /// # Errors
-    /// What the disk says, where a segment is damaged, or where contents do not sum to one or none.
+    /// What the disk says, where a segment is damaged, where contents do not sum to one or none, or where facts from before a
+    /// cutoff are asked for.
     pub fn facts(
         &self,
         source: u16,
@@ -153,6 +184,7 @@ impl Archive {
         let as_of = as_of.unwrap_or(u64::MAX).min(self.until);
         let inside = |times: (i64, i64)| i128::from(times.1) >= from && i128::from(times.0) < to;
         let Some(shelf) = self.shelves.get(usize::from(source)) else { return Ok(()) };
+        self.must_have(source, from)?;
         let near = |segment: &&Segment| segment.source == source && inside(segment.times) && segment.ticks.0 <= as_of;
         let mut buckets: BTreeMap<i64, Vec<&Segment>> = BTreeMap::new();
         self.segments.iter().filter(near).for_each(|segment| buckets.entry(segment.bucket).or_default().push(segment));
@@ -178,11 +210,12 @@ impl Archive {
     /// it was taken away since.
     ///
     /// # Errors
-    /// What the disk says, or where a segment is damaged.
+    /// What the disk says, where a segment is damaged, or where one from before a cutoff is asked for.
     pub fn contents(&self, asks: &[Ask]) -> Result<Vec<Option<OwnedChange>>, Fault> {
         let mut found: Vec<Option<OwnedChange>> = vec![None; asks.len()];
         let mut buckets: BTreeMap<(u16, i64), Vec<usize>> = BTreeMap::new();
         for (at, ask) in asks.iter().enumerate() {
+            self.must_have(ask.source, ask.time.into())?;
             buckets.entry((ask.source, ask.time.div_euclid(self.bucket))).or_default().push(at);
         }
         for ((source, bucket), places) in buckets {
@@ -362,6 +395,11 @@ impl Archive {
 }
 
 /// The number of a segment by the name of its file.
+/// Whether a segment lies wholly before the cutoff of its source.
+fn is_cut(cutoffs: &Cutoffs, segment: &Segment) -> bool {
+    cutoffs.of(segment.source).is_some_and(|cutoff| segment.times.1 < cutoff.facts)
+}
+
 fn number_of(name: &str) -> Option<u64> {
     name.strip_suffix(".parquet")?.parse().ok()
 }

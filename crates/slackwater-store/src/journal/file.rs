@@ -9,7 +9,7 @@ pub const FOLDER: &str = "journal";
 /// Bytes of a segment's header.
 pub const HEAD: usize = 64;
 /// The format that is written, and the newest that is read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const MAGIC: [u8; 8] = *b"SWJOURNL";
 /// No entry has a number so great, so that counting on never overflows.
 pub const MOST_SEQUENCE: u64 = 1 << 63;

@@ -6,7 +6,7 @@ use crate::store::{Aside, Commit};
 use rusqlite::{Transaction, params};
 use slackwater_core::codec::{CodecError, Reader};
 use slackwater_core::plan::Plan;
-use slackwater_core::quarantine::{Quarantined, Ruling, Why};
+use slackwater_core::quarantine::{Quarantined, Ruling};
 
 /// The statements that make the tables.
 pub(super) const TABLES: &str = "CREATE TABLE quarantine (number INTEGER PRIMARY KEY, source TEXT NOT NULL,
@@ -23,10 +23,7 @@ pub(super) fn put(step: &Transaction<'_>, plan: &Plan, commit: &Commit<'_>) -> R
     for (number, event) in (first..).zip(commit.quarantined) {
         let mut body = Vec::new();
         event.encode(&mut body);
-        let reason = match event.why {
-            Why::Refused(refusal) => refusal.reason.code(),
-            Why::Conflict => "conflict",
-        };
+        let reason = event.why.code();
         let source = &plan.sources[usize::from(event.source)].name;
         let (line, offset) = (event.position.line as i64, event.position.offset as i64);
         insert.execute(params![number as i64, source, &*event.part, line, offset, reason, body]).map_err(fault)?;

@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub const FILE: &str = "store.sqlite";
 
 /// Version of the tables.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Marks the file as ours: "slkw".
 const APPLICATION: u32 = 0x736c_6b77;
@@ -112,7 +112,7 @@ impl Sqlite {
                  line INTEGER NOT NULL, ended INTEGER NOT NULL, PRIMARY KEY (source, part)) WITHOUT ROWID;
              CREATE TABLE counts (source TEXT PRIMARY KEY, received INTEGER NOT NULL, facts INTEGER NOT NULL,
                  duplicates INTEGER NOT NULL, superseded INTEGER NOT NULL, conflicts INTEGER NOT NULL,
-                 quarantined INTEGER NOT NULL) WITHOUT ROWID;
+                 beyond_retention INTEGER NOT NULL, quarantined INTEGER NOT NULL) WITHOUT ROWID;
              PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
         );
         text.push_str(aside::TABLES);
@@ -419,14 +419,14 @@ fn put_ledgers(step: &Transaction<'_>, plan: &Plan, head: &Head) -> Result<(), F
         let (at, line) = (offset.offset as i64, offset.line as i64);
         insert.execute(params![source, offset.part, at, line, offset.ended]).map_err(fault)?;
     }
-    let text = "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let text = "INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let mut insert = step.prepare(text).map_err(fault)?;
     for (source, counts) in plan.sources.iter().zip(&head.counts) {
         let numbers = [counts.received, counts.facts, counts.duplicates, counts.superseded, counts.conflicts];
         let [received, facts, duplicates, superseded, conflicts] = numbers.map(|number| number as i64);
-        let refused = counts.refused() as i64;
+        let [beyond, refused] = [counts.beyond_retention, counts.refused()].map(|number| number as i64);
         insert
-            .execute(params![source.name, received, facts, duplicates, superseded, conflicts, refused])
+            .execute(params![source.name, received, facts, duplicates, superseded, conflicts, beyond, refused])
             .map_err(fault)?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::Receipt;
 use slackwater_core::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::hold::Note;
 use slackwater_core::judge::Counts;
@@ -34,6 +35,8 @@ pub struct Head {
     pub counts: Vec<Counts>,
     /// What is settled, by pipeline.
     pub settled: Vec<Settled>,
+    /// Where sources are cut off.
+    pub cutoffs: Cutoffs,
     /// How far each file or partition was taken in.
     pub offsets: Vec<Offset>,
     /// By pipeline, over every generation of its rows.
@@ -177,6 +180,7 @@ impl Head {
         self.counts.iter().for_each(|counts| counts.encode(out));
         put_varint(out, self.settled.len() as u64);
         self.settled.iter().for_each(|settled| settled.encode(out));
+        self.cutoffs.encode(out);
         put_varint(out, self.offsets.len() as u64);
         for Offset { source, part, offset, line, digest, ended } in &self.offsets {
             put_varint(out, (*source).into());
@@ -212,6 +216,7 @@ impl Head {
         for _ in 0..reader.varint()? {
             head.settled.push(Settled::decode(reader)?);
         }
+        head.cutoffs = Cutoffs::decode(reader)?;
         for _ in 0..reader.varint()? {
             let (source, part) = (reader.number()?, reader.text()?.to_string());
             let (offset, line) = (reader.varint()?, reader.varint()?);

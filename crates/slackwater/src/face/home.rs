@@ -105,6 +105,11 @@ pub fn keep_raw(config: &Config) -> Result<(KeepRaw, i64), String> {
     })
 }
 
+/// How long the facts of each source are kept, in nanoseconds behind its watermark; for good where there is none.
+pub fn keep_facts(config: &Config) -> Vec<Option<i64>> {
+    config.sources.iter().map(|source| source.keep_facts).collect()
+}
+
 /// What a person should know of events whose bytes are gone, up to an entry of the journal.
 pub fn on_gone_bytes(reduced: u64) -> Option<String> {
     (reduced > 0).then(|| {

@@ -4,6 +4,7 @@ use super::engine::Shards;
 use super::instance::Instance;
 use super::tale::{Untold, encode_told};
 use slackwater_core::codec::{put_bytes, put_varint};
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::fold::{Fold, Settled, Which, Whole};
 use slackwater_core::judge::Judge;
 use slackwater_core::memory::{Fact, Memory, Net, Winner};
@@ -81,7 +82,8 @@ impl Instance<'_> {
         let Instance { plan, settings, shards, journal, index, archive, checkpoints, chunks, changes, winners, .. } =
             self;
         let untold = &mut self.untold;
-        let Shards { memories, folds, .. } = shards;
+        let Shards { memories, folds, cutoffs, .. } = shards;
+        let cutoffs: &Cutoffs = cutoffs;
         let memories: &[Memory] = memories;
         let sync = |journal: &mut Journal| {
             if !is(Bug::CommitBeforeSync) {
@@ -96,6 +98,8 @@ impl Instance<'_> {
             }
             put_left(memories, changes);
             archive.write(changes, settings.threads)?;
+            // What came before the cutoff may have been written only now.
+            archive.cut_off(cutoffs);
             while archive.compact()? {}
             changes.clear();
             crash::point(CrashPoint::ArchiveWritten)

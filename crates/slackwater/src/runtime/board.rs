@@ -5,6 +5,7 @@
 
 use super::desk::Load;
 use super::restraint::{PutOff, Restraint};
+use slackwater_core::cutoff::Cutoff;
 use slackwater_core::fold::{Final, Open, Settled};
 use slackwater_core::judge::Counts;
 use slackwater_core::lateness::Lateness;
@@ -67,6 +68,8 @@ pub struct SourceStanding {
     pub halted: bool,
     /// Facts that are held by one pipeline at least.
     pub held: u64,
+    /// Where it is cut off, if it is.
+    pub cutoff: Option<Cutoff>,
     /// Who of them is held back.
     pub restraint: Restraint,
 }

@@ -10,6 +10,7 @@ use super::link::{BOUND, Receiver, Sender, link};
 use super::part::{Housed, Stage, drive};
 use super::shard::{Aside, Folding, Judging, Recall, Told};
 use crate::decode::{Damaged, Decoder, Format};
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::fold::{Final, Fold};
 use slackwater_core::hold::Holds;
 use slackwater_core::input::{Decision, Tick};
@@ -70,6 +71,8 @@ pub struct Shards {
     pub folds: Vec<Fold>,
     /// What they held at the last tick.
     pub holds: Holds,
+    /// Where sources are cut off.
+    pub cutoffs: Cutoffs,
 }
 
 impl Shards {
@@ -81,6 +84,7 @@ impl Shards {
             memories: each().map(|_| Memory::new()).collect(),
             folds: each().map(|_| Fold::new(plan)).collect(),
             holds: Holds::default(),
+            cutoffs: Cutoffs::default(),
         }
     }
 
@@ -120,10 +124,11 @@ impl Shards {
         });
         stages.push(decoding.collect());
         let queues = batch_in.into_iter().zip(delta_out).zip(aside_out.into_iter().flatten());
-        let (states, holds) = (self.judges.iter_mut().zip(&mut self.memories), &self.holds);
+        let (states, standing) = (self.judges.iter_mut().zip(&mut self.memories), (&self.holds, &self.cutoffs));
         let judging = queues.zip(states).enumerate().map(|(number, (((from, out), aside), (judge, memory)))| {
             let shard = Shard { number: number as u64, of: shards as u64, folds: shards };
-            Box::new(Judging { plan, shard, judge, memory, holds, recall, from, turn: 0, out, aside }) as Housed<'_, E>
+            Box::new(Judging { plan, shard, judge, memory, standing, recall, from, turn: 0, out, aside })
+                as Housed<'_, E>
         });
         stages.push(judging.collect());
         let folding = self.folds.iter_mut().zip(delta_in);

@@ -64,6 +64,8 @@ pub struct Settings {
     pub keep_raw: KeepRaw,
     /// Where they do not, for how long they stay, in nanoseconds of recorded time behind the latest that is told of them.
     pub keep_for: i64,
+    /// By source, how long facts stay in the archive, in nanoseconds behind the watermark; for good where there is none.
+    pub keep_facts: Vec<Option<i64>>,
     /// Windows that may lie in memory before sealed ones, and those far ahead, leave it: their facts are in the archive,
     /// their rows in the store. Only what runs on lets any leave.
     pub windows: usize,
@@ -84,6 +86,7 @@ impl Settings {
             journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
             keep_raw: KeepRaw::Forever,
             keep_for: 0,
+            keep_facts: Vec::new(),
             windows: usize::MAX,
             record_above: 0,
         }
@@ -269,20 +272,23 @@ impl<'p> Instance<'p> {
         }
     }
 
-    /// The recorded end of all input so far: one tick that seals every row, committed. Nothing happens where nothing came
-    /// since the last one.
+    /// The recorded end of all input so far: one tick that seals every row, committed; and behind it another, where a source
+    /// is cut off. Nothing happens where nothing came since the last one.
     ///
     /// # Errors
     /// When something cannot be kept.
     pub fn end(&mut self) -> Result<(), Fault> {
-        if self.is_at_tick() {
+        if !self.is_at_tick() {
+            self.seal_all()?;
+        } else if self.taken.offsets != self.head.offsets {
             // The journal does not say that a file ended, so after a restart a commit may still lack that.
-            if self.taken.offsets != self.head.offsets {
-                self.advance();
-                self.commit()?;
-            }
-            return Ok(());
+            self.advance();
+            self.commit()?;
         }
+        if self.cut_off()? { self.seal_all() } else { Ok(()) }
+    }
+
+    fn seal_all(&mut self) -> Result<(), Fault> {
         self.step(Input::Decision(Decision::EndOfInput))?;
         let at = self.clock.now();
         self.step(Input::Tick(Tick { at, caught_up: Vec::new() }))?;
@@ -469,7 +475,9 @@ impl<'p> Instance<'p> {
         let (mut archived, mut key): (Vec<OwnedChange>, _) = (Vec::new(), Vec::new());
         for (source, Source { schema, .. }) in (0..).zip(&self.plan.sources) {
             for Window { start, end } in &sought.spans {
-                self.archive.facts(source, *start, *end, None, &mut |change| {
+                // Spans of all pipelines lie together, and no fact of this source from before its cutoff is sought.
+                let start = self.archive.kept_from(source).map_or(*start, |from| i128::from(from).max(*start));
+                self.archive.facts(source, start, *end, None, &mut |change| {
                     if sought.takes(self.plan, source, Row::new(schema, change.content), &mut key) {
                         archived.push(OwnedChange::from(*change));
                     }
@@ -494,6 +502,7 @@ impl<'p> Instance<'p> {
         self.head.commit += 1;
         self.head.journal = self.at;
         self.head.counts = self.shards.seen(self.plan).counts().to_vec();
+        self.head.cutoffs.clone_from(&self.shards.cutoffs);
         self.head.offsets.clone_from(&self.taken.offsets);
         self.head.input = self.taken.input;
     }

@@ -140,6 +140,7 @@ impl Keeping {
         let mut archive_them = || {
             put_left(&resting, &mut changes);
             archive.write(&changes, threads)?;
+            archive.cut_off(&head.cutoffs);
             changes.clear();
             while archive.compact()? {}
             crash::point(CrashPoint::ArchiveWritten)

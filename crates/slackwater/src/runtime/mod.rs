@@ -7,6 +7,7 @@ pub mod arrived;
 mod barrier;
 pub mod board;
 pub mod clock;
+mod cutting;
 pub mod deliver;
 pub mod desk;
 pub mod engine;

@@ -193,7 +193,8 @@ impl Instance<'_> {
             let (caught_up, halted) = (self.watermarks.is_caught_up(number), self.watermarks.is_halted(number));
             let held = self.shards.holds.count(number as u16);
             let restraint = self.restraint(number, &mut origins, &put_off);
-            SourceStanding { counts, origins, caught_up, halted, held, restraint }
+            let cutoff = self.shards.cutoffs.of(number as u16);
+            SourceStanding { counts, origins, caught_up, halted, held, cutoff, restraint }
         };
         let sources = self.plan.sources.iter().enumerate().map(source).collect();
         Standing {

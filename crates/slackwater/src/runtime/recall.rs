@@ -46,12 +46,15 @@ impl<E: From<Fault>> Recall<E> for Shelves<'_> {
             let slackwater_store::index::Known { version, decoder, op, digest, time, .. } = kept;
             let known = Known { version, decoder, op, digest, place: u32::MAX };
             let Decoded::Row(head) = &batch.entries()[*number as usize].decoded else { continue };
-            if op == Op::Assert && matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_)) {
+            let replaces = matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_));
+            // What lies before a cutoff is replaced by nothing.
+            if op == Op::Assert && replaces && self.archive.kept_from(batch.source).is_none_or(|from| from <= time) {
                 wanted.push(past.len());
                 places.push(Ask { source: batch.source, time, identity: identity.to_vec(), digest });
             }
             let position = Position { offset: 0, line: 0 };
-            past.push((*number, Past { known, part: batch.part.clone(), position, arrival: None, content: None }));
+            let part = batch.part.clone();
+            past.push((*number, Past { known, time, part, position, arrival: None, content: None }));
         }
         let found = self.archive.contents(&places)?;
         for ((at, ask), fact) in wanted.into_iter().zip(&places).zip(found) {
@@ -86,7 +89,9 @@ impl Shelves<'_> {
             let replaces = matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_));
             let content = (known.op == Op::Assert && replaces).then(|| fact.content.to_vec());
             let (part, position, arrival) = (fact.part.clone(), fact.position, fact.arrival);
-            past.push((*number, Past { known, part, position, arrival, content }));
+            let row = Row::new(&plan.sources[usize::from(batch.source)].schema, fact.content);
+            let time = if known.op == Op::Assert { row.event_time() } else { 0 };
+            past.push((*number, Past { known, time, part, position, arrival, content }));
         }
         (past, Cow::Owned(left))
     }

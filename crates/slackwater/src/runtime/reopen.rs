@@ -20,6 +20,7 @@ use slackwater_core::judge::Judge;
 use slackwater_core::plan::expr::Node;
 use slackwater_core::plan::{Expr, Guards, Plan};
 use slackwater_core::planted::{Bug, is};
+use slackwater_core::time::format_rfc3339;
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET, Changes, Shelf};
@@ -267,9 +268,14 @@ impl<'p> Instance<'p> {
         self.head.take(&[], &aside);
         let counts = self.shards.seen(self.plan).counts().to_vec();
         let sums = |head: &Head| (head.quarantined, head.rulings, head.notes);
-        let mine = (&self.head.output, &self.head.rows, sums(&self.head), &counts, &self.taken.input);
-        let theirs = (&committed.output, &committed.rows, sums(committed), &committed.counts, &committed.input);
-        if mine == theirs && self.head.settled == committed.settled && self.head.ticks == committed.ticks {
+        let mine = (&self.head.output, &self.head.rows, sums(&self.head), (&counts, &self.taken.input));
+        let theirs = (&committed.output, &committed.rows, sums(committed), (&committed.counts, &committed.input));
+        let cut_off_alike = self.shards.cutoffs == committed.cutoffs;
+        if cut_off_alike
+            && mine == theirs
+            && self.head.settled == committed.settled
+            && self.head.ticks == committed.ticks
+        {
             return Ok(());
         }
         Err(Fault::Refused(format!(
@@ -428,6 +434,17 @@ fn lacking(
         Ok(_) => return Some("archive/catalog: it is missing, or older than the record".to_string()),
         Err(fault) => return Some(fault.to_string()),
     };
+    let cut_off = catalog.cutoffs.iter().filter(|(_, cutoff)| cutoff.lets_go()).filter_map(|(source, cutoff)| {
+        let name = &plan.sources.get(usize::from(source))?.name;
+        let mut text = format!("source {name}: `keep_facts` let go of its facts before ");
+        // Writing to a String cannot fail.
+        let _ = format_rfc3339(cutoff.facts, &mut text);
+        Some(text)
+    });
+    let cut_off: Vec<String> = cut_off.collect();
+    if !cut_off.is_empty() {
+        return Some(cut_off.join("; "));
+    }
     let archive = Archive::open(disk.clone(), shelves(plan), catalog.segments.clone(), catalog.next, BUCKET);
     let scrubbed = archive.and_then(|archive| archive.scrub()).and_then(|()| castoffs.scrub());
     scrubbed.err().map(|fault| fault.to_string())
@@ -472,6 +489,7 @@ impl<'p> Made<'p> {
         let index = Index::open(disk.clone(), &manifest.runs, manifest.next_run)?;
         let segments = manifest.segments.clone();
         let mut archive = Archive::open(disk.clone(), shelves(plan), segments, manifest.next_segment, BUCKET)?;
+        archive.cut_off(&manifest.head.cutoffs);
         if manifest.head.ticks < manifest.archived.tick {
             archive.see_until(manifest.head.ticks);
         }
@@ -521,6 +539,7 @@ impl<'p> Made<'p> {
             bytes_since: 0,
             syncs: Spent::default(),
         };
+        instance.shards.cutoffs.clone_from(&manifest.head.cutoffs);
         if from.is_some() {
             instance.load(&manifest)?;
         }

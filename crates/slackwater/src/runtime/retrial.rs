@@ -51,6 +51,8 @@ pub struct Dealt {
     pub cut: u64,
     /// Losers of conflicts, which another content of their version keeps out, and no verdict.
     pub conflicts: u64,
+    /// What lies before a cutoff, which no verdict keeps out either.
+    pub beyond_retention: u64,
     /// Events that were discarded before.
     pub discarded: u64,
     /// Where to go on, if there may be more.
@@ -69,6 +71,7 @@ impl Dealt {
         self.refused += other.refused;
         self.cut += other.cut;
         self.conflicts += other.conflicts;
+        self.beyond_retention += other.beyond_retention;
         self.discarded += other.discarded;
     }
 }
@@ -177,7 +180,7 @@ impl Instance<'_> {
         Ok(dealt)
     }
 
-    /// The refused events that are meant. Losers of conflicts are counted at once: nothing can be done with them.
+    /// The refused events that are meant. What was not refused is counted at once: nothing can be done with it.
     fn meant(&mut self, wanted: &Wanted, dealt: &mut Dealt) -> Result<Vec<Aside>, Fault> {
         let Wanted { sources, reason, number, from } = wanted;
         // What was decided since the last commit is newer than what the store has.
@@ -201,6 +204,7 @@ impl Instance<'_> {
             if mine && same && !aside.is_released() {
                 match aside.event.why {
                     Why::Conflict => dealt.conflicts += 1,
+                    Why::BeyondRetention => dealt.beyond_retention += 1,
                     Why::Refused(_) => {
                         bytes += (aside.event.bytes.len() + aside.event.header.len() + aside.event.part.len()) as u64;
                         meant.push(aside);
@@ -231,11 +235,12 @@ impl Instance<'_> {
         })
     }
 
-    /// Takes in what a decision says of guards and quarantine, and gives what came of it.
+    /// Takes in what a decision says of guards, quarantine and cutoffs, and gives what came of it.
     pub(super) fn rule(&mut self, decision: &Decision) -> Result<Vec<u8>, Fault> {
         let mut outcome = Vec::new();
         match decision {
             Decision::Guards(source, guards) => self.guards[usize::from(*source)] = guards.clone(),
+            Decision::Cutoff(source, cutoff) => self.shards.cutoffs.decide(*source, *cutoff),
             Decision::Retrial(source, Retrial { decoder, at, events }) => {
                 let known = self.formats[usize::from(*source)].decoder_version();
                 if *decoder != known {
@@ -273,7 +278,7 @@ impl Instance<'_> {
         let shelves = Shelves { index, archive, resting };
         let (tally, mut put_aside) = shards.judge_again(plan, &batch, &shelves)?;
         // It stands there already; what it drove out of a conflict does not.
-        let refused = put_aside.iter().position(|event| event.why != Why::Conflict).map(|at| put_aside.remove(at));
+        let refused = put_aside.iter().position(|event| event.why.refusal().is_some()).map(|at| put_aside.remove(at));
         aside.append(&mut put_aside);
         Ok(Fate::of(&tally, refused.as_ref()))
     }
@@ -287,14 +292,14 @@ impl Shards {
         batch: &Arc<Batch>,
         recall: &dyn Recall<Fault>,
     ) -> Result<(Counts, Vec<Quarantined>), Fault> {
-        let Shards { judges, memories, folds, holds } = self;
+        let Shards { judges, memories, folds, holds, cutoffs } = self;
         let (mut tally, mut aside) = (Counts::default(), Vec::new());
         let (of, count) = (judges.len() as u64, folds.len());
         for (number, (judge, memory)) in (0..).zip(judges.iter_mut().zip(memories)) {
             let missing = memory.missing(plan, batch, number, of);
             let past = recall.recall(plan, batch, &missing)?;
             let shard = Shard { number, of, folds: count };
-            let judged = judge_batch(plan, judge, (memory, &past), batch, shard, holds);
+            let judged = judge_batch(plan, judge, (memory, &past), batch, shard, (holds, cutoffs));
             folds.iter_mut().zip(&judged.deltas).for_each(|(fold, deltas)| fold.apply(plan, deltas));
             tally.merge(&judged.tally);
             aside.extend(judged.quarantined);

@@ -433,7 +433,12 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         if !instance.is_due(&caught_up) {
             return Ok(false);
         }
-        self.beat(caught_up, crowded)
+        let ticked = self.beat(caught_up, crowded)?;
+        if let Some(instance) = &mut self.instance {
+            // It stands right behind the tick, and counts with what comes.
+            instance.cut_off()?;
+        }
+        Ok(ticked)
     }
 
     fn beat(&mut self, caught_up: Vec<u16>, crowded: bool) -> Result<bool, Fault> {

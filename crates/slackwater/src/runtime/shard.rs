@@ -3,6 +3,7 @@
 use super::ingest::Piece;
 use super::link::{Received, Receiver, Sender};
 use super::part::{Part, Progress};
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::delta::Deltas;
 use slackwater_core::fold::Fold;
 use slackwater_core::hold::Holds;
@@ -54,7 +55,8 @@ pub(super) struct Judging<'a, E> {
     pub shard: Shard,
     pub judge: &'a mut Judge,
     pub memory: &'a mut Memory,
-    pub holds: &'a Holds,
+    /// What is held, and where sources are cut off.
+    pub standing: (&'a Holds, &'a Cutoffs),
     pub recall: Option<&'a dyn Recall<E>>,
     pub from: Vec<Receiver<Piece>>,
     pub turn: usize,
@@ -83,7 +85,7 @@ impl<E> Part<E> for Judging<'_, E> {
             }
             None => Vec::new(),
         };
-        let judged = judge_batch(self.plan, self.judge, (self.memory, &past), &batch, self.shard, self.holds);
+        let judged = judge_batch(self.plan, self.judge, (self.memory, &past), &batch, self.shard, self.standing);
         for (out, deltas) in self.out.iter().zip(judged.deltas) {
             let weight = deltas.weight();
             out.send(deltas, weight);

@@ -161,7 +161,8 @@ pub fn lines(text: &str) -> Vec<Value> {
 pub fn conserved(summary: &str) -> Value {
     let summary: Value = serde_json::from_str(summary).unwrap_or_else(|error| panic!("{error} in {summary}"));
     let count = |name: &str| summary[name].as_u64().unwrap_or_else(|| panic!("no {name} in {summary}"));
-    let sides = ["facts", "duplicates", "superseded", "conflicts", "quarantined", "in_flight"].map(count);
+    let sides =
+        ["facts", "duplicates", "superseded", "conflicts", "beyond_retention", "quarantined", "in_flight"].map(count);
     assert_eq!(count("received"), sides.iter().sum::<u64>(), "{summary}");
     let reasons = summary["reasons"].as_object().expect("reasons");
     let refused: u64 = reasons.values().map(|count| count.as_u64().expect("a count")).sum();

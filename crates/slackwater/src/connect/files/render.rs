@@ -227,7 +227,7 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
     object.raw("offset", &event.position.offset.to_string());
     match event.why {
         Why::Refused(refusal) => {
-            object.text("reason", refusal.reason.code());
+            object.text("reason", event.why.code());
             if refusal.reason == slackwater_core::poison::Reason::Require {
                 object.text("guard", event.guard.as_deref().unwrap_or_default());
             } else if let Some(field) = refusal.field.and_then(|index| source.schema.fields().get(usize::from(index))) {
@@ -238,8 +238,8 @@ pub fn quarantined(plan: &Plan, event: &Quarantined, out: &mut String) {
                 Err(_) => object.text("raw_hex", &hex(&event.bytes)),
             }
         }
-        Why::Conflict => {
-            object.text("reason", "conflict");
+        Why::Conflict | Why::BeyondRetention => {
+            object.text("reason", event.why.code());
             object.key("content");
             content(Row::new(&source.schema, &event.bytes), object.out);
         }

@@ -101,14 +101,17 @@ pub fn reason(code: &str) -> Result<Reason, String> {
 
 /// What came of an order, in numbers.
 pub fn told(with: Dealing, dealt: &Dealt) -> Value {
-    let Dealt { done, refused, cut, conflicts, discarded, next } = dealt;
+    let Dealt { done, refused, cut, conflicts, beyond_retention, discarded, next } = dealt;
     match with {
         Dealing::Release => json!({
-            "released": done, "refused_again": refused, "cut": cut, "conflicts": conflicts, "discarded": discarded,
-            "next": next,
+            "released": done, "refused_again": refused, "cut": cut, "conflicts": conflicts,
+            "beyond_retention": beyond_retention, "discarded": discarded, "next": next,
         }),
         Dealing::Discard => {
-            json!({ "discarded": done, "discarded_before": discarded, "conflicts": conflicts, "next": next })
+            json!({
+                "discarded": done, "discarded_before": discarded, "conflicts": conflicts,
+                "beyond_retention": beyond_retention, "next": next,
+            })
         }
     }
 }

@@ -338,6 +338,7 @@ impl Made {
         let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
         let mut settings = Settings::of_threads(threads);
         (settings.keep_raw, settings.keep_for) = keep_raw;
+        settings.keep_facts = home::keep_facts(&config);
         (settings.bytes, settings.windows) = (pace.bytes, windows);
         let (clock, name) = (Clock::start(), clock::lot());
         let open = || {

@@ -116,6 +116,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
             ("duplicate", counts.duplicates),
             ("superseded", counts.superseded),
             ("conflict", counts.conflicts),
+            ("beyond_retention", counts.beyond_retention),
         ];
         let named = || ("source", source.name.clone());
         received.get_or_create(&vec![named()]).inc_by(counts.received);

@@ -9,6 +9,7 @@ use crate::runtime::board::{OriginStanding, SourceStanding, Spent, Standing};
 use crate::runtime::restraint::PutOff;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
+use slackwater_core::cutoff::Cutoff;
 use slackwater_core::fold::Settled;
 use slackwater_core::judge::Counts;
 use slackwater_core::lateness::Lateness;
@@ -32,18 +33,32 @@ pub fn counts(counts: &Counts) -> Value {
         "duplicates": counts.duplicates,
         "superseded": counts.superseded,
         "conflicts": counts.conflicts,
+        "beyond_retention": counts.beyond_retention,
         "quarantined": reasons.collect::<Map<String, Value>>(),
     })
 }
 
 /// The line that accounts for every event.
 pub fn conservation(counts: &Counts) -> String {
-    let Counts { received, facts, duplicates, superseded, conflicts, .. } = counts;
+    let Counts { received, facts, duplicates, superseded, conflicts, beyond_retention, .. } = counts;
+    // Where no source was ever cut off there is nothing of it.
+    let beyond = match beyond_retention {
+        0 => String::new(),
+        count => format!(" + beyond_retention {count}"),
+    };
     format!(
-        "received {received} = facts {facts} + duplicates {duplicates} + superseded {superseded} + conflicts {conflicts} + \
-         quarantined {} + in flight 0",
+        "received {received} = facts {facts} + duplicates {duplicates} + superseded {superseded} + conflicts {conflicts}\
+         {beyond} + quarantined {} + in flight 0",
         counts.refused()
     )
+}
+
+/// Where a source is cut off; null where it is not.
+pub fn cutoff(cutoff: Option<Cutoff>) -> Value {
+    cutoff.map_or(Value::Null, |cutoff| {
+        let facts = cutoff.lets_go().then(|| time(cutoff.facts.into()));
+        json!({ "facts_from": facts, "events_from": time(cutoff.events.into()) })
+    })
 }
 
 /// Up to when a pipeline is final; null where nothing is yet, and "end" where no input will follow.
@@ -98,6 +113,7 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
             "caught_up": of.caught_up,
             "halted": of.halted,
             "held": of.held,
+            "cutoff": cutoff(of.cutoff),
             "discarded": of.counts.discarded,
             "origins": origins(source, (of, app.clock.now()), &standing),
         })

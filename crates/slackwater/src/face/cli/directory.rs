@@ -70,7 +70,8 @@ pub(super) fn committed(data: &Path) -> Result<Committed, Stop> {
         let text = "the last commit has no checkpoint of its own yet; run the fold again, so that it makes one";
         return Err(refused(text));
     }
-    let archive = Archive::open(disk.clone(), shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?;
+    let mut archive = Archive::open(disk.clone(), shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?;
+    archive.cut_off(&manifest.head.cutoffs);
     Ok(Committed { plan, store, head, archive, _disk: disk })
 }
 

@@ -46,6 +46,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     let mut settings = Settings::of_threads(threads(args.threads));
     settings.every = Duration::from_nanos(args.checkpoint as u64);
     (settings.keep_raw, settings.keep_for) = keep_raw;
+    settings.keep_facts = home::keep_facts(&config);
     let opening = Opening {
         plan: &config.plan,
         formats: &formats,

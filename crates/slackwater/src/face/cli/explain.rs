@@ -3,7 +3,7 @@
 use super::check::print;
 use super::directory::{self, Committed};
 use super::fold::Stop;
-use super::{Exit, ExplainArgs};
+use super::{Exit, ExplainArgs, gone, tell};
 use crate::connect::files::render;
 use crate::runtime::recompute::{Feeding, recompute};
 use slackwater_core::fold::Final;
@@ -26,8 +26,9 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     }
 }
 
+/// What is to be printed, and whether the row is what its facts give.
 fn explain(args: &ExplainArgs) -> Result<(String, bool), Stop> {
-    let Committed { plan, mut store, archive, .. } = directory::committed(&args.data)?;
+    let Committed { plan, mut store, archive, head, .. } = directory::committed(&args.data)?;
     let number = directory::pipeline(&plan, Some(&args.pipeline))?;
     let pipeline = &plan.pipelines[usize::from(number)];
     let keys = directory::keys(&plan, number, &args.keys)?;
@@ -54,6 +55,13 @@ fn explain(args: &ExplainArgs) -> Result<(String, bool), Stop> {
             return Err(Stop::Usage(text.trim_end().to_string()));
         }
     };
+    if gone::is_gone(&plan, &head, &kept.row) {
+        let mut text = String::new();
+        render::ndjson(&plan, &kept.row, &mut text);
+        let why = gone::in_words(&plan, &head, pipeline.source).unwrap_or_default();
+        tell(&format!("note: {why}: what this row was made of cannot be shown; it stands as it was committed\n"));
+        return Ok((text, true));
+    }
     let (mut facts, span) = (Vec::new(), span(pipeline, &kept.row));
     let schema = &plan.sources[usize::from(pipeline.source)].schema;
     let key_of = |content: &[u8]| {

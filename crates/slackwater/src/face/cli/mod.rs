@@ -7,6 +7,7 @@ mod durable;
 mod exit;
 mod explain;
 mod fold;
+mod gone;
 mod lag;
 pub mod logs;
 mod quarantine;

@@ -98,6 +98,7 @@ fn in_words(answer: &Value) -> String {
     let others = [
         ("cut", "not released, for only the beginning of them was kept"),
         ("conflicts", "left alone, for they lost against another content of their version"),
+        ("beyond_retention", "left alone, for they lie before what is kept of facts"),
     ];
     for (name, what) in others {
         if count(name) > 0 {

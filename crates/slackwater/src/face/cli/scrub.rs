@@ -127,7 +127,7 @@ impl Scrub<'_> {
         let (holds, found) = match catalog {
             Ok(None) if reduced == 0 => (String::from("there is none, and none is needed"), Ok(())),
             Ok(None) => (String::new(), Err(Fault::damaged(name, 0, "it is missing"))),
-            Ok(Some(Catalog { archived, segments, next })) => {
+            Ok(Some(Catalog { archived, segments, next, .. })) => {
                 let open = Archive::open(self.disk.clone(), shelves(self.plan), segments.clone(), *next, BUCKET);
                 let holds = format!("{} archive segments up to tick {}", segments.len(), archived.tick);
                 (holds, open.and_then(|archive| archive.scrub()))

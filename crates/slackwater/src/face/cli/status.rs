@@ -42,7 +42,10 @@ fn kept(data: &Path) -> Result<Value, Stop> {
         mine.map(|noted| &noted.note.identity).collect::<BTreeSet<_>>().len()
     };
     let sources = sources.enumerate().map(|(index, (source, counts))| {
-        json!({ "name": source.name, "counts": report::counts(counts), "held": held(index), "discarded": counts.discarded })
+        json!({
+            "name": source.name, "counts": report::counts(counts), "held": held(index), "discarded": counts.discarded,
+            "cutoff": report::cutoff(head.cutoffs.of(index as u16)),
+        })
     });
     let pipelines = plan.pipelines.iter().zip(&head.settled);
     let pipelines = pipelines.map(
@@ -101,6 +104,7 @@ fn shown(status: &Value) -> String {
         if let Some(held) = source["held"].as_u64().filter(|held| *held > 0) {
             let _ = writeln!(out, "  held {held}");
         }
+        out.push_str(&retention_lines(source));
         for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
             let _ = writeln!(out, "  quarantined {reason}: {count}");
         }
@@ -128,6 +132,24 @@ fn shown(status: &Value) -> String {
                 put_off["keys"]
             );
         }
+    }
+    out
+}
+
+/// Where a source is cut off, and what came too late for that.
+fn retention_lines(source: &Value) -> String {
+    let mut out = String::new();
+    if let Some(cutoff) = source["cutoff"].as_object() {
+        let events = cutoff["events_from"].as_str().unwrap_or_default();
+        let kept = match cutoff["facts_from"].as_str() {
+            Some(facts) => format!("facts are kept from {facts} on"),
+            None => "windows reach back to its first facts, and all are kept".to_string(),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "  cut off: {kept}, and what would change something before {events} is set aside");
+    }
+    if let Some(beyond) = source["counts"]["beyond_retention"].as_u64().filter(|beyond| *beyond > 0) {
+        let _ = writeln!(out, "  beyond_retention {beyond}");
     }
     out
 }

@@ -133,7 +133,7 @@ impl Summary {
 
     /// For a program.
     pub fn json(&self) -> String {
-        let Counts { received, facts, duplicates, superseded, conflicts, .. } = &self.counts;
+        let Counts { received, facts, duplicates, superseded, conflicts, beyond_retention, .. } = &self.counts;
         let join = |pairs: Vec<String>| pairs.join(",");
         let reasons = join(self.reasons().map(|(reason, count)| format!("\"{reason}\":{count}")).collect());
         // Pipeline names are [a-z0-9_-], so they need no escapes.
@@ -142,7 +142,7 @@ impl Summary {
         let (quarantined, faults, refolded) = (self.counts.refused(), self.faults, self.refolded);
         format!(
             "{{\"received\":{received},\"facts\":{facts},\"duplicates\":{duplicates},\"superseded\":{superseded},\
-             \"conflicts\":{conflicts},\"quarantined\":{quarantined},\"in_flight\":0,\"reasons\":{{{reasons}}},\
+             \"conflicts\":{conflicts},\"beyond_retention\":{beyond_retention},\"quarantined\":{quarantined},\"in_flight\":0,\"reasons\":{{{reasons}}},\
              \"rows\":{{{rows}}},{history}\"held\":{},\"refolded\":{refolded},\"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\
              \"root\":\"{}\"}}\n",
             self.held,

@@ -3,6 +3,7 @@
 use super::check::print;
 use super::directory::{self, Committed};
 use super::fold::Stop;
+use super::gone;
 use super::{Exit, VerifyArgs, tell};
 use crate::connect::files::render;
 use crate::runtime::recompute::{Feeding, recompute};
@@ -28,6 +29,9 @@ struct Compared {
     facts: usize,
     rows: usize,
     orders: u32,
+    /// Rows whose facts were let go of, and what is to be said of that.
+    gone: usize,
+    notes: Vec<String>,
     /// Rows that are not what the facts give, in words.
     differ: Vec<String>,
 }
@@ -37,14 +41,17 @@ pub(super) fn run(args: &VerifyArgs) -> Exit {
         Ok(compared) => compared,
         Err(stop) => return stop.report(),
     };
-    let Compared { facts, rows, orders, differ } = &compared;
+    let Compared { facts, rows, orders, gone, notes, differ } = &compared;
     let text = match args.json {
         true => {
-            let value = json!({ "facts": facts, "rows": rows, "orders": orders, "differ": differ });
+            let value = json!({ "facts": facts, "rows": rows, "orders": orders, "gone": gone, "differ": differ });
             format!("{value}\n")
         }
         false => format!("rows {rows}, from facts {facts}, in orders {orders}: {} differ\n", differ.len()),
     };
+    for note in notes {
+        tell(&format!("note: {note}: {gone} rows stand as they were committed, and are not compared\n"));
+    }
     if !args.json {
         differ.iter().for_each(|row| tell(&format!("differs: {row}\n")));
     }
@@ -63,22 +70,27 @@ fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
         None => None,
     };
     let wanted = |pipeline: u16| only.is_none_or(|only| only == pipeline);
-    let mut stored = Rows::new();
+    let (mut stored, mut compared) = (Rows::new(), Compared::default());
     for pipeline in (0..plan.pipelines.len() as u16).filter(|pipeline| wanted(*pipeline)) {
         store.rows(pipeline, &Ask::default(), &mut |kept| {
-            if !kept.row.removed {
-                stored.insert(id(&kept.row), kept.row);
+            match kept.row.removed {
+                true => {}
+                false if gone::is_gone(&plan, &head, &kept.row) => compared.gone += 1,
+                false => drop(stored.insert(id(&kept.row), kept.row)),
             }
             Ok(())
         })?;
     }
     let mut facts: Vec<OwnedChange> = Vec::new();
     for source in 0..plan.sources.len() as u16 {
-        let all = (i64::MIN.into(), i128::from(i64::MAX) + 1);
-        archive.facts(source, all.0, all.1, None, &mut |fact| facts.push(OwnedChange::from(*fact)))?;
+        let from = archive.kept_from(source).unwrap_or(i64::MIN);
+        compared.notes.extend(gone::in_words(&plan, &head, source));
+        archive.facts(source, from.into(), i128::from(i64::MAX) + 1, None, &mut |fact| {
+            facts.push(OwnedChange::from(*fact))
+        })?;
     }
     let held = store.held(None)?;
-    let mut compared = Compared { facts: facts.len(), rows: stored.len(), ..Compared::default() };
+    (compared.facts, compared.rows) = (facts.len(), stored.len());
     let mut order: Vec<usize> = (0..facts.len()).collect();
     let mut lot = 0x9e37_79b9_7f4a_7c15u64;
     for number in 0..=args.permute {
@@ -87,7 +99,8 @@ fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
         }
         let feeding = FEEDINGS[number as usize % FEEDINGS.len()];
         let rows = again(&plan, (&facts, &order), &held, feeding);
-        let again: Rows = rows.into_iter().filter(|row| wanted(row.pipeline)).map(|row| (id(&row), row)).collect();
+        let shown = |row: &Final| wanted(row.pipeline) && !gone::is_gone(&plan, &head, row);
+        let again: Rows = rows.into_iter().filter(shown).map(|row| (id(&row), row)).collect();
         let sealed = |pipeline: u16| head.settled[usize::from(pipeline)] == Settled::All;
         let mut differ = |row: &Final, what: &str| {
             let mut text = String::new();

@@ -3,6 +3,7 @@
 mod describe;
 mod keys;
 mod problem;
+mod retained;
 mod serving;
 mod source;
 mod type_text;
@@ -47,6 +48,8 @@ pub struct SourceConfig {
     pub format: Format,
     /// How long the bytes of events are kept.
     pub keep_raw: KeepRaw,
+    /// How long the facts themselves are kept, in nanoseconds behind the watermark; for good where there is none.
+    pub keep_facts: Option<i64>,
     /// The file or folder that a service follows, for a source of files.
     pub path: Option<String>,
     /// Whether a refused event halts it, until it is resumed.
@@ -136,7 +139,9 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
     let (plan, text) = (Plan::default(), text.to_string());
     let mut config = Config { plan, sources: Vec::new(), server, service, text };
     let count = sources.len();
-    for (name, section) in sources {
+    let mut retained = Vec::new();
+    for (name, mut section) in sources {
+        retained.push(section.get("keep_facts").map(toml::Spanned::span));
         let (settings, source) = source::read(name, section, &mut problems);
         config.sources.extend(settings);
         config.plan.sources.extend(source);
@@ -151,6 +156,9 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
             Arc::make_mut(&mut source.guards).require.push(guard);
         }
         config.plan.pipelines.extend(compiled);
+    }
+    if problems.is_empty() {
+        retained::check(&config, &retained, &mut problems);
     }
     if problems.is_empty() { Ok(config) } else { Err(problems.into_errors(file_name)) }
 }

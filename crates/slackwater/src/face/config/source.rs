@@ -102,6 +102,11 @@ fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) 
             _ => keys::duration_of("keep_raw", value, problems).map(KeepRaw::For),
         },
     };
+    let keep_facts = match section.get("keep_facts") {
+        None => None,
+        Some(value) if value.get_ref().as_str() == Some("forever") => None,
+        Some(value) => keys::duration_of("keep_facts", value, problems),
+    };
     let path = section.text("path", problems);
     if let (Some(path), Some(kind)) = (&path, kind)
         && kind != Kind::Files
@@ -111,7 +116,15 @@ fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) 
     }
     let path = path.map(|path| path.value.to_string());
     let halts = section.choice("poison", &[("quarantine", false), ("halt", true)], problems).unwrap_or_default();
-    Some(SourceConfig { name: name.to_string(), kind: kind?, format: format?, keep_raw: keep_raw?, path, halts })
+    Some(SourceConfig {
+        name: name.to_string(),
+        kind: kind?,
+        format: format?,
+        keep_raw: keep_raw?,
+        keep_facts,
+        path,
+        halts,
+    })
 }
 
 fn role_keys<'c>(section: &mut Section<'c>, problems: &mut Problems<'_>) -> RoleKeys<'c> {

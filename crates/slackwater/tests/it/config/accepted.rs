@@ -133,6 +133,15 @@ fn words_for_keeping_raw_bytes_are_forever_and_none() {
 }
 
 #[test]
+fn facts_are_kept_for_ever_or_for_a_time() {
+    let keep = |keys: &str| sound(&with_keys(keys)).sources[0].keep_facts;
+    assert_eq!((keep(""), keep("keep_facts = \"forever\"")), (None, None));
+    assert_eq!(keep("keep_facts = \"400d\""), Some(400 * 86_400_000_000_000));
+    // A minute is what the windows need.
+    assert_eq!(keep("keep_facts = \"70s\"\nlag = \"10s\""), Some(70_000_000_000));
+}
+
+#[test]
 fn every_kind_has_its_word() {
     for kind in ["http", "files", "websocket", "kafka", "valkey", "nats", "postgres"] {
         assert_eq!(sound(&with("\"files\"", &format!("\"{kind}\""))).sources[0].kind.name(), kind);

@@ -252,6 +252,13 @@ fn values_must_be_of_their_keys_types_and_words() {
         ("order = \"id\"", "`id` is no value of `order`"),
         ("keep_raw = \"always\"", "`always` is no value of `keep_raw`"),
         ("keep_raw = 3", "`keep_raw` must be a duration in quotes, and is an integer"),
+        ("keep_facts = \"none\"", "`none` is no duration for `keep_facts`"),
+        ("keep_facts = 400", "`keep_facts` must be a duration in quotes, and is an integer"),
+        (
+            "keep_facts = \"69s\"\nlag = \"10s\"",
+            "`keep_facts` lets facts go after 69s, before everything over them is sealed: the lag is 10s, and pipeline `bars` \
+             has windows of 1m",
+        ),
         ("max_future = \"-5m\"", "`-5m` is no duration for `max_future`"),
         ("lag = \"5\"", "`5` is no duration for `lag`"),
         ("lag = \"1m1h\"", "`1m1h` is no duration for `lag`"),

@@ -1,6 +1,7 @@
 //! A running instance through its embedded interface: what it shows is what a fold of the same events gives.
 
 mod answers;
+mod cut_off;
 mod followed;
 mod halted;
 mod holding;
