@@ -6,6 +6,7 @@ use slackwater::decode::{Chunk, Decoder, Header};
 use slackwater::face::config::{self, Config};
 use slackwater::runtime::engine::{self, Arrangement};
 use slackwater::runtime::gauge::Gauge;
+use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::hold::Holds;
 use slackwater_core::judge::Judge;
 use slackwater_core::machine::{Shard, judge_batch};
@@ -106,13 +107,14 @@ fn decode(config: &Config, file: &Path) -> io::Result<u64> {
 
 fn judge(config: &Config, file: &Path) -> io::Result<u64> {
     let mut decoder = Decoder::new(&config.plan.sources[0], config.sources[0].format);
-    let (mut judge, mut memory, holds) = (Judge::new(&config.plan), Memory::new(), Holds::default());
+    let (mut judge, mut memory) = (Judge::new(&config.plan), Memory::new());
+    let (holds, cutoffs) = (Holds::default(), Cutoffs::default());
     for chunk in chunks(config, file)? {
         decoder.begin(chunk?);
         while decoder.is_busy() {
             let batch = Arc::new(decoder.next_batch().map_err(io::Error::other)?);
             let shard = Shard { number: 0, of: 1, folds: 1 };
-            black_box(judge_batch(&config.plan, &mut judge, (&mut memory, &[]), &batch, shard, &holds));
+            black_box(judge_batch(&config.plan, &mut judge, (&mut memory, &[]), &batch, shard, (&holds, &cutoffs)));
         }
     }
     Ok(judge.counts()[0].received)
