@@ -77,13 +77,16 @@ impl Settings {
     /// What is usual, for so many threads.
     pub fn of_threads(threads: usize) -> Self {
         let segment_bytes = crash::segment_bytes(64 << 20);
+        // What is judged says how much the tick must tell of it; what is not yet may be two rounds of nothing but
+        // retractions, of which only the tick tells. Packed, they take about what they came in.
+        let reserve_bytes = 64 << 20;
         Settings {
             threads,
             shards: threads,
             every: Duration::from_secs(1),
             bytes: 256 << 20,
             checkpoints: 3,
-            journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes: 16 << 20 },
+            journal: Limits { segment_bytes, most_bytes: 64 << 30, reserve_bytes },
             keep_raw: KeepRaw::Forever,
             keep_for: 0,
             keep_facts: Vec::new(),
