@@ -9,6 +9,7 @@ mod killed;
 mod memory;
 mod panicked;
 mod time;
+mod worn;
 
 use crate::durable::{CONFIG, trades};
 use slackwater::connect::files::input::{FileChunks, InputError};
