@@ -6,6 +6,7 @@ mod followed;
 mod halted;
 mod holding;
 mod killed;
+mod later_on;
 mod memory;
 mod panicked;
 mod time;

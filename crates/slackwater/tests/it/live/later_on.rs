@@ -1,0 +1,61 @@
+//! What was recorded, taken in again at another time.
+
+use super::{config, open, push, stopped};
+use crate::durable::{CONFIG, trades};
+use slackwater::face::home;
+use slackwater::runtime::clock::Clock;
+use slackwater::runtime::gauge::Gauge;
+use slackwater::runtime::instance::{Instance, Settings};
+use slackwater::runtime::reopen::Opening;
+use slackwater_core::fold::Final;
+use slackwater_store::store::{Ask, Kept};
+use std::fs;
+use std::sync::Arc;
+
+/// A year, in nanoseconds.
+const YEAR: i64 = 365 * 86_400 * 1_000_000_000;
+
+#[test]
+fn a_journal_that_is_taken_in_again_a_year_later_gives_the_same_generations() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, _told) = open(CONFIG, folder.path());
+    push(&live, &trades(0, 2_000), 97);
+    stopped(&live);
+    let (pipelines, all) = (0..live.plan().pipelines.len() as u16, Ask { generations: true, ..Ask::default() });
+    let shown = pipelines.clone().flat_map(|pipeline| live.query(pipeline, &all).expect("rows"));
+    let shown: Vec<Final> = shown.filter(|row| row.generation > 0).collect();
+    let counts = live.board().standing().sources[0].counts.clone();
+    assert!(shown.iter().any(|row| row.generation > 1), "some rows were changed after they were sealed");
+    // Nothing but the journal is left of it.
+    for name in fs::read_dir(folder.path()).expect("a directory") {
+        let name = name.expect("an entry").file_name().into_string().expect("a name");
+        if name.starts_with("store.sqlite") {
+            fs::remove_file(folder.path().join(name)).expect("removed");
+        }
+    }
+    fs::remove_dir_all(folder.path().join("checkpoint")).expect("removed");
+    let config = config(CONFIG);
+    let (plan, formats) = (Arc::new(config.plan.clone()), vec![config.sources[0].format]);
+    let opening = Opening {
+        plan: &plan,
+        formats: &formats,
+        settings: Settings::of_threads(2),
+        disk: Arc::new(home::lock_soon(folder.path()).expect("nobody has it")),
+        store: &mut |keep| home::open_store(folder.path(), &plan, keep),
+        clock: Clock::still(Clock::start().now() + YEAR),
+        name: [0; 16],
+    };
+    let (mut instance, opened) = Instance::open(opening, &Gauge::default()).expect("opened");
+    assert!(opened.replayed > 0 && opened.checkpoint.is_none(), "all of it was taken in again");
+    let mut again = Vec::new();
+    for pipeline in pipelines {
+        let mut take = |kept: Kept| {
+            again.push(kept.row);
+            Ok(())
+        };
+        instance.rows(pipeline, &all, &mut take).expect("rows");
+    }
+    again.sort_by(Final::order);
+    assert_eq!(again, shown);
+    assert_eq!(instance.seen().counts()[0], counts);
+}
