@@ -68,6 +68,8 @@ fn phase(
 ) -> io::Result<()> {
     let data = folder.join("ingest");
     let _ = std::fs::remove_dir_all(&data);
+    // What the phase before left to the disk is no load of this one.
+    rustix::fs::sync();
     let hosted = Hosted::start(&data)?;
     let batches: Vec<Batches> = (0..SENDERS).map(|sender| Batches::new(sender, hosted.address)).collect();
     let streams = Subscribers::join(hosted.address, subscribers, interval)?;
