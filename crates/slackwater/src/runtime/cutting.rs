@@ -22,6 +22,10 @@ impl Instance<'_> {
         for (source, cutoff) in &due {
             self.step(Input::Decision(Decision::Cutoff(*source, *cutoff)))?;
         }
+        if !due.is_empty() {
+            // What is only appended goes again with a delivery that finds no room behind it, and this is in force.
+            self.journal.sync()?;
+        }
         Ok(!due.is_empty())
     }
 

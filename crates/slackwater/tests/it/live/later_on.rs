@@ -1,16 +1,12 @@
 //! What was recorded, taken in again at another time.
 
-use super::{config, open, push, stopped};
+use super::{bare, open, push, stopped};
 use crate::durable::{CONFIG, trades};
-use slackwater::face::home;
 use slackwater::runtime::clock::Clock;
-use slackwater::runtime::gauge::Gauge;
-use slackwater::runtime::instance::{Instance, Settings};
-use slackwater::runtime::reopen::Opening;
+use slackwater::runtime::instance::Settings;
 use slackwater_core::fold::Final;
 use slackwater_store::store::{Ask, Kept};
 use std::fs;
-use std::sync::Arc;
 
 /// A year, in nanoseconds.
 const YEAR: i64 = 365 * 86_400 * 1_000_000_000;
@@ -34,28 +30,19 @@ fn a_journal_that_is_taken_in_again_a_year_later_gives_the_same_generations() {
         }
     }
     fs::remove_dir_all(folder.path().join("checkpoint")).expect("removed");
-    let config = config(CONFIG);
-    let (plan, formats) = (Arc::new(config.plan.clone()), vec![config.sources[0].format]);
-    let opening = Opening {
-        plan: &plan,
-        formats: &formats,
-        settings: Settings::of_threads(2),
-        disk: Arc::new(home::lock_soon(folder.path()).expect("nobody has it")),
-        store: &mut |keep| home::open_store(folder.path(), &plan, keep),
-        clock: Clock::still(Clock::start().now() + YEAR),
-        name: [0; 16],
-    };
-    let (mut instance, opened) = Instance::open(opening, &Gauge::default()).expect("opened");
-    assert!(opened.replayed > 0 && opened.checkpoint.is_none(), "all of it was taken in again");
-    let mut again = Vec::new();
-    for pipeline in pipelines {
-        let mut take = |kept: Kept| {
-            again.push(kept.row);
-            Ok(())
-        };
-        instance.rows(pipeline, &all, &mut take).expect("rows");
-    }
-    again.sort_by(Final::order);
-    assert_eq!(again, shown);
-    assert_eq!(instance.seen().counts()[0], counts);
+    let year_later = Clock::still(Clock::start().now() + YEAR);
+    bare(CONFIG, folder.path(), (Settings::of_threads(2), year_later), |instance, opened| {
+        assert!(opened.replayed > 0 && opened.checkpoint.is_none(), "all of it was taken in again");
+        let mut again = Vec::new();
+        for pipeline in pipelines {
+            let mut take = |kept: Kept| {
+                again.push(kept.row);
+                Ok(())
+            };
+            instance.rows(pipeline, &all, &mut take).expect("rows");
+        }
+        again.sort_by(Final::order);
+        assert_eq!(again, shown);
+        assert_eq!(instance.seen().counts()[0], counts);
+    });
 }

@@ -16,10 +16,14 @@ use crate::durable::{CONFIG, trades};
 use slackwater::connect::files::input::{FileChunks, InputError};
 use slackwater::face::api::live::{Live, Options, PushError};
 use slackwater::face::config::{self, Config};
+use slackwater::face::home;
 use slackwater::runtime::board::News;
+use slackwater::runtime::clock::Clock;
 use slackwater::runtime::desk::Receipt;
 use slackwater::runtime::engine::{self, Arrangement};
 use slackwater::runtime::gauge::Gauge;
+use slackwater::runtime::instance::{Instance, Settings};
+use slackwater::runtime::reopen::{Opening, Reopened};
 use slackwater::runtime::service::Pace;
 use slackwater_core::fold::Final;
 use slackwater_store::store::Ask;
@@ -48,6 +52,28 @@ pub fn open(text: &str, data: &Path) -> (Live, Receiver<Arc<News>>) {
     let (news, told) = mpsc::channel();
     live.subscribe(Box::new(move |new| drop(news.send(new.clone()))));
     (live, told)
+}
+
+/// The instance of a directory without the service around it, under another clock or other settings.
+pub fn bare<T>(
+    text: &str,
+    data: &Path,
+    (settings, clock): (Settings, Clock),
+    work: impl FnOnce(&mut Instance<'_>, &Reopened) -> T,
+) -> T {
+    let config = config(text);
+    let (plan, formats) = (Arc::new(config.plan.clone()), vec![config.sources[0].format]);
+    let opening = Opening {
+        plan: &plan,
+        formats: &formats,
+        settings,
+        disk: Arc::new(home::lock_soon(data).expect("nobody has it")),
+        store: &mut |keep| home::open_store(data, &plan, keep),
+        clock,
+        name: [7; 16],
+    };
+    let (mut instance, opened) = Instance::open(opening, &Gauge::default()).expect("opened");
+    work(&mut instance, &opened)
 }
 
 /// Events in batches of so many lines, pushed one after the other.
