@@ -6,7 +6,11 @@
 use crate::codec::{CodecError, Reader, put_signed, put_varint};
 use crate::input::Head;
 use crate::row::Op;
+use crate::time::format_rfc3339;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Display;
 
 /// Where a source is cut off. Event times in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,14 @@ impl Cutoff {
             Ok(cutoff)
         }
     }
+}
+
+/// What a person is told of facts that were let go of: those of a source, by its name or number, before a time.
+pub fn let_go_of(source: impl Display, before: i64) -> String {
+    let mut time = String::new();
+    // Writing to a String cannot fail.
+    let _ = format_rfc3339(before, &mut time);
+    format!("the facts of source {source} before {time} were let go of (`keep_facts`)")
 }
 
 /// The cutoffs in force, by source.

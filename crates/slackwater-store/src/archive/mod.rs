@@ -20,9 +20,8 @@ use crate::fault::Fault;
 use crate::order::{self, Strings};
 use crate::tier;
 use press::{Press, RowsHasher};
-use slackwater_core::cutoff::Cutoffs;
+use slackwater_core::cutoff::{Cutoffs, let_go_of};
 use slackwater_core::row::{IdentityBytes, Row, digest};
-use slackwater_core::time::format_rfc3339;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use volume::{Volume, selection};
@@ -122,13 +121,7 @@ impl Archive {
     fn must_have(&self, source: u16, from: i128) -> Result<(), Fault> {
         match self.kept_from(source).filter(|kept| from < i128::from(*kept)) {
             None => Ok(()),
-            Some(kept) => {
-                let mut text = format!("{FOLDER}: facts of source {source} before ");
-                // Writing to a String cannot fail.
-                let _ = format_rfc3339(kept, &mut text);
-                text.push_str(" were let go of (`keep_facts`)");
-                Err(Fault::Refused(text))
-            }
+            Some(kept) => Err(Fault::Refused(format!("{FOLDER}: {}", let_go_of(source, kept)))),
         }
     }
 
@@ -394,12 +387,12 @@ impl Archive {
     }
 }
 
-/// The number of a segment by the name of its file.
 /// Whether a segment lies wholly before the cutoff of its source.
 fn is_cut(cutoffs: &Cutoffs, segment: &Segment) -> bool {
     cutoffs.of(segment.source).is_some_and(|cutoff| segment.times.1 < cutoff.facts)
 }
 
+/// The number of a segment by the name of its file.
 fn number_of(name: &str) -> Option<u64> {
     name.strip_suffix(".parquet")?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! All of journal and record, read through without changing anything: what is damaged, whoever may need it.
+//! All of journal and record, read through without changing any of it: what is damaged, whoever may need it.
 
 use super::Journal;
 use crate::disk::Disk;

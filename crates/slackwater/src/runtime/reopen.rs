@@ -13,6 +13,7 @@ use super::shard::{Tallies, Told};
 use super::tale::{Untold, decode_told};
 use crate::decode::Format;
 use slackwater_core::codec::{CodecError, Reader};
+use slackwater_core::cutoff::let_go_of;
 use slackwater_core::fold::Fold;
 use slackwater_core::hold::Holds;
 use slackwater_core::input::Input;
@@ -20,7 +21,6 @@ use slackwater_core::judge::Judge;
 use slackwater_core::plan::expr::Node;
 use slackwater_core::plan::{Expr, Guards, Plan};
 use slackwater_core::planted::{Bug, is};
-use slackwater_core::time::format_rfc3339;
 use slackwater_core::watermark::Watermarks;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET, Changes, Shelf};
@@ -115,8 +115,8 @@ impl<'p> Instance<'p> {
         }
         let committed = head.as_ref().map_or(0, |head| head.journal);
         let committed = manifests.iter().map(|manifest| manifest.head.journal).fold(committed, u64::max);
-        let known_of = Known { committed, covered: covered(head.as_ref(), &manifests) };
-        let journal = journal(&disk, &identity, known.is_some(), settings.journal, known_of)?;
+        let journaled = Known { committed, covered: covered(head.as_ref(), &manifests) };
+        let journal = journal(&disk, &identity, known.is_some(), settings.journal, journaled)?;
         let (last, reduced) = (journal.last(), journal.reduced());
         let found = Found { head: head.clone(), store_damage, manifests, damaged, last, reduced };
         let castoffs = Castoffs::open(disk.clone(), identity.instance)?;
@@ -270,12 +270,8 @@ impl<'p> Instance<'p> {
         let sums = |head: &Head| (head.quarantined, head.rulings, head.notes);
         let mine = (&self.head.output, &self.head.rows, sums(&self.head), (&counts, &self.taken.input));
         let theirs = (&committed.output, &committed.rows, sums(committed), (&committed.counts, &committed.input));
-        let cut_off_alike = self.shards.cutoffs == committed.cutoffs;
-        if cut_off_alike
-            && mine == theirs
-            && self.head.settled == committed.settled
-            && self.head.ticks == committed.ticks
-        {
+        let time = (&self.shards.cutoffs, &self.head.settled, self.head.ticks);
+        if mine == theirs && time == (&committed.cutoffs, &committed.settled, committed.ticks) {
             return Ok(());
         }
         Err(Fault::Refused(format!(
@@ -306,10 +302,10 @@ fn journal(
     identity: &Identity,
     known: bool,
     limits: Limits,
-    known_of: Known,
+    journaled: Known,
 ) -> Result<Journal, Fault> {
     if known {
-        return Journal::open_behind(disk.clone(), identity.instance, limits, known_of);
+        return Journal::open_behind(disk.clone(), identity.instance, limits, journaled);
     }
     // The identity comes last: what has one has a journal, and a journal without one was never written to.
     let journal = Journal::create(disk.clone(), identity.instance, limits);
@@ -333,7 +329,7 @@ fn covered(head: Option<&Head>, manifests: &[Manifest]) -> u64 {
 /// Adds to the notes what is damaged of journal and record, where the state that is gone on from does without it.
 ///
 /// # Errors
-/// The damage, where it is needed. Nothing was touched by then, for whoever can put it back.
+/// The damage, where it is needed. No file that is damaged was touched by then, for whoever can put it back.
 fn on_damage(journal: &Journal, from: Option<&Manifest>, mut notes: Vec<String>) -> Result<Vec<String>, Fault> {
     journal.is_whole_behind(from.map_or(0, |from| from.head.journal)).map_err(|fault| match fault {
         Fault::Damaged { name, at, what } => {
@@ -434,13 +430,11 @@ fn lacking(
         Ok(_) => return Some("archive/catalog: it is missing, or older than the record".to_string()),
         Err(fault) => return Some(fault.to_string()),
     };
-    let cut_off = catalog.cutoffs.iter().filter(|(_, cutoff)| cutoff.lets_go()).filter_map(|(source, cutoff)| {
-        let name = &plan.sources.get(usize::from(source))?.name;
-        let mut text = format!("source {name}: `keep_facts` let go of its facts before ");
-        // Writing to a String cannot fail.
-        let _ = format_rfc3339(cutoff.facts, &mut text);
-        Some(text)
-    });
+    let cut_off = catalog
+        .cutoffs
+        .iter()
+        .filter(|(_, cutoff)| cutoff.lets_go())
+        .filter_map(|(source, cutoff)| Some(let_go_of(&plan.sources.get(usize::from(source))?.name, cutoff.facts)));
     let cut_off: Vec<String> = cut_off.collect();
     if !cut_off.is_empty() {
         return Some(cut_off.join("; "));

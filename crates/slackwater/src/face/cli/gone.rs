@@ -1,8 +1,8 @@
 //! Which rows cannot be looked into any more, because `keep_facts` let go of what they were made of.
 
+use slackwater_core::cutoff::let_go_of;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
-use slackwater_core::time::format_rfc3339;
 use slackwater_store::store::Head;
 
 /// Whether facts that decide a row were let go of, or may have been: the row stands as it was committed.
@@ -25,8 +25,5 @@ fn reaches_back_to(pipeline: &Pipeline, row: &Final) -> i128 {
 /// What a person should know of it; none where nothing was let go of.
 pub(super) fn in_words(plan: &Plan, head: &Head, source: u16) -> Option<String> {
     let cutoff = head.cutoffs.of(source).filter(|cutoff| cutoff.lets_go())?;
-    let (mut facts, name) = (String::new(), &plan.sources[usize::from(source)].name);
-    // Writing to a String cannot fail.
-    let _ = format_rfc3339(cutoff.facts, &mut facts);
-    Some(format!("the facts of source {name} before {facts} were let go of (`keep_facts`)"))
+    Some(let_go_of(&plan.sources[usize::from(source)].name, cutoff.facts))
 }

@@ -4,9 +4,10 @@ use super::check::print;
 use super::directory;
 use super::fold::Stop;
 use super::summary::{SHOWN, seconds, span};
-use super::{Exit, LagArgs};
+use super::{Exit, LagArgs, tell};
 use crate::connect::files::render;
 use serde_json::{Value, json};
+use slackwater_core::cutoff::let_go_of;
 use slackwater_core::plan::Plan;
 use slackwater_core::row::Row;
 use slackwater_core::staleness::{self, Came, DAY, Day, Days, Effect};
@@ -78,22 +79,21 @@ fn study(
 ) -> Result<Vec<Studied>, Stop> {
     let source = &plan.sources[number];
     let mut origins: BTreeMap<Vec<u8>, Vec<Came>> = BTreeMap::new();
-    archive.facts(
-        number as u16,
-        archive.kept_from(number as u16).map_or(i128::MIN, i128::from),
-        i128::MAX,
-        None,
-        &mut |change| {
-            if let Some(arrival) = change.arrival {
-                let row = Row::new(&source.schema, change.content);
-                let came = (arrival, row.event_time());
-                match origins.get_mut(row.origin()) {
-                    Some(known) => known.push(came),
-                    None => drop(origins.insert(row.origin().to_vec(), vec![came])),
-                }
+    let kept = archive.kept_from(number as u16);
+    if let Some(kept) = kept {
+        tell(&format!("note: {}\n", let_go_of(&source.name, kept)));
+    }
+    let from = kept.map_or(i128::MIN, i128::from);
+    archive.facts(number as u16, from, i128::MAX, None, &mut |change| {
+        if let Some(arrival) = change.arrival {
+            let row = Row::new(&source.schema, change.content);
+            let came = (arrival, row.event_time());
+            match origins.get_mut(row.origin()) {
+                Some(known) => known.push(came),
+                None => drop(origins.insert(row.origin().to_vec(), vec![came])),
             }
-        },
-    )?;
+        }
+    })?;
     let studied = origins.into_iter().map(|(name, mut events)| {
         let mut days = staleness::study(&mut events, args.tick, args.silence);
         let first = days.last_key_value().map_or(0, |(last, _)| last - i64::from(args.days) + 1);

@@ -142,9 +142,9 @@ impl Summary {
         let (quarantined, faults, refolded) = (self.counts.refused(), self.faults, self.refolded);
         format!(
             "{{\"received\":{received},\"facts\":{facts},\"duplicates\":{duplicates},\"superseded\":{superseded},\
-             \"conflicts\":{conflicts},\"beyond_retention\":{beyond_retention},\"quarantined\":{quarantined},\"in_flight\":0,\"reasons\":{{{reasons}}},\
-             \"rows\":{{{rows}}},{history}\"held\":{},\"refolded\":{refolded},\"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\
-             \"root\":\"{}\"}}\n",
+             \"conflicts\":{conflicts},\"beyond_retention\":{beyond_retention},\"quarantined\":{quarantined},\
+             \"in_flight\":0,\"reasons\":{{{reasons}}},\"rows\":{{{rows}}},{history}\"held\":{},\"refolded\":{refolded},\
+             \"faults\":{faults},\"seconds\":{:.6},\"events_per_second\":{},\"root\":\"{}\"}}\n",
             self.held,
             self.seconds,
             self.rate(),
