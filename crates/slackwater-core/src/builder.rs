@@ -215,6 +215,12 @@ impl<'s> RowBuilder<'s> {
         if text.contains(&0) {
             return self.refuse(field, Reason::NulByte);
         }
+        self.set_plain_text(field, text);
+    }
+
+    /// A text, which the caller has found to be UTF-8 without a NUL.
+    #[inline]
+    pub fn set_plain_text(&mut self, field: usize, text: &[u8]) {
         let Some(slot) = self.schema.slot(field) else { return };
         let start = self.text.len() as u32;
         self.text.extend_from_slice(text);

@@ -28,37 +28,28 @@ impl<'s> Reader<'s> {
     /// Puts the fields of an object into `row`. `line` is UTF-8.
     #[inline]
     pub(super) fn event(&mut self, line: &[u8], row: &mut RowBuilder<'_>) -> Result<(), Refusal> {
-        let mut cursor = Cursor { line, base: 0, json: tokens(line) };
-        let outcome = object(&mut cursor, &mut self.keys, row).and_then(|()| Ok(cursor.json.finish()?));
-        outcome.map_err(|stop| stop.refusal(&line[cursor.base..]))
+        let mut cursor = Cursor { line, at: 0 };
+        let outcome = object(&mut cursor, &mut self.keys, row);
+        outcome.map_err(|stop| stop.refusal(&line[cursor.at..]))
     }
 }
 
-/// A line, and jiter on the part of it that begins at `base`.
+/// A line, and how far it has been read.
 struct Cursor<'j> {
     line: &'j [u8],
-    base: usize,
-    json: Jiter<'j>,
+    at: usize,
 }
 
-impl Cursor<'_> {
-    #[inline]
-    fn at(&self) -> usize {
-        self.base + self.json.current_index()
+impl<'j> Cursor<'j> {
+    /// Lets jiter read on from here. It keeps nothing but its place between two tokens, so it may begin at any. Where it
+    /// stops for good, the cursor stays where it began.
+    fn jiter<T>(&mut self, read: impl FnOnce(&mut Jiter<'j>) -> Result<T, Stop>) -> Result<T, Stop> {
+        // It reads NaN and Infinity too, so that a field can refuse them by name.
+        let mut json = Jiter::new(&self.line[self.at..]).with_allow_inf_nan();
+        let read = read(&mut json)?;
+        self.at += json.current_index();
+        Ok(read)
     }
-
-    /// Goes on at another place of the line.
-    #[inline]
-    fn jump(&mut self, at: usize) {
-        self.base = at;
-        self.json = tokens(&self.line[at..]);
-    }
-}
-
-/// Reads NaN and Infinity too, so that a field can refuse them by name.
-#[inline]
-fn tokens(text: &[u8]) -> Jiter<'_> {
-    Jiter::new(text).with_allow_inf_nan()
 }
 
 /// Why reading an event stopped before its end.
@@ -92,38 +83,44 @@ impl Stop {
 
 #[inline]
 fn object(cursor: &mut Cursor<'_>, keys: &mut Keys<'_>, row: &mut RowBuilder<'_>) -> Result<(), Stop> {
-    let peek = cursor.json.peek()?;
-    if peek != Peek::Object {
-        skip(&mut cursor.json, peek, 0)?;
-        cursor.json.finish()?;
-        return Err(Stop::Refused(Reason::NotAnObject));
+    if cursor.line.first() != Some(&b'{') {
+        cursor.jiter(to_object)?;
     }
     let mut place = 0;
     while let Some(key) = keys.next(cursor, place)? {
         place += 1;
         match key {
-            Key::Field(field) if row.see(field) => {
-                let at = cursor.at();
-                if let Some(end) = plain::take(cursor.line, at, field, row) {
-                    cursor.jump(end);
-                    continue;
-                }
-                let peek = cursor.json.peek()?;
-                value(&mut cursor.json, peek, field, row)?;
-            }
-            _ => {
-                let peek = cursor.json.peek()?;
-                skip(&mut cursor.json, peek, 1)?;
-            }
+            Key::Field(field) if row.see(field) => match plain::take(cursor.line, cursor.at, field, row) {
+                Some(end) => cursor.at = end,
+                None => cursor.jiter(|json| value(json, field, row))?,
+            },
+            _ => cursor.jiter(|json| {
+                let peek = json.peek()?;
+                skip(json, peek, 1)
+            })?,
         }
+    }
+    if cursor.at < cursor.line.len() {
+        cursor.jiter(|json| Ok(json.finish()?))?;
+    }
+    Ok(())
+}
+
+/// Passes over what stands before the brace of an object.
+#[cold]
+fn to_object(json: &mut Jiter<'_>) -> Result<(), Stop> {
+    let peek = json.peek()?;
+    if peek != Peek::Object {
+        skip(json, peek, 0)?;
+        json.finish()?;
+        return Err(Stop::Refused(Reason::NotAnObject));
     }
     Ok(())
 }
 
 /// Takes the value of a declared field.
-#[inline]
-fn value(json: &mut Jiter<'_>, peek: Peek, field: usize, row: &mut RowBuilder<'_>) -> Result<(), Stop> {
-    let ty = row.schema().fields()[field].ty;
+fn value(json: &mut Jiter<'_>, field: usize, row: &mut RowBuilder<'_>) -> Result<(), Stop> {
+    let (peek, ty) = (json.peek()?, row.schema().fields()[field].ty);
     match (peek, ty) {
         (Peek::String, Type::Text) => row.set_text(field, json.known_str()?.as_bytes()),
         (Peek::True | Peek::False, Type::Bool) => row.set_bool(field, json.known_bool(peek)?),
@@ -245,14 +242,14 @@ impl<'s> Keys<'s> {
     /// The next key of an object, which is its `place`-th; none at the object's end.
     #[inline]
     fn next(&mut self, cursor: &mut Cursor<'_>, place: usize) -> Result<Option<Key>, Stop> {
-        let at = cursor.at();
+        let rest = &cursor.line[cursor.at..];
         match self.learned.get(place) {
-            Some(learned) if learned.begins(&cursor.line[at..]) => {
-                cursor.jump(at + learned.bytes.len());
+            Some(learned) if learned.begins(rest) => {
+                cursor.at += learned.bytes.len();
                 Ok(Some(learned.key))
             }
-            _ if place > 0 && cursor.line.get(at) == Some(&b'}') => {
-                cursor.jump(at + 1);
+            _ if place > 0 && rest.first() == Some(&b'}') => {
+                cursor.at += 1;
                 Ok(None)
             }
             _ => self.read(cursor, place),
@@ -260,14 +257,16 @@ impl<'s> Keys<'s> {
     }
 
     fn read(&mut self, cursor: &mut Cursor<'_>, place: usize) -> Result<Option<Key>, Stop> {
-        let start = cursor.at();
-        let name = if place == 0 { cursor.json.known_object()? } else { cursor.json.next_key()? };
-        let Some(name) = name else { return Ok(None) };
-        let key = match self.sorted.binary_search_by(|(known, _)| (*known).cmp(name)) {
-            Ok(found) => Key::Field(self.sorted[found].1),
-            Err(_) => Key::Other,
-        };
-        let bytes = &cursor.line[start..cursor.at()];
+        let (start, sorted) = (cursor.at, &self.sorted);
+        let key = cursor.jiter(|json| {
+            let name = if place == 0 { json.known_object()? } else { json.next_key()? };
+            Ok(name.map(|name| match sorted.binary_search_by(|(known, _)| (*known).cmp(name)) {
+                Ok(found) => Key::Field(sorted[found].1),
+                Err(_) => Key::Other,
+            }))
+        })?;
+        let Some(key) = key else { return Ok(None) };
+        let bytes = &cursor.line[start..cursor.at];
         if bytes.len() <= Self::LONGEST && place < limits::FIELDS {
             let learned = Learned::new(bytes, key);
             // It is larger still where a key before it was too long to be remembered.

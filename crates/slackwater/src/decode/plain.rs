@@ -1,14 +1,24 @@
-//! JSON values as nearly every event writes them, read in one pass: a number of at most 18 digits without an exponent,
-//! and a string without escapes.
+//! JSON values as nearly every event writes them, read eight bytes at a time: a number of at most 18 digits without an
+//! exponent, and a string without escapes.
 //!
 //! It takes a value or leaves it alone. What it leaves, jiter reads; what both can read, they read alike.
 
 use slackwater_core::builder::RowBuilder;
-use slackwater_core::number::decimal;
 use slackwater_core::value::Type;
 
 /// Most digits that it reads: their value fits in 64 bits.
 const DIGITS: usize = 18;
+
+/// The powers of ten that fit in 64 bits.
+const TENS: [u64; 20] = {
+    let mut tens = [1; 20];
+    let mut k = 1;
+    while k < tens.len() {
+        tens[k] = tens[k - 1] * 10;
+        k += 1;
+    }
+    tens
+};
 
 /// Sets `field` from the value that begins at `at`, and gives the place behind it; none where it is left alone.
 #[inline]
@@ -16,24 +26,24 @@ pub(super) fn take(line: &[u8], at: usize, field: usize, row: &mut RowBuilder<'_
     let declared = &row.schema().fields()[field];
     if declared.ty == Type::Text {
         let end = string(line, at)?;
-        row.set_text(field, &line[at + 1..end]);
+        row.set_plain_text(field, &line[at + 1..end]);
         return Some(end + 1);
     }
     let Number { negative, digits, places, end } = number(line, at)?;
-    let signed = if negative { -(digits as i64) } else { digits as i64 };
+    let signed = |magnitude: u64| if negative { -(magnitude as i64) } else { magnitude as i64 };
     match declared.ty {
         Type::Decimal { precision, scale } => {
-            // More than ten to the 38 has no room, and is refused where all numbers are.
             let missing = scale.checked_sub(places)?;
-            let mantissa = i128::from(signed).checked_mul(decimal::pow10(missing.into()))?;
-            if mantissa.unsigned_abs() >= decimal::pow10(precision.into()).unsigned_abs() {
+            let magnitude = digits.checked_mul(*TENS.get(usize::from(missing))?)?;
+            // What is too long is refused where all numbers are; more than 18 digits are read there too.
+            if magnitude >= TENS[DIGITS.min(precision.into())] {
                 return None;
             }
-            row.set_decimal(field, mantissa);
+            row.set_decimal(field, signed(magnitude).into());
         }
         Type::U64 if places == 0 && !negative => row.set_u64(field, digits),
-        Type::I64 if places == 0 => row.set_i64(field, signed),
-        Type::Timestamp if places == 0 => row.set_time(field, signed.checked_mul(declared.unit.nanos())?),
+        Type::I64 if places == 0 => row.set_i64(field, signed(digits)),
+        Type::Timestamp if places == 0 => row.set_time(field, signed(digits).checked_mul(declared.unit.nanos())?),
         _ => return None,
     }
     Some(end)
@@ -52,21 +62,74 @@ struct Number {
 fn number(line: &[u8], at: usize) -> Option<Number> {
     let negative = line.get(at) == Some(&b'-');
     let start = at + usize::from(negative);
-    let (mut end, mut digits, mut point) = (start, 0u64, None);
-    loop {
-        match line.get(end)? {
-            digit @ b'0'..=b'9' => digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')),
-            b'.' if point.is_none() => point = Some(end),
-            b',' | b'}' => break,
-            _ => return None,
+    let (mut digits, mut end) = run(line, start, 0)?;
+    let (whole, mut places) = (end - start, 0);
+    if line.get(end) == Some(&b'.') {
+        let point = end;
+        (digits, end) = run(line, point + 1, digits)?;
+        places = end - point - 1;
+        if places == 0 {
+            return None;
         }
-        end += 1;
     }
-    let whole = point.unwrap_or(end) - start;
-    let places = point.map_or(0, |point| end - point - 1);
     let leading_zero = whole > 1 && line[start] == b'0';
-    let sound = whole > 0 && !leading_zero && whole + places <= DIGITS && (point.is_none() || places > 0);
+    let ended = matches!(line.get(end), Some(b',' | b'}'));
+    let sound = whole > 0 && !leading_zero && whole + places <= DIGITS && ended;
     sound.then_some(Number { negative, digits, places: places as u8, end })
+}
+
+/// The digits from `at` on behind those of `before`, and where they end; none where they are far too many.
+#[inline]
+fn run(line: &[u8], at: usize, before: u64) -> Option<(u64, usize)> {
+    let (mut digits, mut end) = (before, at);
+    loop {
+        let word = word(line, end);
+        let count = leading_digits(word);
+        // Of more than 18 in all the value is not asked for.
+        digits = digits.wrapping_mul(TENS[count]).wrapping_add(value(word, count));
+        end += count;
+        if count < 8 {
+            return Some((digits, end));
+        }
+        if end - at > DIGITS {
+            return None;
+        }
+    }
+}
+
+/// The eight bytes from `at` on, the first one lowest; zeros behind the end.
+#[inline]
+fn word(line: &[u8], at: usize) -> u64 {
+    let rest = line.get(at..).unwrap_or_default();
+    match (rest.first_chunk::<8>(), line.last_chunk::<8>()) {
+        (Some(bytes), _) => u64::from_le_bytes(*bytes),
+        (None, Some(last)) if !rest.is_empty() => u64::from_le_bytes(*last) >> (8 * (8 - rest.len())),
+        _ => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// How many bytes of a word, from the lowest on, are digits.
+#[inline]
+fn leading_digits(word: u64) -> usize {
+    // The upper half of a digit is a 3, and stays one if 6 is added. What is carried over is carried behind the first other byte.
+    let upper = |word: u64| (word & each(0xf0)) ^ each(0x30);
+    ((upper(word) | upper(word.wrapping_add(each(6)))).trailing_zeros() / 8) as usize
+}
+
+/// The number that so many digits at the low end of a word are: pairs, then fours, then eight at once.
+#[inline]
+fn value(word: u64, count: usize) -> u64 {
+    if count == 0 {
+        return 0;
+    }
+    let digits = (word << (64 - 8 * count)) & each(0x0f);
+    let pairs = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
 /// The place of the quote that ends the string at `at`, if nothing in between means anything but itself.
@@ -77,10 +140,24 @@ fn string(line: &[u8], at: usize) -> Option<usize> {
     }
     let mut end = at + 1;
     loop {
-        match line.get(end)? {
-            b'"' => return Some(end),
-            b'\\' | ..b' ' => return None,
-            _ => end += 1,
+        let word = word(line, end);
+        let special = zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\')) | below_space(word);
+        if special != 0 {
+            end += (special.trailing_zeros() / 8) as usize;
+            return (line.get(end) == Some(&b'"')).then_some(end);
         }
+        end += 8;
     }
+}
+
+/// Marks the first zero byte of a word, if there is one; above it anything may be marked.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(each(1)) & !word & each(0x80)
+}
+
+/// Marks the first byte of a word that is a control character, if there is one; above it anything may be marked.
+#[inline]
+fn below_space(word: u64) -> u64 {
+    word.wrapping_sub(each(b' ')) & !word & each(0x80)
 }

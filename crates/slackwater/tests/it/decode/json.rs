@@ -226,3 +226,22 @@ fn a_retraction_is_forgiven_all_but_its_identity_and_version() {
     assert_eq!(json(&schema, r#"{"id":1,"v":2,"op":"explode","ts":1,"price":1}"#), "unknown_op op");
     assert_eq!(json(&schema, r#"{"id":1,"v":2,"op":null,"ts":1,"price":1}"#), "1|2|-|1000|10000");
 }
+
+#[test]
+fn a_text_ends_at_its_quote_wherever_that_stands() {
+    let schema = schema("ts:ns name:string");
+    for before in 0..18 {
+        for behind in 0..10 {
+            let text = format!("{}\u{e9}{}", "x".repeat(before), "y".repeat(behind));
+            for event in [format!("{{\"name\":\"{text}\",\"ts\":1}}"), format!("{{\"ts\":1,\"name\":\"{text}\"}}")] {
+                assert_eq!(json(&schema, &event), format!("1|{text}"), "{event}");
+                assert_eq!(
+                    json(&schema, event.replace('\u{e9}', "\\n")),
+                    format!("1|{}", text.replace('\u{e9}', "\n"))
+                );
+                assert_eq!(json(&schema, event.replace('\u{e9}', "\u{1f}")), "malformed", "a control character");
+                assert_eq!(json(&schema, event.replace('\u{e9}', "\u{0}")), "nul_byte");
+            }
+        }
+    }
+}

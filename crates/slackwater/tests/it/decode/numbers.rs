@@ -122,3 +122,40 @@ fn a_number_of_thousands_of_digits_is_out_of_range_and_does_not_stop_the_decoder
     assert_eq!(json(&schema, format!("{{\"n\":\"{digits}\",\"ts\":0}}")), "range n");
     assert_eq!(csv(&schema, &format!("{digits},0")), "range n");
 }
+
+/// Digits of every length, with a point at every place, behind keys of every length.
+#[test]
+fn a_number_reads_as_its_text_wherever_it_stands() {
+    let types = ["u64", "i64", "d18,4", "d18,0", "d18,18", "d9,9", "d38,20", "ns", "s"];
+    for (number, ty) in types.into_iter().enumerate() {
+        for count in 1..=21 {
+            let digits: String = (0..count).map(|at| char::from(b'1' + ((at * 7 + number) % 9) as u8)).collect();
+            for point in 1..=count {
+                let (whole, places) = digits.split_at(point);
+                let plain = if places.is_empty() { whole.to_string() } else { format!("{whole}.{places}") };
+                for text in [format!("-{plain}"), plain] {
+                    let [bare, quoted, _] = all(ty, &text);
+                    assert_eq!(bare, quoted, "{ty} {text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_ends_where_json_says() {
+    let schema = schema("ts:ns price:d18,4");
+    for byte in (0..=0x7f_u8).filter(|byte| *byte != b'\n') {
+        for digits in 1..=9 {
+            let text = format!("{}{}", &"123456789"[..digits], char::from(byte));
+            for event in [format!("{{\"ts\":1,\"price\":{text}}}"), format!("{{\"price\":{text},\"ts\":1}}")] {
+                let expected = match byte {
+                    b'0'..=b'9' => format!("1|{text}0000"),
+                    b' ' | b'\t' | b'\r' => format!("1|{}0000", &text[..digits]),
+                    _ => "malformed".to_string(),
+                };
+                assert_eq!(json(&schema, &event), expected, "{event}");
+            }
+        }
+    }
+}
