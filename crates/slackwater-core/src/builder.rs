@@ -3,8 +3,8 @@
 use crate::plan::{Guards, Source};
 use crate::poison::{Reason, Refusal};
 use crate::row::{IdentityBytes, Op};
-use crate::schema::{IdentityRule, Schema, Slot};
-use crate::value::{Type, Value};
+use crate::schema::{IdentityRule, Kind, Schema, Slot};
+use crate::value::Value;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -139,15 +139,15 @@ impl<'s> RowBuilder<'s> {
             if let Some(bit) = slot.null_bit {
                 self.fixed[usize::from(bit / 8)] |= 1 << (bit % 8);
             }
-            self.clear(slot, declared.ty);
+            self.clear(slot);
         }
     }
 
     /// Writes the zeros of a null.
-    fn clear(&mut self, slot: Slot, ty: Type) {
+    fn clear(&mut self, slot: &Slot) {
         let at = slot.offset as usize;
         self.fixed[at..at + usize::from(slot.width)].fill(0);
-        if ty == Type::Text {
+        if slot.kind == Kind::Text {
             self.texts[usize::from(slot.text)] = (0, 0);
         }
     }
@@ -200,12 +200,13 @@ impl<'s> RowBuilder<'s> {
     /// A decimal's mantissa at the field's own scale; the caller has checked its digits.
     #[inline]
     pub fn set_decimal(&mut self, field: usize, mantissa: i128) {
-        match self.schema.slot(field) {
-            Some(slot) if slot.width == 8 => match i64::try_from(mantissa) {
-                Ok(narrow) => self.put(field, narrow.to_le_bytes()),
-                Err(_) => self.refuse(field, Reason::Range),
-            },
-            _ => self.put(field, mantissa.to_le_bytes()),
+        let Some(slot) = self.schema.slot(field) else { return };
+        if slot.kind == Kind::Wide {
+            return self.put_at(slot, mantissa.to_le_bytes());
+        }
+        match i64::try_from(mantissa) {
+            Ok(narrow) => self.put_at(slot, narrow.to_le_bytes()),
+            Err(_) => self.refuse(field, Reason::Range),
         }
     }
 
@@ -230,9 +231,14 @@ impl<'s> RowBuilder<'s> {
     #[inline]
     fn put<const N: usize>(&mut self, field: usize, bytes: [u8; N]) {
         if let Some(slot) = self.schema.slot(field) {
-            let at = slot.offset as usize;
-            self.fixed[at..at + N].copy_from_slice(&bytes);
+            self.put_at(slot, bytes);
         }
+    }
+
+    #[inline]
+    fn put_at<const N: usize>(&mut self, slot: &Slot, bytes: [u8; N]) {
+        let at = slot.offset as usize;
+        self.fixed[at..at + N].copy_from_slice(&bytes);
     }
 
     /// Ends the event and appends its content to `out`; `out` is unchanged when it is refused.
@@ -263,7 +269,7 @@ impl<'s> RowBuilder<'s> {
         for text in 0..self.texts.len() {
             let (from, to) = self.texts[text];
             end += to - from;
-            let at = self.schema.text_slot(text as u16).offset as usize;
+            let at = self.schema.text_slot(text).offset as usize;
             self.fixed[at..at + 4].copy_from_slice(&end.to_le_bytes());
         }
         out.extend_from_slice(&self.fixed);
@@ -297,7 +303,7 @@ impl<'s> RowBuilder<'s> {
             if let Some(bit) = slot.null_bit {
                 self.fixed[usize::from(bit / 8)] &= !(1 << (bit % 8));
             }
-            self.clear(slot, schema.fields()[field].ty);
+            self.clear(slot);
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Ids that are counted up, as exchanges and databases do, come in about their own order, so look-ups stay in one or two
 //! lines of cache. Where ids turn out to be sparse no new page is made, and [`crate::memory`] keeps them in its table.
 
+use crate::names::Names;
 use crate::table::Table;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Ids in a page.
@@ -17,14 +17,33 @@ const WORTH: usize = 24;
 /// Maps (source, origin, id) to a number.
 #[derive(Debug, Default)]
 pub(crate) struct Dense {
+    /// Origins, by source.
+    origins: Vec<Names>,
     pages: Table,
-    /// Source and origin of each page, and which run of their ids it holds.
-    owners: Vec<(u16, Box<[u8]>, u64)>,
+    /// Whose ids each page holds.
+    owners: Vec<Owner>,
     /// Number + 1 for each id of each page; zero is none.
     slots: Vec<[u32; PAGE]>,
     used: usize,
     /// Set once and for ever: an id without a page never gets one, so it is always looked for in the same place.
     sparse: bool,
+}
+
+/// One run of the ids of an origin of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    source: u16,
+    origin: u32,
+    run: u64,
+}
+
+impl Owner {
+    #[inline]
+    fn hash(self) -> u64 {
+        let whose = u64::from(self.origin) << 16 | u64::from(self.source);
+        let mixed = self.run.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ whose.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93)
+    }
 }
 
 /// Where an id is, or would be.
@@ -40,7 +59,12 @@ impl Dense {
     /// Where an id stands. A page is made for it if ids are dense so far.
     #[inline]
     pub fn seat(&mut self, source: u16, origin: &[u8], id: u64) -> Seat {
-        let (found, hash) = self.find(source, origin, id);
+        if self.origins.len() <= usize::from(source) {
+            self.origins.resize_with(usize::from(source) + 1, Names::default);
+        }
+        let origin = self.origins[usize::from(source)].number(origin);
+        let owner = Owner { source, origin, run: id / PAGE as u64 };
+        let found = self.page(owner, id);
         if found != Seat::Nowhere {
             return found;
         }
@@ -49,23 +73,22 @@ impl Dense {
         if self.sparse {
             return Seat::Nowhere;
         }
-        self.pages.insert(hash, pages as u32);
-        self.owners.push((source, origin.into(), id / PAGE as u64));
+        self.pages.insert(owner.hash(), pages as u32);
+        self.owners.push(owner);
         self.slots.push([0; PAGE]);
         Seat::Slot(pages, (id % PAGE as u64) as usize)
     }
 
-    /// Where an id stands, if there is a page for it, and the hash of its page.
+    /// Where an id stands, if there is a page for it.
+    pub fn find(&self, source: u16, origin: &[u8], id: u64) -> Seat {
+        let origin = self.origins.get(usize::from(source)).and_then(|origins| origins.find(origin));
+        origin.map_or(Seat::Nowhere, |origin| self.page(Owner { source, origin, run: id / PAGE as u64 }, id))
+    }
+
     #[inline]
-    pub fn find(&self, source: u16, origin: &[u8], id: u64) -> (Seat, u64) {
-        let (run, within) = (id / PAGE as u64, (id % PAGE as u64) as usize);
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(origin, run ^ u64::from(source) << 48);
-        let owned = |page: u32| {
-            let (owner, of, holds) = &self.owners[page as usize];
-            *holds == run && *owner == source && **of == *origin
-        };
-        let found = self.pages.find(hash, owned);
-        (found.map_or(Seat::Nowhere, |page| Seat::Slot(page as usize, within)), hash)
+    fn page(&self, owner: Owner, id: u64) -> Seat {
+        let found = self.pages.find(owner.hash(), |page| self.owners[page as usize] == owner);
+        found.map_or(Seat::Nowhere, |page| Seat::Slot(page as usize, (id % PAGE as u64) as usize))
     }
 
     /// The number under a slot.

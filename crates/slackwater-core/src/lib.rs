@@ -20,6 +20,7 @@ pub mod lateness;
 pub mod limits;
 pub mod machine;
 pub mod memory;
+mod names;
 pub mod number;
 pub mod plan;
 pub mod planted;

@@ -412,7 +412,7 @@ impl Memory {
     /// Where the winner of the identity of a row stands.
     fn place(&self, plan: &Plan, row: Row<'_>, source: u16, at: (&str, u64)) -> Option<u32> {
         if let Some(id) = row.numeric_id()
-            && let (Seat::Slot(page, slot), _) = self.dense.find(source, row.origin(), id)
+            && let Seat::Slot(page, slot) = self.dense.find(source, row.origin(), id)
         {
             return self.dense.get(page, slot);
         }

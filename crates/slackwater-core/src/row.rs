@@ -5,7 +5,7 @@
 //! of its bytes), then the texts one behind the other. A null's bytes are zero. Equal content is equal bytes, and
 //! the content digest is xxh3-128 over exactly these bytes.
 
-use crate::schema::{Digits, IdentityRule, Schema, Slot};
+use crate::schema::{IdentityRule, Kind, Schema, Slot};
 use crate::value::{Type, Value};
 use alloc::vec::Vec;
 
@@ -61,18 +61,15 @@ impl<'a> Row<'a> {
         if self.is_null(slot) {
             return Value::Null;
         }
-        match self.schema.fields()[field].ty {
-            Type::Decimal { .. } if slot.width == 8 => {
-                Value::Decimal(i128::from(i64::from_le_bytes(self.bytes(slot.offset))))
-            }
-            Type::Decimal { .. } => Value::Decimal(i128::from_le_bytes(self.bytes(slot.offset))),
-            Type::Float64 => Value::F64(f64::from_le_bytes(self.bytes(slot.offset))),
-            Type::U64 => Value::U64(u64::from_le_bytes(self.bytes(slot.offset))),
-            Type::I64 => Value::I64(i64::from_le_bytes(self.bytes(slot.offset))),
-            Type::Bool => Value::Bool(self.content[slot.offset as usize] != 0),
-            Type::Text => Value::Text(self.text(slot)),
-            Type::Timestamp => Value::Time(i64::from_le_bytes(self.bytes(slot.offset))),
-            Type::Array(_) => Value::Null,
+        match slot.kind {
+            Kind::Narrow => Value::Decimal(i64::from_le_bytes(self.bytes(slot.offset)).into()),
+            Kind::Wide => Value::Decimal(i128::from_le_bytes(self.bytes(slot.offset))),
+            Kind::F64 => Value::F64(f64::from_le_bytes(self.bytes(slot.offset))),
+            Kind::U64 => Value::U64(u64::from_le_bytes(self.bytes(slot.offset))),
+            Kind::I64 => Value::I64(i64::from_le_bytes(self.bytes(slot.offset))),
+            Kind::Bool => Value::Bool(self.content[slot.offset as usize] != 0),
+            Kind::Text => Value::Text(self.text(slot)),
+            Kind::Time => Value::Time(i64::from_le_bytes(self.bytes(slot.offset))),
         }
     }
 
@@ -115,10 +112,11 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn numeric_id(&self) -> Option<u64> {
         match &self.schema.roles().identity {
-            IdentityRule::Fields(fields) => match self.get(*fields.first()?) {
-                Value::U64(id) if fields.len() == 1 => Some(id),
-                _ => None,
-            },
+            IdentityRule::Fields(fields) => {
+                let [field] = fields[..] else { return None };
+                let slot = self.schema.slot(field).expect("identity is content");
+                (slot.kind == Kind::U64).then(|| u64::from_le_bytes(self.bytes(slot.offset)))
+            }
             _ => None,
         }
     }
@@ -128,8 +126,8 @@ impl<'a> Row<'a> {
     pub fn origin(&self) -> &'a [u8] {
         let Some(field) = self.schema.roles().origin else { return &[] };
         let slot = self.schema.slot(field).expect("the origin is content");
-        match self.schema.fields()[field].ty {
-            Type::Text => self.text(slot),
+        match slot.kind {
+            Kind::Text => self.text(slot),
             _ => &self.content[slot.offset as usize..slot.offset as usize + usize::from(slot.width)],
         }
     }
@@ -146,9 +144,9 @@ impl<'a> Row<'a> {
     #[inline]
     fn put_field(&self, field: usize, out: &mut Vec<u8>) {
         let slot = self.schema.slot(field).expect("identity and origin are content");
-        match self.schema.fields()[field].ty {
-            Type::U64 => out.extend_from_slice(&u64::from_le_bytes(self.bytes(slot.offset)).to_be_bytes()),
-            Type::Text => {
+        match slot.kind {
+            Kind::U64 => out.extend_from_slice(&u64::from_le_bytes(self.bytes(slot.offset)).to_be_bytes()),
+            Kind::Text => {
                 out.extend_from_slice(self.text(slot));
                 out.push(0);
             }
@@ -164,11 +162,11 @@ impl<'a> Row<'a> {
         if self.is_null(slot) {
             return None;
         }
-        match slot.digits {
-            Digits::Signed => Some(i64::from_le_bytes(self.bytes(slot.offset)).into()),
-            Digits::Unsigned => Some(u64::from_le_bytes(self.bytes(slot.offset)).into()),
-            Digits::Wide => Some(i128::from_le_bytes(self.bytes(slot.offset))),
-            Digits::None => None,
+        match slot.kind {
+            Kind::Narrow | Kind::I64 => Some(i64::from_le_bytes(self.bytes(slot.offset)).into()),
+            Kind::U64 => Some(u64::from_le_bytes(self.bytes(slot.offset)).into()),
+            Kind::Wide => Some(i128::from_le_bytes(self.bytes(slot.offset))),
+            _ => None,
         }
     }
 
@@ -225,7 +223,7 @@ impl<'a> Row<'a> {
     }
 
     #[inline]
-    fn is_null(&self, slot: Slot) -> bool {
+    fn is_null(&self, slot: &Slot) -> bool {
         slot.null_bit.is_some_and(|bit| self.content[usize::from(bit / 8)] >> (bit % 8) & 1 == 1)
     }
 
@@ -237,16 +235,10 @@ impl<'a> Row<'a> {
     }
 
     #[inline]
-    fn text(&self, slot: Slot) -> &'a [u8] {
-        let base = self.schema.fixed_len();
-        let end = u32::from_le_bytes(self.bytes(slot.offset)) as usize;
-        let start = if slot.text == 0 { 0 } else { self.text_end(slot.text - 1) };
-        &self.content[base + start..base + end]
-    }
-
-    fn text_end(&self, text: u16) -> usize {
-        let slot = self.schema.text_slot(text);
-        u32::from_le_bytes(self.bytes(slot.offset)) as usize
+    fn text(&self, slot: &Slot) -> &'a [u8] {
+        let texts = &self.content[self.schema.fixed_len()..];
+        let end = |offset| u32::from_le_bytes(self.bytes(offset)) as usize;
+        &texts[slot.before.map_or(0, end)..end(slot.offset)]
     }
 }
 
@@ -268,7 +260,7 @@ pub fn put_content<'v>(schema: &Schema, value: impl Fn(usize) -> Value<'v>, out:
             }
             (Value::U64(v), Type::U64) => put(&v.to_le_bytes()),
             (Value::I64(v), Type::I64) | (Value::Time(v), Type::Timestamp) => put(&v.to_le_bytes()),
-            (Value::Decimal(v), Type::Decimal { .. }) if slot.width == 16 => put(&v.to_le_bytes()),
+            (Value::Decimal(v), Type::Decimal { .. }) if slot.kind == Kind::Wide => put(&v.to_le_bytes()),
             (Value::Decimal(v), Type::Decimal { .. }) if i64::try_from(v).is_ok() => put(&(v as i64).to_le_bytes()),
             (Value::F64(v), Type::Float64) => put(&v.to_le_bytes()),
             (Value::Bool(v), Type::Bool) => put(&[u8::from(v)]),

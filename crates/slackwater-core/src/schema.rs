@@ -87,30 +87,49 @@ pub(crate) struct Slot {
     pub null_bit: Option<u16>,
     /// Which of the texts it is, counted from 0.
     pub text: u16,
-    /// How the bytes are an exact number.
-    pub digits: Digits,
+    /// Byte offset of the end of the text before, in the fixed part, if it is a text and not the first one.
+    pub before: Option<u32>,
+    /// How the bytes are a value.
+    pub kind: Kind,
 }
 
-/// How bytes are an exact number, little-endian.
+/// How the bytes of a field are a value, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Digits {
-    /// They are none.
-    None,
-    /// Eight, with a sign.
-    Signed,
-    /// Eight, without.
-    Unsigned,
-    /// Sixteen, with a sign.
+pub(crate) enum Kind {
+    /// A decimal in eight bytes.
+    Narrow,
+    /// A decimal in sixteen.
     Wide,
+    U64,
+    I64,
+    F64,
+    Bool,
+    /// Four bytes: the end of its text.
+    Text,
+    Time,
 }
 
-impl Digits {
-    fn of(ty: Type, width: u8) -> Digits {
+impl Kind {
+    fn of(ty: Type) -> Kind {
         match ty {
-            Type::Decimal { .. } if width == 16 => Digits::Wide,
-            Type::Decimal { .. } | Type::I64 => Digits::Signed,
-            Type::U64 => Digits::Unsigned,
-            _ => Digits::None,
+            Type::Decimal { precision, .. } if precision > 18 => Kind::Wide,
+            Type::Decimal { .. } => Kind::Narrow,
+            Type::U64 => Kind::U64,
+            Type::I64 => Kind::I64,
+            Type::Float64 => Kind::F64,
+            Type::Bool => Kind::Bool,
+            Type::Text => Kind::Text,
+            Type::Timestamp => Kind::Time,
+            Type::Array(_) => unreachable!("no field is an array"),
+        }
+    }
+
+    fn width(self) -> u8 {
+        match self {
+            Kind::Bool => 1,
+            Kind::Text => 4,
+            Kind::Wide => 16,
+            _ => 8,
         }
     }
 }
@@ -169,8 +188,8 @@ impl Schema {
     }
 
     #[inline]
-    pub(crate) fn slot(&self, field: usize) -> Option<Slot> {
-        self.slots[field]
+    pub(crate) fn slot(&self, field: usize) -> Option<&Slot> {
+        self.slots[field].as_ref()
     }
 
     #[inline]
@@ -189,8 +208,8 @@ impl Schema {
 
     /// The slot of the text with this number.
     #[inline]
-    pub(crate) fn text_slot(&self, text: u16) -> Slot {
-        self.texts[usize::from(text)]
+    pub(crate) fn text_slot(&self, text: usize) -> &Slot {
+        &self.texts[text]
     }
 
     /// Null bitmap first, then every content field at a fixed offset in declared order, then the texts.
@@ -203,22 +222,18 @@ impl Schema {
                 self.slots.push(None);
                 continue;
             }
-            let width = match field.ty {
-                Type::Bool => 1,
-                Type::Text => 4,
-                Type::Decimal { precision, .. } if precision > 18 => 16,
-                _ => 8,
-            };
+            let kind = Kind::of(field.ty);
+            let (width, is_text) = (kind.width(), kind == Kind::Text);
             let bit = field.nullable.then_some(null_bit);
-            let digits = Digits::of(field.ty, width);
-            let slot = Slot { offset: offset as u32, width, null_bit: bit, text, digits };
+            let before = self.texts.last().filter(|_| is_text).map(|before| before.offset);
+            let slot = Slot { offset: offset as u32, width, null_bit: bit, text, before, kind };
             self.slots.push(Some(slot));
-            if field.ty == Type::Text {
+            if is_text {
                 self.texts.push(slot);
             }
             offset += usize::from(width);
             null_bit += u16::from(field.nullable);
-            text += u16::from(field.ty == Type::Text);
+            text += u16::from(is_text);
         }
         self.fixed = offset;
     }

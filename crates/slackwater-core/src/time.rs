@@ -104,7 +104,17 @@ pub fn format_rfc3339(nanos: impl Into<i128>, out: &mut impl fmt::Write) -> fmt:
     let (days, second) = (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
     let (year, month, day) = civil_from_days(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+    let mut text = *b"0000-00-00T00:00:00";
+    match u32::try_from(year) {
+        Ok(year) if year < 10_000 => {
+            put_digits(year, &mut text[..4]);
+            for (part, at) in [(month, 5), (day, 8), (hour, 11), (minute, 14), (second, 17)] {
+                put_digits(part as u32, &mut text[at..at + 2]);
+            }
+            out.write_str(core::str::from_utf8(&text).map_err(|_| fmt::Error)?)?;
+        }
+        _ => write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?,
+    }
     match fraction {
         0 => {}
         f if f % 1_000_000 == 0 => write!(out, ".{:03}", f / 1_000_000)?,
@@ -112,6 +122,14 @@ pub fn format_rfc3339(nanos: impl Into<i128>, out: &mut impl fmt::Write) -> fmt:
         f => write!(out, ".{f:09}")?,
     }
     out.write_char('Z')
+}
+
+/// Writes a number with leading zeros over all of `text`.
+fn put_digits(mut number: u32, text: &mut [u8]) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Nanoseconds of a duration such as `10s`, `250ms`, `1h30m` or `1d`: whole numbers, each with its unit (`d`, `h`, `m`,

@@ -80,8 +80,7 @@ pub(super) fn update<'a>(
     }
     if order == wins {
         edge.time = time;
-        edge.tie.clear();
-        edge.tie.extend_from_slice(row.tie());
+        row.put_tie(&mut edge.tie);
         edge.value = value.to_scalar();
     }
     true

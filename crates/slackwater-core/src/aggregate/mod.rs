@@ -193,6 +193,11 @@ pub trait Contribution<'a> {
     fn time(&self) -> i64;
     /// What orders it among rows of one event time.
     fn tie(&mut self) -> &[u8];
+    /// Puts the same in the place of what `out` holds.
+    fn put_tie(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(self.tie());
+    }
     /// The part of its measure that counts here, and the whole of it; none where that is all.
     fn share(&self) -> Option<(&Nat, &Nat)> {
         None
@@ -286,6 +291,14 @@ fn add_product<'a>(sum: &mut I384, sign: Sign, (x, y): (&'a Expr, &'a Expr), row
         x.checked_mul(y).expect("the plan bounds a product to 76 digits")
     } else {
         let (Some(x), Some(y)) = (row.number(x), row.number(y)) else { return };
+        if let (Ok(x), Ok(y)) = (i64::try_from(x), i64::try_from(y)) {
+            // At most 2^126, so it cannot wrap.
+            let product = i128::from(x).wrapping_mul(y.into());
+            return match sign {
+                Sign::Plus => sum.add_i128(product),
+                Sign::Minus => sum.sub_i128(product),
+            };
+        }
         I384::product(x, y)
     };
     match sign {
@@ -296,11 +309,14 @@ fn add_product<'a>(sum: &mut I384, sign: Sign, (x, y): (&'a Expr, &'a Expr), row
 
 #[inline]
 fn extreme<'a>(held: &mut Scalar, wins: Ordering, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) -> bool {
-    // Most rows change nothing, and for a decimal field that is seen without making a value.
-    if let (Scalar::Plain(Value::Decimal(held)), Node::Input(_)) = (&*held, &x.node)
-        && row.number(x).is_some_and(|number| number.cmp(held) == wins.reverse())
-    {
-        return true;
+    // A decimal field is compared without making a value.
+    if let (Scalar::Plain(Value::Decimal(held)), Node::Input(_)) = (&mut *held, &x.node) {
+        let Some(number) = row.number(x) else { return true };
+        let order = number.cmp(held);
+        if sign == Sign::Plus && order == wins {
+            *held = number;
+        }
+        return sign == Sign::Plus || order == wins.reverse();
     }
     let value = row.value(x);
     if value.is_null() {

@@ -2,16 +2,15 @@
 
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_varint};
 use crate::lateness::Lateness;
-use crate::table::Table;
+use crate::names::Names;
 use alloc::vec::Vec;
 
 /// What is known of the origins of one source.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    table: Table,
+    names: Names,
+    /// By number.
     list: Vec<Origin>,
-    /// The one that moved last: events come in runs.
-    last: usize,
 }
 
 /// One origin. Times in nanoseconds since the epoch.
@@ -47,25 +46,13 @@ impl Origins {
     }
 
     #[inline]
-    fn entry(&mut self, origin: &[u8]) -> &mut Origin {
-        if self.list.get(self.last).is_none_or(|known| known.name != origin) {
-            self.last = self.find(origin);
+    fn entry(&mut self, name: &[u8]) -> &mut Origin {
+        let number = self.names.number(name) as usize;
+        if number == self.list.len() {
+            let name = name.to_vec();
+            self.list.push(Origin { name, frontier: None, heard: None, lateness: Lateness::default() });
         }
-        &mut self.list[self.last]
-    }
-
-    fn find(&mut self, origin: &[u8]) -> usize {
-        let hash = xxhash_rust::xxh3::xxh3_64(origin);
-        let found = self.table.find(hash, |number| self.list[number as usize].name == origin);
-        found.map_or_else(
-            || {
-                self.table.insert(hash, self.list.len() as u32);
-                let name = origin.to_vec();
-                self.list.push(Origin { name, frontier: None, heard: None, lateness: Lateness::default() });
-                self.list.len() - 1
-            },
-            |number| number as usize,
-        )
+        &mut self.list[number]
     }
 
     /// How many there are.
@@ -94,9 +81,7 @@ impl Origins {
     pub(super) fn since(&self, before: &Origins) -> Origins {
         let mut since = Origins::default();
         for origin in &self.list {
-            let hash = xxhash_rust::xxh3::xxh3_64(&origin.name);
-            let known = before.table.find(hash, |number| before.list[number as usize].name == origin.name);
-            let known = known.map(|number| &before.list[number as usize]);
+            let known = before.names.find(&origin.name).map(|number| &before.list[number as usize]);
             if known == Some(origin) {
                 continue;
             }
@@ -119,8 +104,9 @@ impl Origins {
 
     /// Adds one that is not there yet.
     pub(super) fn put(&mut self, origin: Origin) {
-        let at = self.find(&origin.name);
-        self.list[at] = origin;
+        let number = self.names.number(&origin.name);
+        assert_eq!(number as usize, self.list.len(), "it is not there yet");
+        self.list.push(origin);
     }
 
     /// Merges all but lateness.

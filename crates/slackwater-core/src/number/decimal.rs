@@ -10,7 +10,7 @@ use super::float::{EXACT_FLOAT_BITS, FloatParts};
 use super::int::I384;
 use super::nat::Nat;
 use super::ratio::Ratio;
-use super::short::Short;
+use super::short::{Short, TENS};
 
 /// The most significant digits a decimal can have: the most that an `i128` always holds.
 pub const MAX_PRECISION: u8 = 38;
@@ -75,7 +75,7 @@ fn bound(precision: u8) -> u128 {
 pub fn parse(text: &[u8], precision: u8, scale: u8) -> Result<i128, DecimalError> {
     if let Some(short) = Short::read(text)
         && let Some(missing) = scale.checked_sub(short.fraction_digits)
-        && let Some(power) = Short::POWERS.get(usize::from(missing))
+        && let Some(power) = TENS.get(usize::from(missing))
     {
         // Two 64-bit factors.
         let magnitude = u128::from(short.digits).wrapping_mul(u128::from(*power));

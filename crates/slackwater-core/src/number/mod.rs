@@ -9,7 +9,7 @@ mod float_sum;
 mod int;
 mod nat;
 mod ratio;
-mod short;
+pub mod short;
 
 pub use float::f64_from_parts;
 pub use float_sum::{FloatSum, Specials};

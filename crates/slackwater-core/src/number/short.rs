@@ -13,18 +13,18 @@ pub(super) struct Short {
     pub(super) fraction_digits: u8,
 }
 
-impl Short {
-    /// The powers of ten by which such a number can be scaled up in 64-bit factors.
-    pub(super) const POWERS: [u64; 20] = {
-        let mut powers = [1; 20];
-        let mut k = 1;
-        while k < powers.len() {
-            powers[k] = powers[k - 1] * 10;
-            k += 1;
-        }
-        powers
-    };
+/// The powers of ten that fit in 64 bits.
+pub const TENS: [u64; 20] = {
+    let mut tens = [1; 20];
+    let mut k = 1;
+    while k < tens.len() {
+        tens[k] = tens[k - 1] * 10;
+        k += 1;
+    }
+    tens
+};
 
+impl Short {
     /// Reads a text of this form; `None` says only that it is of another.
     #[inline]
     pub(super) fn read(text: &[u8]) -> Option<Self> {
@@ -77,7 +77,7 @@ fn read_two(text: &[u8]) -> Option<(u64, usize)> {
         return None;
     }
     // Two numbers below 10^8, so nothing can wrap.
-    let high = eight_digits(high).wrapping_mul(Short::POWERS[low_digits]);
+    let high = eight_digits(high).wrapping_mul(TENS[low_digits]);
     Some((high.wrapping_add(eight_digits(low)), fraction_digits))
 }
 
@@ -98,7 +98,7 @@ fn load(text: &[u8]) -> Option<u64> {
 }
 
 /// The word with `byte` in every place.
-const fn repeat(byte: u8) -> u64 {
+pub const fn repeat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
@@ -118,7 +118,7 @@ const fn above_nine(values: u64) -> u64 {
 
 /// The integer whose decimal digits are the bytes of `values`, the first digit in the lowest byte.
 #[inline]
-const fn eight_digits(values: u64) -> u64 {
+pub const fn eight_digits(values: u64) -> u64 {
     // Digits are joined to pairs, pairs to fours and fours to eight: each step adds ten (a hundred, ten thousand) times
     // the lower half of a field to its upper half.
     let pairs = values.wrapping_mul(10 * (1 << 8) + 1) >> 8 & 0x00ff_00ff_00ff_00ff;

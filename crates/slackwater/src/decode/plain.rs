@@ -4,27 +4,17 @@
 //! It takes a value or leaves it alone. What it leaves, jiter reads; what both can read, they read alike.
 
 use slackwater_core::builder::RowBuilder;
+use slackwater_core::number::short::{TENS, eight_digits, repeat};
 use slackwater_core::value::Type;
 
 /// Most digits that it reads: their value fits in 64 bits.
 const DIGITS: usize = 18;
 
-/// The powers of ten that fit in 64 bits.
-const TENS: [u64; 20] = {
-    let mut tens = [1; 20];
-    let mut k = 1;
-    while k < tens.len() {
-        tens[k] = tens[k - 1] * 10;
-        k += 1;
-    }
-    tens
-};
-
 /// Sets `field` from the value that begins at `at`, and gives the place behind it; none where it is left alone.
 #[inline]
 pub(super) fn take(line: &[u8], at: usize, field: usize, row: &mut RowBuilder<'_>) -> Option<usize> {
     let declared = &row.schema().fields()[field];
-    if declared.ty == Type::Text {
+    if let Type::Text = declared.ty {
         let end = string(line, at)?;
         row.set_plain_text(field, &line[at + 1..end]);
         return Some(end + 1);
@@ -62,6 +52,35 @@ struct Number {
 fn number(line: &[u8], at: usize) -> Option<Number> {
     let negative = line.get(at) == Some(&b'-');
     let start = at + usize::from(negative);
+    let word = word(line, start);
+    let whole = leading_digits(word);
+    if whole == 0 || (whole > 1 && word as u8 == b'0') {
+        return None;
+    }
+    if whole == 8 {
+        return long(line, start, negative);
+    }
+    let behind = word >> (8 * whole);
+    let (digits, places, end) = if behind as u8 == b'.' {
+        let places = leading_digits(behind >> 8);
+        // What stands behind the point moves down over it.
+        let before = (1 << (8 * whole)) - 1;
+        let joined = word & before | word >> 8 & !before;
+        (value(joined, whole + places), places, start + whole + 1 + places)
+    } else {
+        (value(word, whole), 0, start + whole)
+    };
+    match line.get(end)? {
+        b',' | b'}' if places > 0 || behind as u8 != b'.' => {
+            Some(Number { negative, digits, places: places as u8, end })
+        }
+        b'0'..=b'9' => long(line, start, negative),
+        _ => None,
+    }
+}
+
+/// The same for one whose digits fill a word or more, and which does not begin with a zero that means nothing.
+fn long(line: &[u8], start: usize, negative: bool) -> Option<Number> {
     let (mut digits, mut end) = run(line, start, 0)?;
     let (whole, mut places) = (end - start, 0);
     if line.get(end) == Some(&b'.') {
@@ -72,9 +91,7 @@ fn number(line: &[u8], at: usize) -> Option<Number> {
             return None;
         }
     }
-    let leading_zero = whole > 1 && line[start] == b'0';
-    let ended = matches!(line.get(end), Some(b',' | b'}'));
-    let sound = whole > 0 && !leading_zero && whole + places <= DIGITS && ended;
+    let sound = whole + places <= DIGITS && matches!(line.get(end), Some(b',' | b'}'));
     sound.then_some(Number { negative, digits, places: places as u8, end })
 }
 
@@ -82,19 +99,17 @@ fn number(line: &[u8], at: usize) -> Option<Number> {
 #[inline]
 fn run(line: &[u8], at: usize, before: u64) -> Option<(u64, usize)> {
     let (mut digits, mut end) = (before, at);
-    loop {
+    while line.get(end).is_some_and(u8::is_ascii_digit) {
         let word = word(line, end);
         let count = leading_digits(word);
         // Of more than 18 in all the value is not asked for.
         digits = digits.wrapping_mul(TENS[count]).wrapping_add(value(word, count));
         end += count;
-        if count < 8 {
-            return Some((digits, end));
-        }
         if end - at > DIGITS {
             return None;
         }
     }
+    Some((digits, end))
 }
 
 /// The eight bytes from `at` on, the first one lowest; zeros behind the end.
@@ -108,28 +123,18 @@ fn word(line: &[u8], at: usize) -> u64 {
     }
 }
 
-const fn each(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
 /// How many bytes of a word, from the lowest on, are digits.
 #[inline]
 fn leading_digits(word: u64) -> usize {
     // The upper half of a digit is a 3, and stays one if 6 is added. What is carried over is carried behind the first other byte.
-    let upper = |word: u64| (word & each(0xf0)) ^ each(0x30);
-    ((upper(word) | upper(word.wrapping_add(each(6)))).trailing_zeros() / 8) as usize
+    let upper = |word: u64| (word & repeat(0xf0)) ^ repeat(0x30);
+    ((upper(word) | upper(word.wrapping_add(repeat(6)))).trailing_zeros() / 8) as usize
 }
 
-/// The number that so many digits at the low end of a word are: pairs, then fours, then eight at once.
+/// The number that so many digits at the low end of a word are, at least one.
 #[inline]
 fn value(word: u64, count: usize) -> u64 {
-    if count == 0 {
-        return 0;
-    }
-    let digits = (word << (64 - 8 * count)) & each(0x0f);
-    let pairs = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
-    fours.wrapping_mul(10_000 << 32 | 1) >> 32
+    eight_digits((word << (64 - 8 * count)) & repeat(0x0f))
 }
 
 /// The place of the quote that ends the string at `at`, if nothing in between means anything but itself.
@@ -141,7 +146,7 @@ fn string(line: &[u8], at: usize) -> Option<usize> {
     let mut end = at + 1;
     loop {
         let word = word(line, end);
-        let special = zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\')) | below_space(word);
+        let special = zeros(word ^ repeat(b'"')) | zeros(word ^ repeat(b'\\')) | below_space(word);
         if special != 0 {
             end += (special.trailing_zeros() / 8) as usize;
             return (line.get(end) == Some(&b'"')).then_some(end);
@@ -153,11 +158,11 @@ fn string(line: &[u8], at: usize) -> Option<usize> {
 /// Marks the first zero byte of a word, if there is one; above it anything may be marked.
 #[inline]
 fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(each(1)) & !word & each(0x80)
+    word.wrapping_sub(repeat(1)) & !word & repeat(0x80)
 }
 
 /// Marks the first byte of a word that is a control character, if there is one; above it anything may be marked.
 #[inline]
 fn below_space(word: u64) -> u64 {
-    word.wrapping_sub(each(b' ')) & !word & each(0x80)
+    word.wrapping_sub(repeat(b' ')) & !word & repeat(0x80)
 }

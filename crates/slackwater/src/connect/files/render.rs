@@ -292,7 +292,7 @@ pub fn content(row: Row<'_>, out: &mut String) {
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
+        text.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
     }
     text
 }
@@ -414,6 +414,10 @@ fn put_time(nanos: i128, out: &mut String) {
 
 fn json_text(text: &str, out: &mut String) {
     out.push('"');
+    if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ' | 0x7f)) {
+        out.push_str(text);
+        return out.push('"');
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
