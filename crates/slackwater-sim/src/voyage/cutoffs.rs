@@ -15,14 +15,17 @@ use slackwater::runtime::desk::Load;
 use slackwater::runtime::instance::Instance;
 use slackwater_core::cutoff::{Cutoff, Cutoffs};
 use slackwater_core::fold::Final;
-use slackwater_core::plan::Plan;
-use slackwater_core::quarantine::Why;
+use slackwater_core::plan::{Plan, Windowing};
+use slackwater_core::quarantine::{Quarantined, Why};
+use slackwater_core::window::Window;
 use std::collections::BTreeMap;
 
 /// Where the sources of a passage are cut off.
 pub struct Cuts {
     /// By source, the cutoff in force, as far as anybody was told.
     known: Vec<Option<Cutoff>>,
+    /// All that ever were, with their sources.
+    decided: Vec<(usize, Cutoff)>,
     /// Whether there may be another one that nobody was told of.
     doubtful: bool,
     /// Whether nothing was taken in since the last one was decided.
@@ -32,7 +35,8 @@ pub struct Cuts {
 impl Cuts {
     /// Before any was decided.
     pub fn none(script: &Script) -> Self {
-        Cuts { known: vec![None; script.trial.world.stage.sources.len()], doubtful: false, fresh: false }
+        let known = vec![None; script.trial.world.stage.sources.len()];
+        Cuts { known, decided: Vec::new(), doubtful: false, fresh: false }
     }
 
     /// Whether those that were told are in force when the instance is opened.
@@ -42,7 +46,7 @@ impl Cuts {
     pub fn opened(&mut self, instance: &Instance<'_>, figures: &mut Figures) -> Result<(), Stop> {
         let found = in_force(instance);
         if self.doubtful && self.known.iter().zip(&found).all(|(known, found)| is_behind(*known, *found)) {
-            (self.known, self.doubtful) = (found, false);
+            self.take(found);
         } else if self.known != found {
             let known = &self.known;
             return Err(Stop::Wrong(format!("cut off at {known:?}, and when it is opened at {found:?}")));
@@ -65,8 +69,41 @@ impl Cuts {
             let known = &self.known;
             return Err(Stop::Wrong(format!("cut off at {known:?}, and then at {found:?}, which is said to be {cut}")));
         }
-        (self.known, self.doubtful, self.fresh) = (found, false, self.fresh || cut);
+        self.take(found);
+        self.fresh |= cut;
         figures.note("cut", usize::from(cut));
+        Ok(())
+    }
+
+    fn take(&mut self, found: Vec<Option<Cutoff>>) {
+        let changed = (0..).zip(self.known.iter().zip(&found)).filter(|(_, (known, found))| known != found);
+        self.decided.extend(changed.filter_map(|(source, (_, found))| Some((source, (*found)?))));
+        (self.known, self.doubtful) = (found, false);
+    }
+
+    /// Whether each cutoff kept all facts of the windows and sessions that it cut through. What a bar is taken up from is in
+    /// no row.
+    ///
+    /// # Errors
+    /// A row some of whose facts were let go of while it could still change.
+    pub fn kept_enough(&self, plan: &Plan, committed: &Committed) -> Result<(), String> {
+        let rows = Final::newest(committed.rows.values().map(|kept| kept.row.clone()).collect());
+        let rows = rows.iter().filter(|row| row.bar.is_none() && !row.removed);
+        for row in rows {
+            let pipeline = &plan.pipelines[usize::from(row.pipeline)];
+            // A pause of exactly the gap is none, so a fact that stands at the end of a session belongs to it.
+            let closed = matches!(pipeline.windowing, Windowing::Session { .. });
+            let Window { start, end } = row.window;
+            let mut letting_go = self.decided.iter().filter(|(_, cutoff)| cutoff.lets_go());
+            let short = letting_go.find(|(source, Cutoff { events, facts })| {
+                let (events, facts) = (i128::from(*events), i128::from(*facts));
+                let cut_through = start < events && (events < end || (closed && events == end));
+                *source == usize::from(pipeline.source) && cut_through && start < facts
+            });
+            if let Some((_, cutoff)) = short {
+                return Err(format!("{cutoff:?} lets go of facts of {row:?}"));
+            }
+        }
         Ok(())
     }
 
@@ -128,7 +165,7 @@ pub fn against_the_oracle(script: &Script, committed: &Committed, sent: &[Sent])
     let names = sent.iter().filter_map(|sent| Some((sent.delivery.name.clone()?, &sent.stood)));
     let names: BTreeMap<_, _> = names.collect();
     let beyond = committed.aside.iter().filter(|event| event.why == Why::BeyondRetention);
-    let place = |event: &slackwater_core::quarantine::Quarantined| {
+    let place = |event: &Quarantined| {
         let (part, begin) = names.get(&event.part).copied()?;
         Some((part.clone(), begin + event.position.offset))
     };

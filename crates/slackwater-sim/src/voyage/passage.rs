@@ -89,8 +89,9 @@ pub fn passage_cut_off(seed: u64, size: Size) -> Result<Option<Figures>, String>
     }
     let mut voyage = Passage::pack(&script, seed, Some(Cuts::none(&script)));
     voyage.make()?;
-    let Passage { mut figures, before, harbour, sent, .. } = voyage;
+    let Passage { mut figures, before, harbour, sent, cuts, .. } = voyage;
     cutoffs::note(&before, &mut figures);
+    cuts.map_or(Ok(()), |cuts| cuts.kept_enough(&script.trial.compiled.config.plan, &before))?;
     cutoffs::come_back(&script, &harbour, &before)?;
     match is_alike(&script) {
         true => cutoffs::against_the_oracle(&script, &before, &sent)?,

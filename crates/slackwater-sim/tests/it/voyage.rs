@@ -136,7 +136,20 @@ fn every_passage_of_a_running_instance_ends_as_a_calm_voyage() {
 
 /// Full figure of passages on which sources are cut off, and what all of them must have met at the least.
 const PASSAGES_CUT_OFF: usize = 3_000;
-const PASSED_CUT_OFF: [(&str, usize); 3] = [("made", 1_000), ("crashes", 1_000), ("cutoffs", 200)];
+const PASSED_CUT_OFF: [(&str, usize); 12] = [
+    ("made", 2_000),
+    ("cut", 1_500),
+    ("let_go", 800),
+    ("beyond", 15_000),
+    ("opened_cut_off", 400),
+    ("declined_behind_a_cutoff", 100),
+    ("checkpoints_beside", 1_500),
+    ("crashes", 1_500),
+    ("power_cut", 350),
+    ("eio", 800),
+    ("enospc", 400),
+    ("short", 400),
+];
 
 #[test]
 fn every_passage_that_is_cut_off_ends_as_the_oracle_has_it() {
