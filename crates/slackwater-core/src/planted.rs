@@ -68,6 +68,12 @@ pub enum Bug {
     GuardsOfTheDay,
     /// What was put away is taken for what never was.
     AwayIsEmpty,
+    /// A cutoff lets go of all facts before it, however far windows reach back behind it.
+    CutoffForgetsReach,
+    /// A cutoff is in force before it is synced.
+    CutoffBeforeSync,
+    /// What is replayed is cut off as the configuration has it now, and not as it was decided.
+    CutoffOfTheDay,
 }
 
 impl Bug {
@@ -92,7 +98,7 @@ impl Bug {
     ];
 
     /// Every defect of what is kept: of the journal, and of what is committed beside it.
-    pub const KEPT: [Bug; 14] = [
+    pub const KEPT: [Bug; 17] = [
         Bug::CrcUnchecked,
         Bug::SyncRetried,
         Bug::RenameWithoutFolderSync,
@@ -107,6 +113,9 @@ impl Bug {
         Bug::ReleasedCountedTwice,
         Bug::GuardsOfTheDay,
         Bug::AwayIsEmpty,
+        Bug::CutoffForgetsReach,
+        Bug::CutoffBeforeSync,
+        Bug::CutoffOfTheDay,
     ];
 
     /// Whether a defect lies in the journal alone.

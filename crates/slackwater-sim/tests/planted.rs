@@ -9,7 +9,7 @@ use slackwater_sim::kept;
 use slackwater_sim::platter::Platter;
 use slackwater_sim::rng::Rng;
 use slackwater_sim::trial::{Arranged, Outcome, Trial, against_model, against_oracle, guarded};
-use slackwater_sim::voyage::passage::passage;
+use slackwater_sim::voyage::passage::{passage, passage_cut_off};
 use slackwater_sim::voyage::voyage;
 use slackwater_sim::wreck;
 use slackwater_store::KeepRaw;
@@ -125,6 +125,13 @@ fn caught_in_a_passage(passages: usize) -> Option<usize> {
     (0..passages).find(|seed| guarded(*seed as u64, "planted", TEST, || passage(*seed as u64, size)).is_err())
 }
 
+/// How many passages on which sources are cut off it takes until one ends badly, if one does.
+fn caught_where_cut_off(passages: usize) -> Option<usize> {
+    let size = Size { pipelines: 1, ..SIZE };
+    let ends_badly = |seed: u64| guarded(seed, "planted", TEST, || passage_cut_off(seed, size)).is_err();
+    (0..passages).find(|seed| ends_badly(*seed as u64))
+}
+
 /// Which defects of what is kept no check finds.
 fn missed_in_what_is_kept() -> Vec<Bug> {
     let mut missed = Vec::new();
@@ -135,6 +142,10 @@ fn missed_in_what_is_kept() -> Vec<Bug> {
             // Only what runs answers anybody, and says when it was asked.
             false if [Bug::ReplyBeforeSync, Bug::VerdictByClock, Bug::AwayIsEmpty].contains(&bug) => {
                 [None, None, None, caught_in_a_passage(WORLDS)]
+            }
+            // Nothing else runs on behind a cutoff.
+            false if [Bug::CutoffForgetsReach, Bug::CutoffBeforeSync, Bug::CutoffOfTheDay].contains(&bug) => {
+                [None, None, None, caught_where_cut_off(WORLDS)]
             }
             // No workload of a wreck turns guards.
             false if [Bug::ReleasedCountedTwice, Bug::GuardsOfTheDay].contains(&bug) => {
@@ -175,10 +186,16 @@ fn every_planted_bug_is_caught() {
     // In one test with the others, for a planted defect is in the whole process.
     let missed = missed_in_what_is_kept();
     let voyages = effort::share(SOUND_VOYAGES);
-    let sound = [caught_in_the_journal(), caught_in_a_wreck(), caught_at_sea(voyages), caught_in_a_passage(voyages)];
+    let sound = [
+        caught_in_the_journal(),
+        caught_in_a_wreck(),
+        caught_at_sea(voyages),
+        caught_in_a_passage(voyages),
+        caught_where_cut_off(voyages),
+    ];
     let _ = std::panic::take_hook();
     assert!(missed.is_empty(), "no check of what is kept found {missed:?}");
-    assert_eq!(sound, [None; 4], "without a bug a check of what is kept failed");
+    assert_eq!(sound, [None; 5], "without a bug a check of what is kept failed");
     let missed: Vec<Bug> =
         found.iter().filter(|(_, worlds)| worlds.iter().all(Option::is_none)).map(|(bug, _)| *bug).collect();
     assert!(missed.is_empty(), "no check found {missed:?} in {WORLDS} worlds");

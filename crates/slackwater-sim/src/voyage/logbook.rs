@@ -4,9 +4,10 @@ use super::leg::{Harbour, Seen, Stop, sail};
 use super::script::{Script, plain};
 use crate::compare;
 use crate::ledger::Committed;
-use crate::oracle::Row;
+use crate::oracle::{Row, Truth};
 use slackwater::runtime::instance::Settings;
 use slackwater_core::fold::Final;
+use slackwater_core::judge::Counts;
 use slackwater_core::quarantine::Why;
 use slackwater_store::store::{Head, Offset};
 
@@ -47,27 +48,14 @@ impl Logbook {
     fn against_the_oracle(&self, script: &Script) -> Result<(), String> {
         let beyond = self.last.aside.iter().filter(|event| event.why == Why::BeyondRetention);
         let beyond = beyond.map(|event| (event.part.to_string(), event.position.offset)).collect();
-        let truth = script.truth_without(&beyond);
         if let Some((_, seen)) = self.runs.last() {
-            compare::counts(&seen.counts, &truth.counts)?;
-            let standing = self.last.quarantine().into_iter().filter(|aside| !aside.is_released());
-            compare::set_aside(&seen.counts, &standing.map(|aside| aside.event).collect::<Vec<_>>())?;
-            let open: u64 = seen.counts.iter().map(slackwater_core::judge::Counts::open).sum();
+            let open: u64 = seen.counts.iter().map(Counts::open).sum();
             if script.judges_again && open > 0 {
                 return Err(format!("{open} events in quarantine are open, and all were discarded"));
             }
+            against_the_truth(&self.last, &seen.counts, &script.truth_without(&beyond))?;
         }
-        let finals = Final::newest(self.last.rows.values().map(|kept| kept.row.clone()).collect());
-        let mut finals: Vec<&Final> = finals.iter().filter(|row| !row.removed).collect();
-        finals.sort_by(|a, b| a.order(b));
-        let found: Vec<Row> = finals.iter().map(|found| compare::row(found)).collect();
-        match found.iter().zip(&truth.rows).position(|(found, wanted)| found != wanted) {
-            Some(at) => Err(format!("row {at}:\n  engine {:?}\n  oracle {:?}", found[at], truth.rows[at])),
-            None if found.len() != truth.rows.len() => {
-                Err(format!("{} newest rows, {} of the oracle", found.len(), truth.rows.len()))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Holds what is committed at any time against this: every row, generation, cause and digest of the ticks that there
@@ -149,6 +137,27 @@ impl Logbook {
     }
 }
 
+/// Holds counters, what was set aside and the newest rows against what must have come of everything.
+///
+/// # Errors
+/// What differs.
+pub fn against_the_truth(committed: &Committed, counts: &[Counts], truth: &Truth) -> Result<(), String> {
+    compare::counts(counts, &truth.counts)?;
+    let standing = committed.quarantine().into_iter().filter(|aside| !aside.is_released());
+    compare::set_aside(counts, &standing.map(|aside| aside.event).collect::<Vec<_>>())?;
+    let finals = Final::newest(committed.rows.values().map(|kept| kept.row.clone()).collect());
+    let mut finals: Vec<&Final> = finals.iter().filter(|row| !row.removed).collect();
+    finals.sort_by(|a, b| a.order(b));
+    let found: Vec<Row> = finals.iter().map(|found| compare::row(found)).collect();
+    match found.iter().zip(&truth.rows).position(|(found, wanted)| found != wanted) {
+        Some(at) => Err(format!("row {at}:\n  engine {:?}\n  oracle {:?}", found[at], truth.rows[at])),
+        None if found.len() != truth.rows.len() => {
+            Err(format!("{} newest rows, {} of the oracle", found.len(), truth.rows.len()))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether every commit's counters balance and are those of the events up to its offsets.
 ///
 /// # Errors
@@ -167,7 +176,7 @@ pub fn heads(script: &Script, heads: &[Head]) -> Result<(), String> {
         if counted != received && !(counted.is_empty() && received.iter().all(|count| *count == 0)) {
             return Err(format!("state and offset moved apart: {received:?} events taken, {counted:?} counted"));
         }
-        if !head.counts.iter().all(slackwater_core::judge::Counts::balances) {
+        if !head.counts.iter().all(Counts::balances) {
             return Err(format!("counters that do not balance: {:?}", head.counts));
         }
     }

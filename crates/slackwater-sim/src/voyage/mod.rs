@@ -3,6 +3,7 @@
 //! After every mishap the instance is opened again and the same files are given again, until all is done. What is committed
 //! at any time must be what a calm voyage commits.
 
+pub mod cutoffs;
 pub mod leg;
 pub mod logbook;
 pub mod mishap;

@@ -265,10 +265,14 @@ impl Script {
 
     /// Lets sources be cut off soon behind what they reach. Event bytes stay, so that everything can be made again.
     pub fn cut_off(&mut self, seed: u64) {
-        let mut rng = Rng::new(seed ^ 0xc0ff);
-        let sources = 0..self.trial.world.stage.sources.len();
-        self.settings.keep_facts = sources.map(|_| *rng.pick(&[None, Some(0), Some(HOUR), Some(30 * HOUR)])).collect();
+        self.settings.keep_facts = self.keeps(&mut Rng::new(seed ^ 0xc0ff));
         self.settings.keep_raw = KeepRaw::Forever;
+    }
+
+    /// How long each source keeps its facts, if not for good.
+    pub fn keeps(&self, rng: &mut Rng) -> Vec<Option<i64>> {
+        let sources = 0..self.trial.world.stage.sources.len();
+        sources.map(|_| *rng.pick(&[None, Some(0), Some(HOUR), Some(30 * HOUR)])).collect()
     }
 }
 

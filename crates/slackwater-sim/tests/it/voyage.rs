@@ -134,6 +134,36 @@ fn every_passage_of_a_running_instance_ends_as_a_calm_voyage() {
     reached(&figures, &PASSED);
 }
 
+/// Full figure of passages on which sources are cut off, and what all of them must have met at the least.
+const PASSAGES_CUT_OFF: usize = 3_000;
+const PASSED_CUT_OFF: [(&str, usize); 12] = [
+    ("made", 2_000),
+    ("cut", 1_500),
+    ("let_go", 800),
+    ("beyond", 15_000),
+    ("opened_cut_off", 400),
+    ("declined_behind_a_cutoff", 100),
+    ("checkpoints_beside", 1_500),
+    ("crashes", 1_500),
+    ("power_cut", 350),
+    ("eio", 800),
+    ("enospc", 400),
+    ("short", 400),
+];
+
+#[test]
+fn every_passage_that_is_cut_off_ends_as_the_oracle_has_it() {
+    let seeds = effort::seeds("passage cut off", PASSAGES_CUT_OFF);
+    let figures = each(&seeds, "every_passage_that_is_cut_off_ends_as_the_oracle_has_it", |seed| {
+        let mut figures = voyage::passage::passage_cut_off(seed, SIZE)?.unwrap_or_default();
+        figures.note("made", usize::from(figures.count("events") > 0));
+        Ok(figures)
+    });
+    let told = figures.0.iter().map(|(what, times)| format!("{what}={times}")).collect::<Vec<_>>().join(" ");
+    effort::print(&format!("passages_cut_off seeds={} {told} lost=0 dup=0 mismatch=0", seeds.len()));
+    reached(&figures, &PASSED_CUT_OFF);
+}
+
 #[test]
 fn a_seed_is_one_voyage_in_every_process() {
     let test = "voyage::a_seed_is_one_voyage_in_every_process";

@@ -4,6 +4,7 @@ use super::instance::Instance;
 use slackwater_core::cutoff::Cutoff;
 use slackwater_core::fold::Settled;
 use slackwater_core::input::{Decision, Input};
+use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
 use slackwater_store::archive::BUCKET;
 
@@ -22,7 +23,7 @@ impl Instance<'_> {
         for (source, cutoff) in &due {
             self.step(Input::Decision(Decision::Cutoff(*source, *cutoff)))?;
         }
-        if !due.is_empty() {
+        if !due.is_empty() && !is(Bug::CutoffBeforeSync) {
             // What is only appended goes again with a delivery that finds no room behind it, and this is in force.
             self.journal.sync()?;
         }
@@ -31,7 +32,7 @@ impl Instance<'_> {
 
     /// Where a source is to be cut off now, if it is. It is a function of what was taken in up to the tick alone: how all is
     /// kept has no say.
-    fn due_cutoff(&self, source: u16) -> Option<Cutoff> {
+    pub(super) fn due_cutoff(&self, source: u16) -> Option<Cutoff> {
         let keep = self.settings.keep_facts.get(usize::from(source)).copied().flatten()?;
         let until = self.settled_until(source)?.checked_sub(keep)?;
         // What is held is still to be folded.
@@ -45,6 +46,7 @@ impl Instance<'_> {
             return None;
         }
         let needed = self.shards.folds.iter().map(|fold| fold.reaches_back(self.plan, source, events)).min()?;
+        let needed = if is(Bug::CutoffForgetsReach) { events.into() } else { needed };
         let facts = start_of_bucket(needed).filter(|facts| earliest < *facts).unwrap_or(i64::MIN);
         Some(Cutoff { events, facts })
     }

@@ -14,6 +14,7 @@ use slackwater_core::judge::Counts;
 use slackwater_core::limits;
 use slackwater_core::machine::{Shard, judge_batch};
 use slackwater_core::plan::{Guards, Plan};
+use slackwater_core::planted::{Bug, is};
 use slackwater_core::poison::Reason;
 use slackwater_core::quarantine::{Discard, Fate, Quarantined, Retrial, Ruling, Why};
 use slackwater_store::Fault;
@@ -240,7 +241,11 @@ impl Instance<'_> {
         let mut outcome = Vec::new();
         match decision {
             Decision::Guards(source, guards) => self.guards[usize::from(*source)] = guards.clone(),
-            Decision::Cutoff(source, cutoff) => self.shards.cutoffs.decide(*source, *cutoff),
+            Decision::Cutoff(source, cutoff) => {
+                let of_the_day = is(Bug::CutoffOfTheDay).then(|| self.due_cutoff(*source));
+                let cutoff = of_the_day.unwrap_or(Some(*cutoff));
+                cutoff.into_iter().for_each(|cutoff| self.shards.cutoffs.decide(*source, cutoff));
+            }
             Decision::Retrial(source, Retrial { decoder, at, events }) => {
                 let known = self.formats[usize::from(*source)].decoder_version();
                 if *decoder != known {
