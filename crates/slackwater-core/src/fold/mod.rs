@@ -218,6 +218,15 @@ impl Fold {
         (0..).zip(put_off).map(|(pipeline, put_off)| due(pipeline).into_iter().chain(put_off).min()).collect()
     }
 
+    /// How many times a group stands where something may seal once so much is settled, by pipeline.
+    pub fn count_due(&self, settled: &[Settled]) -> usize {
+        let all = |pipeline| self.agenda.range((pipeline, i128::MIN)..=(pipeline, i128::MAX));
+        let due = |(pipeline, settled): (u16, &Settled)| -> usize {
+            all(pipeline).take_while(|((_, end), _)| settled.covers(*end)).map(|(_, groups)| groups.len()).sum()
+        };
+        (0..).zip(settled).map(due).sum()
+    }
+
     /// Nulls that arithmetic made in the rows of each pipeline.
     pub fn faults(&self) -> Vec<Faults> {
         let mut faults = self.faults.clone();

@@ -37,13 +37,15 @@ use slackwater_store::entry::{Entry, Packed};
 use slackwater_store::index::{Entries, Index};
 use slackwater_store::journal::{Journal, Limits};
 use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
-use slackwater_store::{Fault, KeepRaw};
+use slackwater_store::{Fault, KeepRaw, crew};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Windows that lie in memory before some leave it, unless told otherwise: about a kilobyte each.
 pub const MOST_WINDOWS: usize = 1_000_000;
+/// So many keys with something to seal are worth a thread for each shard.
+const MANY_DUE: usize = 1_000;
 
 /// How an instance keeps what it keeps. No choice here changes a result.
 #[derive(Clone, Debug)]
@@ -417,8 +419,14 @@ impl<'p> Instance<'p> {
         let Shards { memories, folds, holds, .. } = &mut self.shards;
         let late = late_changes(self.plan, memories, &self.head.settled);
         note_untold(self.plan, memories, &mut self.untold);
-        for fold in folds {
-            rows.extend(fold.tick(self.plan, &settled, late.iter().copied(), holds));
+        let tick_it = |fold: &mut Fold| fold.tick(self.plan, &settled, late.iter().copied(), holds);
+        let due: usize = folds.iter().map(|fold| fold.count_due(&settled)).sum();
+        let finals: Vec<Vec<Final>> = match self.settings.threads > 1 && due >= MANY_DUE {
+            true => crew::each(folds.iter_mut(), tick_it),
+            false => folds.iter_mut().map(tick_it).collect(),
+        };
+        for mut finals in finals {
+            rows.append(&mut finals);
             crash::point(CrashPoint::BetweenFinals)?;
         }
         let mut notes = self.shards.holds.renew(&mut self.shards.folds);
