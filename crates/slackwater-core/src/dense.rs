@@ -4,7 +4,7 @@
 //! lines of cache. Where ids turn out to be sparse no new page is made, and [`crate::memory`] keeps them in its table.
 
 use crate::names::Names;
-use crate::table::Table;
+use crate::table::{Table, mix};
 use alloc::vec::Vec;
 
 /// Ids in a page.
@@ -40,9 +40,7 @@ struct Owner {
 impl Owner {
     #[inline]
     fn hash(self) -> u64 {
-        let whose = u64::from(self.origin) << 16 | u64::from(self.source);
-        let mixed = self.run.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ whose.wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93)
+        mix(self.run, u64::from(self.origin) << 16 | u64::from(self.source))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::judge::vet;
 use crate::plan::{Guards, Knobs};
 use crate::poison::{Reason, Refusal};
 use crate::quarantine::{Discard, Retrial};
-use crate::row::{IdentityBytes, Op, Row, digest};
+use crate::row::{IdentityBytes, Op, Row};
 use crate::schema::Schema;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -99,8 +99,6 @@ pub struct Head {
     pub version: u64,
     /// Event time in nanoseconds since the epoch.
     pub time: i64,
-    /// Content digest.
-    pub digest: u128,
     /// Hash of (source, origin, id): spreads identities over shards and tables, and proves nothing.
     pub identity: u64,
 }
@@ -230,7 +228,7 @@ impl Batch {
         let Finished { op, arrival, sequence } = finished;
         let time = if op == Op::Retract { 0 } else { row.event_time() };
         let identity = ids.hash(row, self.source, (&self.part, position.offset));
-        let head = Head { op, version: row.version(), time, digest: digest(row.content()), identity };
+        let head = Head { op, version: row.version(), time, identity };
         let (start, end) = (start as u32, self.end());
         self.entries.push(Entry { position, arrival, sequence, decoded: Decoded::Row(head), start, end });
     }

@@ -420,8 +420,9 @@ impl Memory {
             return None;
         }
         let (mut mine, mut theirs) = (IdentityBytes::default(), IdentityBytes::default());
+        let hash = mine.hash(row, source, at);
         let identity = mine.of(row, source, at);
-        self.index.find(xxhash_rust::xxh3::xxh3_64(identity), |place| {
+        self.index.find(hash, |place| {
             let Fact { source, content, part, position, .. } = read(&self.chunks, &self.parts, place).winner.fact;
             let schema = &plan.sources[usize::from(source)].schema;
             theirs.of(Row::new(schema, content), source, (part, position.offset)) == identity

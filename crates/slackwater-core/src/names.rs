@@ -54,6 +54,12 @@ fn place(word: u64) -> usize {
     (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize % LATELY
 }
 
+/// A hash of a name.
+#[inline]
+pub(crate) fn hash(name: &[u8]) -> u64 {
+    if name.len() <= 8 { word(name) } else { xxhash_rust::xxh3::xxh3_64(name) }
+}
+
 /// The first eight bytes of a name; all of it, if there are no more. Two names of one length that is no larger have one word
 /// only if they are alike.
 #[inline]

@@ -5,7 +5,9 @@
 //! of its bytes), then the texts one behind the other. A null's bytes are zero. Equal content is equal bytes, and
 //! the content digest is xxh3-128 over exactly these bytes.
 
+use crate::names;
 use crate::schema::{IdentityRule, Kind, Schema, Slot};
+use crate::table::mix;
 use crate::value::{Type, Value};
 use alloc::vec::Vec;
 
@@ -329,9 +331,12 @@ impl IdentityBytes {
         &self.bytes
     }
 
-    /// Their hash.
+    /// A hash of the identity of a row at `place`. That of a number needs no bytes.
     #[inline]
     pub fn hash(&mut self, row: Row<'_>, source: u16, place: (&str, u64)) -> u64 {
-        xxhash_rust::xxh3::xxh3_64(self.of(row, source, place))
+        match row.numeric_id() {
+            Some(id) => mix(id, names::hash(row.origin()) ^ u64::from(source) << 48),
+            None => xxhash_rust::xxh3::xxh3_64(self.of(row, source, place)),
+        }
     }
 }

@@ -93,6 +93,15 @@ fn place(slots: &mut [u64], slot: u64) {
     slots[at] = slot;
 }
 
+/// Two numbers as one hash, mixed as MurmurHash3 does in the end.
+#[inline]
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
+    let mixed = a.wrapping_add(b.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    mixed ^ mixed >> 33
+}
+
 /// 32 bits of hash over up to 2^64 places: a multiplication brings them into the low bits.
 #[inline]
 fn spread(tag: u64) -> usize {

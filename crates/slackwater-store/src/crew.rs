@@ -4,12 +4,15 @@ use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::thread::{Builder, scope};
 
-/// What becomes of each of these, on a thread for each; on this one, where there is no thread for it.
+/// What becomes of each of these, on a thread for each; on this one, where there is no thread for it, or only one of them.
 pub fn each<I: Send, T: Send>(items: impl Iterator<Item = I>, make: impl Fn(I) -> T + Sync) -> Vec<T> {
     // A thread that does not come must not take its item with it.
     let items: Vec<Mutex<Option<I>>> = items.map(|item| Mutex::new(Some(item))).collect();
     let (items, make) = (&items, &make);
     let work = move |at: usize| make(taken(&items[at]));
+    if items.len() == 1 {
+        return vec![work(0)];
+    }
     scope(|scope| {
         let spawn = |at| Builder::new().spawn_scoped(scope, move || work(at)).map_err(|_| at);
         let threads: Vec<_> = (0..items.len()).map(spawn).collect();

@@ -16,7 +16,7 @@ use crate::input::{Batch, Decoded, Entry, Head};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
 use crate::poison::{Reason, Refusal};
-use crate::row::{Op, Row};
+use crate::row::{Op, Row, digest};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -224,7 +224,7 @@ impl Judge {
     ) -> Verdict {
         let verdict = match &entry.decoded {
             Decoded::Refused(refusal) => Verdict::Refused(*refusal),
-            Decoded::Row(head) => match (weigh(head, batch.decoder, known), cutoff) {
+            Decoded::Row(head) => match (weigh(head, batch.decoder, || digest(batch.bytes(entry)), known), cutoff) {
                 (Verdict::New | Verdict::Replaces(_), Some((cutoff, old))) if cutoff.is_before(head, old) => {
                     Verdict::BeyondRetention
                 }
@@ -405,9 +405,10 @@ pub fn shard_of(identity: u64, shards: u64) -> u64 {
 }
 
 /// Ranks an event against the known winner: version, then decoder, then retraction over content, then, between
-/// different contents of one version, the smaller digest.
+/// different contents of one version, the smaller digest. `digest` is that of the event's content, which is asked for only
+/// where the rest is equal.
 #[inline]
-pub fn weigh(head: &Head, decoder: u32, known: Option<&Known>) -> Verdict {
+pub fn weigh(head: &Head, decoder: u32, digest: impl FnOnce() -> u128, known: Option<&Known>) -> Verdict {
     let Some(known) = known else { return Verdict::New };
     let rank = (head.version, decoder, head.op).cmp(&(known.version, known.decoder, known.op));
     match rank {
@@ -416,9 +417,11 @@ pub fn weigh(head: &Head, decoder: u32, known: Option<&Known>) -> Verdict {
         Ordering::Greater if head.op == Op::Retract => Verdict::Replaces(Change::Retraction),
         Ordering::Greater if head.version == known.version => Verdict::Replaces(Change::Decoder),
         Ordering::Greater => Verdict::Replaces(Change::Correction),
-        Ordering::Equal if head.op == Op::Retract || head.digest == known.digest => Verdict::Duplicate,
-        Ordering::Equal if planted::is(Bug::ConflictByArrival) => Verdict::ConflictLost,
-        Ordering::Equal if head.digest < known.digest => Verdict::Replaces(Change::Conflict),
-        Ordering::Equal => Verdict::ConflictLost,
+        Ordering::Equal if head.op == Op::Retract => Verdict::Duplicate,
+        Ordering::Equal => match digest().cmp(&known.digest) {
+            Ordering::Equal => Verdict::Duplicate,
+            Ordering::Less if !planted::is(Bug::ConflictByArrival) => Verdict::Replaces(Change::Conflict),
+            _ => Verdict::ConflictLost,
+        },
     }
 }

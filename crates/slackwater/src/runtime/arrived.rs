@@ -13,7 +13,7 @@ use slackwater_core::machine::{Effects, Machine};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_core::quarantine::Quarantined;
-use slackwater_core::row::Row;
+use slackwater_core::row::{Row, digest};
 use std::cmp::Ordering;
 
 /// Events of one input to the core, at most. No choice here changes a result.
@@ -166,7 +166,8 @@ fn canonical(plan: &Plan, batches: &[Batch], a: Arrived, b: Arrived) -> Ordering
         .cmp(&other.time)
         .then_with(|| tie(x, first).cmp(&tie(y, second)))
         .then_with(|| x.source.cmp(&y.source))
-        .then_with(|| (one.version, one.op, one.digest).cmp(&(other.version, other.op, other.digest)))
+        .then_with(|| (one.version, one.op).cmp(&(other.version, other.op)))
+        .then_with(|| digest(x.bytes(first)).cmp(&digest(y.bytes(second))))
 }
 
 fn alike(a: &Batch, b: &Batch) -> bool {

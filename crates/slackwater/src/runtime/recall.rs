@@ -1,11 +1,11 @@
 //! Winners that no memory holds any more, brought back from identity runs and archive.
 
 use super::shard::Recall;
-use slackwater_core::input::{Batch, Decoded, Position};
+use slackwater_core::input::{Batch, Decoded, Entry, Position};
 use slackwater_core::judge::{Known, Verdict, weigh};
 use slackwater_core::memory::{Memory, Past, Winner};
 use slackwater_core::plan::Plan;
-use slackwater_core::row::{IdentityBytes, Op, Row};
+use slackwater_core::row::{IdentityBytes, Op, Row, digest};
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, Ask};
 use slackwater_store::crash::{self, CrashPoint};
@@ -45,8 +45,7 @@ impl<E: From<Fault>> Recall<E> for Shelves<'_> {
             let Some(kept) = known else { continue };
             let slackwater_store::index::Known { version, decoder, op, digest, time, .. } = kept;
             let known = Known { version, decoder, op, digest, place: u32::MAX };
-            let Decoded::Row(head) = &batch.entries()[*number as usize].decoded else { continue };
-            let replaces = matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_));
+            let Some(replaces) = replaces(batch, &batch.entries()[*number as usize], &known) else { continue };
             // What lies before a cutoff is replaced by nothing.
             if op == Op::Assert && replaces && self.archive.kept_from(batch.source).is_none_or(|from| from <= time) {
                 wanted.push(past.len());
@@ -84,9 +83,8 @@ impl Shelves<'_> {
                 left.push(*number);
                 continue;
             };
-            let Decoded::Row(head) = &entry.decoded else { continue };
             let known = Known { place: u32::MAX, ..known };
-            let replaces = matches!(weigh(head, batch.decoder, Some(&known)), Verdict::Replaces(_));
+            let Some(replaces) = replaces(batch, entry, &known) else { continue };
             let content = (known.op == Op::Assert && replaces).then(|| fact.content.to_vec());
             let (part, position, arrival) = (fact.part.clone(), fact.position, fact.arrival);
             let row = Row::new(&plan.sources[usize::from(batch.source)].schema, fact.content);
@@ -95,6 +93,13 @@ impl Shelves<'_> {
         }
         (past, Cow::Owned(left))
     }
+}
+
+/// Whether an event replaces what is known of its identity; none if it is no row.
+fn replaces(batch: &Batch, entry: &Entry, known: &Known) -> Option<bool> {
+    let Decoded::Row(head) = &entry.decoded else { return None };
+    let verdict = weigh(head, batch.decoder, || digest(batch.bytes(entry)), Some(known));
+    Some(matches!(verdict, Verdict::Replaces(_)))
 }
 
 fn lost(identity: &[u8]) -> Fault {

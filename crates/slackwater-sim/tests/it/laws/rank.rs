@@ -19,12 +19,16 @@ fn ranks() -> impl Strategy<Value = Vec<Rank>> {
 
 fn head(rank: Rank) -> Head {
     let op = if rank.2 { Op::Retract } else { Op::Assert };
-    Head { op, version: rank.0, time: 0, digest: rank.3, identity: 1 }
+    Head { op, version: rank.0, time: 0, identity: 1 }
 }
 
 fn known(rank: Rank) -> Known {
-    let Head { op, version, digest, .. } = head(rank);
-    Known { version, decoder: rank.1, op, digest, place: 0 }
+    let Head { op, version, .. } = head(rank);
+    Known { version, decoder: rank.1, op, digest: rank.3, place: 0 }
+}
+
+fn verdict(rank: Rank, winner: Option<Rank>) -> Verdict {
+    weigh(&head(rank), rank.1, || rank.3, winner.map(known).as_ref())
 }
 
 /// The winner of events that come one by one, and what was said of each.
@@ -32,7 +36,7 @@ fn play(ranks: &[Rank]) -> (Option<Rank>, Vec<Verdict>) {
     let mut winner: Option<Rank> = None;
     let mut verdicts = Vec::new();
     for rank in ranks {
-        let verdict = weigh(&head(*rank), rank.1, winner.map(known).as_ref());
+        let verdict = verdict(*rank, winner);
         if matches!(verdict, Verdict::New | Verdict::Replaces(_)) {
             winner = Some(*rank);
         }
@@ -61,7 +65,7 @@ fn the_winner_is_the_greatest_rank_and_no_conflict_is_silent() {
         // Associative: winners of parts meet as their parts would.
         let parts = [play(&b).0.expect("not empty"), play(&a).0.expect("not empty")];
         prop_assert_eq!(play(&parts).0, greatest);
-        prop_assert_eq!(weigh(&head(parts[0]), parts[0].1, Some(&known(parts[0]))), Verdict::Duplicate);
+        prop_assert_eq!(verdict(parts[0], Some(parts[0])), Verdict::Duplicate);
         Ok(())
     });
 }

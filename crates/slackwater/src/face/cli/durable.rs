@@ -79,7 +79,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
     }
     let generations = Generations::of(&finals);
     let finals = if args.generations { finals } else { Final::newest(finals) };
-    write(&config.plan, shape, &finals, out)?;
+    write(&config.plan, shape, &finals, out, threads(args.threads))?;
     let (seen, faults, refolded) = (instance.seen(), instance.faults(), instance.refolded());
     let folded = Folded { finals, seen, faults, refolded, held: instance.held() };
     let summary = Summary::new(&config.plan, &folded, Some(generations), watch.elapsed());

@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_core::quarantine::Quarantined;
-use slackwater_store::Fault;
+use slackwater_store::{Fault, crew};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,7 +139,7 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     let whole = args.generations || !args.as_arrived;
     let newest = if whole { folded.finals } else { Final::newest(folded.finals) };
     let folded = Folded { finals: newest, ..folded };
-    write(plan, shape, &folded.finals, out)?;
+    write(plan, shape, &folded.finals, out, threads(args.threads))?;
     let summary = Summary::new(plan, &folded, generations, watch.elapsed());
     tell(&if args.json { summary.json() } else { summary.text() });
     Ok(())
@@ -291,8 +291,17 @@ pub(super) fn watched<T>(args: &FoldArgs, gauge: &Gauge, total: Option<u64>, wor
     })
 }
 
+/// Rows that a thread renders before they are written.
+const ROWS_AT_ONCE: usize = 4096;
+
 /// Writes rows; where the shape holds one pipeline, those of one.
-pub(super) fn write(plan: &Plan, shape: Shape, finals: &[Final], mut out: OutputFile) -> Result<(), Stop> {
+pub(super) fn write(
+    plan: &Plan,
+    shape: Shape,
+    finals: &[Final],
+    mut out: OutputFile,
+    threads: usize,
+) -> Result<(), Stop> {
     let number = finals.first().map_or(0, |row| usize::from(row.pipeline));
     let (pipeline, mut text) = (&plan.pipelines[number], String::new());
     let render: fn(&Plan, &Final, &mut String) = match shape {
@@ -303,13 +312,14 @@ pub(super) fn write(plan: &Plan, shape: Shape, finals: &[Final], mut out: Output
         }
         Shape::Parquet => return Ok(columnar::write(pipeline, finals, out)?),
     };
-    for row in finals {
-        render(plan, row, &mut text);
-        if text.len() > 1 << 16 {
-            out.write(text.as_bytes())?;
-            text.clear();
-        }
-    }
     out.write(text.as_bytes())?;
+    for rows in finals.chunks(ROWS_AT_ONCE * threads.max(1)) {
+        let texts = crew::each(rows.chunks(ROWS_AT_ONCE), |rows| {
+            let mut text = String::new();
+            rows.iter().for_each(|row| render(plan, row, &mut text));
+            text
+        });
+        texts.iter().try_for_each(|text| out.write(text.as_bytes()))?;
+    }
     Ok(out.finish()?)
 }
