@@ -60,7 +60,10 @@ impl Dense {
         if self.origins.len() <= usize::from(source) {
             self.origins.resize_with(usize::from(source) + 1, Names::default);
         }
-        let origin = self.origins[usize::from(source)].number(origin);
+        let origins = &mut self.origins[usize::from(source)];
+        // Who gets no page needs no number.
+        let origin = if self.sparse { origins.known(origin) } else { Some(origins.number(origin)) };
+        let Some(origin) = origin else { return Seat::Nowhere };
         let owner = Owner { source, origin, run: id / PAGE as u64 };
         let found = self.page(owner, id);
         if found != Seat::Nowhere {

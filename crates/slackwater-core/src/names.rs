@@ -23,19 +23,25 @@ impl Names {
     /// The number of a name: if it is new, the next one.
     #[inline]
     pub fn number(&mut self, name: &[u8]) -> u32 {
-        let word = word(name);
-        let lately = self.lately[place(word)];
-        if self.list.get(lately as usize).is_some_and(|known| is(known, word, name)) {
-            return lately;
-        }
-        let number = self.find(name).unwrap_or_else(|| {
+        self.known(name).unwrap_or_else(|| {
             let number = self.list.len() as u32;
             self.table.insert(xxhash_rust::xxh3::xxh3_64(name), number);
-            self.list.push((word, name.into()));
+            self.list.push((word(name), name.into()));
             number
-        });
+        })
+    }
+
+    /// The number of a name that is known, and will be asked for again soon.
+    #[inline]
+    pub fn known(&mut self, name: &[u8]) -> Option<u32> {
+        let word = word(name);
+        let lately = &mut self.lately[place(word)];
+        if self.list.get(*lately as usize).is_some_and(|known| is(known, word, name)) {
+            return Some(*lately);
+        }
+        let number = self.find(name)?;
         self.lately[place(word)] = number;
-        number
+        Some(number)
     }
 
     /// The number of a name that is known.
