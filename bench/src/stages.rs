@@ -2,6 +2,7 @@
 
 use crate::durable::{self, How};
 use slackwater::connect::files::input::{FileChunks, InputError};
+use slackwater::decode::frame::count_lines;
 use slackwater::decode::{Chunk, Decoder, Header};
 use slackwater::face::config::{self, Config};
 use slackwater::runtime::engine::{self, Arrangement};
@@ -79,8 +80,7 @@ fn lines(chunk: &Chunk) -> u64 {
     if let Some(Header::Parquet(layout, group)) = &chunk.header {
         return layout.rows(*group);
     }
-    // Reading touches every byte once, as a reader that cuts at line ends must.
-    chunk.bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    count_lines(&chunk.bytes)
 }
 
 fn open(config: &Config, file: &Path) -> io::Result<FileChunks> {
