@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 /// Places for names that were asked for lately.
 const LATELY: usize = 8;
 
-/// Names by number, and back.
+/// Names with their numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     table: Table,
@@ -60,7 +60,7 @@ fn place(word: u64) -> usize {
     (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize % LATELY
 }
 
-/// A hash of a name.
+/// What a hash of a name can be made of: its word, or a hash where that is not all of it.
 #[inline]
 pub(crate) fn hash(name: &[u8]) -> u64 {
     if name.len() <= 8 { word(name) } else { xxhash_rust::xxh3::xxh3_64(name) }

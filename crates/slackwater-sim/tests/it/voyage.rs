@@ -121,17 +121,28 @@ const PASSED: [(&str, usize); 7] = [
     ("released", 1_000),
 ];
 
-#[test]
-fn every_passage_of_a_running_instance_ends_as_a_calm_voyage() {
-    let seeds = effort::seeds("passage", PASSAGES);
-    let figures = each(&seeds, "every_passage_of_a_running_instance_ends_as_a_calm_voyage", |seed| {
-        let mut figures = voyage::passage::passage(seed, SIZE)?.unwrap_or_default();
+/// Makes the passages of so many seeds, and says what they met.
+fn passages(
+    (name, full): (&str, usize),
+    test: &str,
+    floors: &[(&str, usize)],
+    make: fn(u64, Size) -> Result<Option<Figures>, String>,
+) {
+    let seeds = effort::seeds(&name.replace('_', " "), full);
+    let figures = each(&seeds, test, |seed| {
+        let mut figures = make(seed, SIZE)?.unwrap_or_default();
         figures.note("made", usize::from(figures.count("events") > 0));
         Ok(figures)
     });
     let told = figures.0.iter().map(|(what, times)| format!("{what}={times}")).collect::<Vec<_>>().join(" ");
-    effort::print(&format!("passages seeds={} {told} lost=0 dup=0 mismatch=0", seeds.len()));
-    reached(&figures, &PASSED);
+    effort::print(&format!("{name} seeds={} {told} lost=0 dup=0 mismatch=0", seeds.len()));
+    reached(&figures, floors);
+}
+
+#[test]
+fn every_passage_of_a_running_instance_ends_as_a_calm_voyage() {
+    let test = "every_passage_of_a_running_instance_ends_as_a_calm_voyage";
+    passages(("passage", PASSAGES), test, &PASSED, voyage::passage::passage);
 }
 
 /// Full figure of passages on which sources are cut off, and what all of them must have met at the least.
@@ -153,15 +164,8 @@ const PASSED_CUT_OFF: [(&str, usize); 12] = [
 
 #[test]
 fn every_passage_that_is_cut_off_ends_as_the_oracle_has_it() {
-    let seeds = effort::seeds("passage cut off", PASSAGES_CUT_OFF);
-    let figures = each(&seeds, "every_passage_that_is_cut_off_ends_as_the_oracle_has_it", |seed| {
-        let mut figures = voyage::passage::passage_cut_off(seed, SIZE)?.unwrap_or_default();
-        figures.note("made", usize::from(figures.count("events") > 0));
-        Ok(figures)
-    });
-    let told = figures.0.iter().map(|(what, times)| format!("{what}={times}")).collect::<Vec<_>>().join(" ");
-    effort::print(&format!("passages_cut_off seeds={} {told} lost=0 dup=0 mismatch=0", seeds.len()));
-    reached(&figures, &PASSED_CUT_OFF);
+    let test = "every_passage_that_is_cut_off_ends_as_the_oracle_has_it";
+    passages(("passage_cut_off", PASSAGES_CUT_OFF), test, &PASSED_CUT_OFF, voyage::passage::passage_cut_off);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
-use slackwater_store::checkpoint::Checkpoints;
+use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::disk::{Disk, Folder, Onlooker};
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Head, Store};
@@ -70,9 +70,15 @@ pub(super) fn committed(data: &Path) -> Result<Committed, Stop> {
         let text = "the last commit has no checkpoint of its own yet; run the fold again, so that it makes one";
         return Err(refused(text));
     }
-    let mut archive = Archive::open(disk.clone(), shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?;
-    archive.cut_off(&manifest.head.cutoffs);
+    let archive = archive(disk.clone(), &plan, manifest)?;
     Ok(Committed { plan, store, head, archive, _disk: disk })
+}
+
+/// The archive that a checkpoint names, without what it lets go of.
+fn archive(disk: Arc<dyn Disk>, plan: &Plan, manifest: Manifest) -> Result<Archive, Fault> {
+    let mut archive = Archive::open(disk, shelves(plan), manifest.segments, manifest.next_segment, BUCKET)?;
+    archive.cut_off(&manifest.head.cutoffs);
+    Ok(archive)
 }
 
 /// Gives the facts of the last checkpoint to `look`, also beside a process that uses the directory: that merges what it has from
@@ -88,7 +94,7 @@ pub(super) fn beside<T>(data: &Path, look: impl Fn(&Plan, &Archive) -> Result<T,
         let head = head.ok_or_else(|| Stop::Kept(Fault::Refused(nothing())))?;
         let disk: Arc<dyn Disk> = Arc::new(Onlooker::new(data));
         let manifest = Checkpoints::open(disk.clone(), head.instance)?.read(head.checkpoint)?;
-        look(&plan, &Archive::open(disk, shelves(&plan), manifest.segments, manifest.next_segment, BUCKET)?)
+        look(&plan, &archive(disk, &plan, manifest)?)
     };
     for _ in 1..LOOKS {
         match once() {

@@ -159,6 +159,9 @@ fn rows_before_the_cut_say_that_their_facts_are_gone() {
         err.contains("the facts of source trades before 2026-01-11T00:00:00Z were let go of (`keep_facts`)"),
         "{err}"
     );
+    // There are no arrivals to learn from here, and what is not there any more is told all the same.
+    let (_, _, err) = said(&place, &["lag", "--data", "data"]);
+    assert!(err.contains("note: the facts of source trades before 2026-01-11T00:00:00Z were let go of"), "{err}");
     let (code, out, _) = said(&place, &["verify", "--data", "data", "--json", "--permute", "3"]);
     let verified: Value = serde_json::from_str(&out).expect("JSON");
     assert!(code == 0 && verified["gone"].as_u64() > Some(100) && verified["rows"].as_u64() > Some(100), "{verified}");
