@@ -9,7 +9,7 @@ use crate::input::{Batch, Entry};
 use crate::judge::Change;
 use crate::memory::Fact;
 use crate::plan::Plan;
-use crate::plan::expr::Faults;
+use crate::plan::expr::{Faults, Node};
 use crate::row::Row;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -244,7 +244,10 @@ impl crate::plan::Pipeline {
         key.clear();
         let mut faults: Faults = 0;
         for column in &self.key {
-            column.expr.eval(&row, &mut faults).encode(key);
+            match column.expr.node {
+                Node::Input(field) => row.encode(field, key),
+                _ => column.expr.eval(&row, &mut faults).encode(key),
+            }
         }
         Self::hash_of_key(pipeline, key)
     }

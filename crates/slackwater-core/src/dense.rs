@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 const PAGE: usize = 256;
 /// Pages that may be made before their use is looked at.
 const TRIAL: usize = 256;
+/// Places for pages that were asked for lately.
+const LATELY: usize = 8;
 /// Ids that a page must hold on average to be worth its room: a table entry takes about three times that of an id here.
 const WORTH: usize = 24;
 
@@ -24,6 +26,8 @@ pub(crate) struct Dense {
     owners: Vec<Owner>,
     /// Number + 1 for each id of each page; zero is none.
     slots: Vec<[u32; PAGE]>,
+    /// Pages that were asked for lately, by the low bits of their origin's number: each origin mostly counts up.
+    lately: [u32; LATELY],
     used: usize,
     /// Set once and for ever: an id without a page never gets one, so it is always looked for in the same place.
     sparse: bool,
@@ -48,7 +52,7 @@ impl Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seat {
     /// In this page at this slot, which may be empty.
-    Slot(usize, usize),
+    Slot(u32, u8),
     /// In no page.
     Nowhere,
 }
@@ -65,8 +69,14 @@ impl Dense {
         let origin = if self.sparse { origins.known(origin) } else { Some(origins.number(origin)) };
         let Some(origin) = origin else { return Seat::Nowhere };
         let owner = Owner { source, origin, run: id / PAGE as u64 };
+        let place = origin as usize % LATELY;
+        let page = self.lately[place];
+        if self.owners.get(page as usize) == Some(&owner) {
+            return Seat::Slot(page, slot_of(id));
+        }
         let found = self.page(owner, id);
-        if found != Seat::Nowhere {
+        if let Seat::Slot(page, _) = found {
+            self.lately[place] = page;
             return found;
         }
         let pages = self.owners.len();
@@ -77,7 +87,8 @@ impl Dense {
         self.pages.insert(owner.hash(), pages as u32);
         self.owners.push(owner);
         self.slots.push([0; PAGE]);
-        Seat::Slot(pages, (id % PAGE as u64) as usize)
+        self.lately[place] = pages as u32;
+        Seat::Slot(pages as u32, slot_of(id))
     }
 
     /// Where an id stands, if there is a page for it.
@@ -89,21 +100,26 @@ impl Dense {
     #[inline]
     fn page(&self, owner: Owner, id: u64) -> Seat {
         let found = self.pages.find(owner.hash(), |page| self.owners[page as usize] == owner);
-        found.map_or(Seat::Nowhere, |page| Seat::Slot(page as usize, (id % PAGE as u64) as usize))
+        found.map_or(Seat::Nowhere, |page| Seat::Slot(page, slot_of(id)))
     }
 
     /// The number under a slot.
     #[inline]
-    pub fn get(&self, page: usize, slot: usize) -> Option<u32> {
-        self.slots[page][slot].checked_sub(1)
+    pub fn get(&self, page: u32, slot: u8) -> Option<u32> {
+        self.slots[page as usize][usize::from(slot)].checked_sub(1)
     }
 
     /// Puts a number under a slot.
     #[inline]
-    pub fn set(&mut self, page: usize, slot: usize, number: u32) {
+    pub fn set(&mut self, page: u32, slot: u8, number: u32) {
         assert!(number < u32::MAX, "a dense index holds numbers below 2^32 - 1");
-        let slot = &mut self.slots[page][slot];
+        let slot = &mut self.slots[page as usize][usize::from(slot)];
         self.used += usize::from(*slot == 0);
         *slot = number + 1;
     }
+}
+
+#[inline]
+fn slot_of(id: u64) -> u8 {
+    (id % PAGE as u64) as u8
 }

@@ -200,6 +200,7 @@ pub fn judge_batch(
     shard: Shard,
     (holds, cutoffs): (&Holds, &Cutoffs),
 ) -> Judged {
+    let schema = &plan.sources[usize::from(batch.source)].schema;
     let cutoff = cutoffs.of(batch.source);
     let mut router = Router::new(batch, shard.folds);
     let mut quarantined = Vec::new();
@@ -212,25 +213,31 @@ pub fn judge_batch(
             let next = number..batch.entries().len().min(number + AHEAD);
             memory.prepare(judge.needs(&batch.entries()[next], shard.number, shard.of));
         }
-        let found = match &entry.decoded {
-            Decoded::Row(head) if crate::judge::shard_of(head.identity, shard.of) == shard.number => {
-                Some((head, memory.look_up(plan, batch, entry, head)))
-            }
+        let head = match &entry.decoded {
+            Decoded::Row(head) if crate::judge::shard_of(head.identity, shard.of) == shard.number => head,
             // What has no identity belongs to the first shard.
-            Decoded::Refused(_) if shard.number == 0 => None,
+            Decoded::Refused(refusal) if shard.number == 0 => {
+                judge.refuse(batch.source, *refusal);
+                quarantined.push(set_aside(batch, entry, Why::Refused(*refusal)));
+                continue;
+            }
             _ => continue,
         };
-        let kept = past.split_first().filter(|((asked, _), _)| *asked as usize == number);
+        let event = (entry, head, Row::new(schema, batch.bytes(entry)));
+        let found = memory.look_up(batch, event);
+        let known = memory.known(&found);
         // What came since is newer than what is kept.
-        let kept = kept.map(|((_, kept), rest)| {
-            past = rest;
-            kept
-        });
-        let known = found.as_ref().and_then(|(_, found)| found.known);
+        let kept = match past {
+            [(asked, kept), rest @ ..] if *asked as usize == number => {
+                past = rest;
+                Some(kept)
+            }
+            _ => None,
+        };
         let cutoff = cutoff.map(|cutoff| (cutoff, known_time(plan, batch.source, memory, known.as_ref(), kept)));
-        let verdict = judge.step(plan, batch, entry, known.or(kept.map(|kept| kept.known)).as_ref(), cutoff);
-        match (verdict, &found) {
-            (Verdict::New | Verdict::Replaces(_), Some((head, found))) => {
+        let verdict = judge.step(batch, event, known.or(kept.map(|kept| kept.known)).as_ref(), cutoff);
+        match verdict {
+            Verdict::New | Verdict::Replaces(_) => {
                 let had =
                     known.map_or(kept.is_some(), |known| memory.had(known.place) || planted::is(Bug::HeldByLastEvent));
                 let adopted = kept.filter(|_| known.is_none()).map(|kept| memory.adopt(batch.source, kept));
@@ -246,14 +253,13 @@ pub fn judge_batch(
                 if head.op == Op::Assert {
                     router.plus(plan, batch, entry, unseen(plan, batch, entry, had, holds));
                 }
-                memory.put(batch, entry, head, found, adopted);
+                memory.put(batch, entry, head, &found, adopted);
             }
-            (Verdict::Refused(refusal), _) => quarantined.push(set_aside(batch, entry, Why::Refused(refusal))),
-            (Verdict::Duplicate, Some((head, _))) if planted::is(Bug::DuplicateCounted) && head.op == Op::Assert => {
+            Verdict::Duplicate if planted::is(Bug::DuplicateCounted) && head.op == Op::Assert => {
                 router.plus(plan, batch, entry, Unseen::Nowhere);
             }
-            (Verdict::ConflictLost, _) => quarantined.push(set_aside(batch, entry, Why::Conflict)),
-            (Verdict::BeyondRetention, _) => quarantined.push(set_aside(batch, entry, Why::BeyondRetention)),
+            Verdict::ConflictLost => quarantined.push(set_aside(batch, entry, Why::Conflict)),
+            Verdict::BeyondRetention => quarantined.push(set_aside(batch, entry, Why::BeyondRetention)),
             _ => {}
         }
     }

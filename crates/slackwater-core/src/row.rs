@@ -75,6 +75,16 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Appends the canonical encoding of a content field's value.
+    #[inline]
+    pub fn encode(&self, field: usize, out: &mut Vec<u8>) {
+        match self.schema.slot(field) {
+            // Keys are mostly texts.
+            Some(slot) if slot.kind == Kind::Text && !self.is_null(slot) => Value::encode_text(self.text(slot), out),
+            _ => self.get(field).encode(out),
+        }
+    }
+
     /// The event time, in nanoseconds since the epoch. Zero in a retraction, whose content is only its identity.
     #[inline]
     pub fn event_time(&self) -> i64 {

@@ -206,20 +206,23 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A copy that owns its text.
+    /// A copy that owns what it says.
     pub fn to_scalar(self) -> Scalar {
-        match self {
-            Value::Text(t) => Scalar::Text(t.into()),
-            Value::Null => Scalar::Plain(Value::Null),
-            Value::Bool(v) => Scalar::Plain(Value::Bool(v)),
-            Value::I64(v) => Scalar::Plain(Value::I64(v)),
-            Value::U64(v) => Scalar::Plain(Value::U64(v)),
-            Value::F64(v) => Scalar::Plain(Value::F64(v)),
-            Value::Decimal(v) => Scalar::Plain(Value::Decimal(v)),
-            Value::Wide(v) => Scalar::Plain(Value::Wide(v)),
-            Value::Time(v) => Scalar::Plain(Value::Time(v)),
-            Value::Array(bytes) => Scalar::Array(bytes.into()),
-        }
+        Scalar(match self {
+            Value::Null => Owned::Null,
+            Value::Bool(v) => Owned::Bool(v),
+            Value::I64(v) => Owned::I64(v),
+            Value::U64(v) => Owned::U64(v),
+            Value::F64(v) => Owned::F64(v),
+            Value::Decimal(v) => match i64::try_from(v) {
+                Ok(v) => Owned::Decimal(v),
+                Err(_) => Owned::Large(Box::new(v)),
+            },
+            Value::Wide(v) => Owned::Wide(Box::new(v)),
+            Value::Text(t) => Owned::Text(t.into()),
+            Value::Time(v) => Owned::Time(v),
+            Value::Array(bytes) => Owned::Array(bytes.into()),
+        })
     }
 
     /// Total order of two values of one type and scale: null first, false before true, text by bytes, NaN last.
@@ -263,10 +266,7 @@ impl<'a> Value<'a> {
                 out.push(5);
                 self.as_wide().expect("a decimal has a mantissa").encode(out);
             }
-            Value::Text(v) => {
-                out.push(6);
-                codec::put_bytes(out, v);
-            }
+            Value::Text(v) => Value::encode_text(v, out),
             Value::Time(v) => {
                 out.push(7);
                 out.extend_from_slice(&v.to_le_bytes());
@@ -276,6 +276,13 @@ impl<'a> Value<'a> {
                 codec::put_bytes(out, bytes);
             }
         }
+    }
+
+    /// Appends the canonical encoding of a text.
+    #[inline]
+    pub(crate) fn encode_text(text: &[u8], out: &mut Vec<u8>) {
+        out.push(6);
+        codec::put_bytes(out, text);
     }
 
     /// Reads what [`Value::encode`] wrote. A decimal comes back in the form that `ty` has.
@@ -317,25 +324,57 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A value that owns its text, for what outlives an event. Equality is equality of bits.
+/// A value that owns what it says, for what outlives an event. Equality is equality of bits.
+///
+/// There are many: every window holds a few, and every row one a column. So it is small, and what is large is elsewhere.
 #[derive(Clone, Debug)]
-pub enum Scalar {
-    /// Anything but text and arrays.
-    Plain(Value<'static>),
-    /// UTF-8 text.
+pub struct Scalar(Owned);
+
+#[derive(Clone, Debug)]
+enum Owned {
+    Null,
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    /// A decimal of 64 bits, as most are.
+    Decimal(i64),
+    /// One that needs more.
+    Large(Box<i128>),
+    Wide(Box<I384>),
     Text(Box<[u8]>),
-    /// The canonical encodings of the elements.
+    Time(i64),
     Array(Box<[u8]>),
 }
 
 impl Scalar {
+    /// Null.
+    pub const NULL: Scalar = Scalar(Owned::Null);
+
     /// A view that expressions can take.
     #[inline]
     pub fn value(&self) -> Value<'_> {
-        match self {
-            Scalar::Plain(value) => *value,
-            Scalar::Text(text) => Value::Text(text),
-            Scalar::Array(bytes) => Value::Array(bytes),
+        match &self.0 {
+            Owned::Null => Value::Null,
+            Owned::Bool(v) => Value::Bool(*v),
+            Owned::I64(v) => Value::I64(*v),
+            Owned::U64(v) => Value::U64(*v),
+            Owned::F64(v) => Value::F64(*v),
+            Owned::Decimal(v) => Value::Decimal((*v).into()),
+            Owned::Large(v) => Value::Decimal(**v),
+            Owned::Wide(v) => Value::Wide(**v),
+            Owned::Text(text) => Value::Text(text),
+            Owned::Time(v) => Value::Time(*v),
+            Owned::Array(bytes) => Value::Array(bytes),
+        }
+    }
+
+    /// The number in its place, if it is a decimal or a signed integer of 64 bits.
+    #[inline]
+    pub(crate) fn narrow_mut(&mut self) -> Option<&mut i64> {
+        match &mut self.0 {
+            Owned::Decimal(v) | Owned::I64(v) => Some(v),
+            _ => None,
         }
     }
 }

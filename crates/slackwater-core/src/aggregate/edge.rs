@@ -3,7 +3,6 @@
 use super::{Contribution, Sign};
 use crate::codec::{CodecError, Reader, put_bytes};
 use crate::plan::Expr;
-use crate::plan::expr::Node;
 use crate::value::{Scalar, Type, Value};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,11 +12,47 @@ use core::cmp::Ordering;
 #[derive(Clone, Debug)]
 pub struct Edge {
     time: i64,
-    tie: Vec<u8>,
+    tie: Tie,
     value: Scalar,
 }
 
+/// Bytes of a tie that stand in place: those of most ids with their origin.
+const IN_PLACE: usize = 22;
+
+/// What orders rows of one time.
+#[derive(Clone, Debug)]
+enum Tie {
+    Short(u8, [u8; IN_PLACE]),
+    Long(Box<[u8]>),
+}
+
+impl Tie {
+    #[inline]
+    fn new(bytes: &[u8]) -> Tie {
+        let mut short = [0; IN_PLACE];
+        match short.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                Tie::Short(bytes.len() as u8, short)
+            }
+            None => Tie::Long(bytes.into()),
+        }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Tie::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Tie::Long(bytes) => bytes,
+        }
+    }
+}
+
 impl Edge {
+    fn new<'a>(row: &mut impl Contribution<'a>, value: Scalar) -> Edge {
+        Edge { time: row.time(), tie: Tie::new(row.tie()), value }
+    }
+
     /// The value.
     pub fn value(&self) -> Value<'_> {
         self.value.value()
@@ -25,18 +60,24 @@ impl Edge {
 
     /// The place in canonical order.
     pub fn place(&self) -> (i64, &[u8]) {
-        (self.time, &self.tie)
+        (self.time, self.tie.bytes())
+    }
+
+    /// Where a row stands beside it.
+    #[inline]
+    fn order<'a>(&self, row: &mut impl Contribution<'a>) -> Ordering {
+        row.time().cmp(&self.time).then_with(|| row.tie().cmp(self.tie.bytes()))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.time.to_le_bytes());
-        put_bytes(out, &self.tie);
+        put_bytes(out, self.tie.bytes());
         self.value().encode(out);
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>, ty: Type) -> Result<Self, CodecError> {
         let time = i64::from_le_bytes(reader.array()?);
-        let tie = reader.bytes()?.to_vec();
+        let tie = Tie::new(reader.bytes()?);
         let value = Value::decode(reader, ty)?;
         if value.is_null() {
             return reader.fail("a first or last value that is not null");
@@ -54,34 +95,37 @@ pub(super) fn update<'a>(
     expr: &'a Expr,
     row: &mut impl Contribution<'a>,
 ) -> bool {
-    let time = row.time();
-    // Most rows are settled by their time alone, before value and tie are even looked at.
     // An expression that may make nulls is asked of every row, so that what is counted of it depends on the rows alone.
-    if let Some(edge) = held
-        && matches!(expr.node, Node::Input(_))
-        && time.cmp(&edge.time) == wins.reverse()
-    {
-        return true;
-    }
     let value = row.value(expr);
     if value.is_null() {
         return true;
     }
     let Some(edge) = held else {
         if sign == Sign::Plus {
-            let tie = row.tie().to_vec();
-            *held = Some(Box::new(Edge { time, tie, value: value.to_scalar() }));
+            *held = Some(Box::new(Edge::new(row, value.to_scalar())));
         }
         return sign == Sign::Plus;
     };
-    let order = time.cmp(&edge.time).then_with(|| row.tie().cmp(&edge.tie));
-    if sign == Sign::Minus {
-        return order == wins.reverse();
+    let order = edge.order(row);
+    if sign == Sign::Plus && order == wins {
+        **edge = Edge::new(row, value.to_scalar());
     }
-    if order == wins {
-        edge.time = time;
-        row.put_tie(&mut edge.tie);
-        edge.value = value.to_scalar();
+    sign == Sign::Plus || order == wins.reverse()
+}
+
+/// The same for numbers of 64 bits, one of which is held.
+#[inline]
+pub(super) fn narrow<'a>(
+    edge: &mut Edge,
+    wins: Ordering,
+    sign: Sign,
+    number: i64,
+    row: &mut impl Contribution<'a>,
+) -> bool {
+    let order = edge.order(row);
+    if sign == Sign::Plus && order == wins {
+        (edge.time, edge.tie) = (row.time(), Tie::new(row.tie()));
+        *edge.value.narrow_mut().expect("a number is held") = number;
     }
-    true
+    sign == Sign::Plus || order == wins.reverse()
 }

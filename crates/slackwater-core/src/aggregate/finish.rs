@@ -4,7 +4,7 @@
 //! mean = S1/n; var_pop = (n*S2 - S1^2) / n^2; var_samp = (n*S2 - S1^2) / (n(n-1)); wavg(x, w) = sum(xw) / sum(w).
 
 use super::{Accumulator, Bag, histogram, percentile};
-use crate::number::{I384, Nat, Ratio, Specials};
+use crate::number::{ExactSum, Nat, Ratio, Specials};
 use crate::plan::expr::{Faults, leave};
 use crate::plan::{Finish, Result};
 use crate::value::{Scalar, Type, Value};
@@ -96,7 +96,7 @@ fn total<'a>(state: &Accumulator, scale: u8, ty: Type) -> Value<'a> {
             leave(&ratio(negative, magnitude, 0, den, scale.into()), false, ty)
         }
         Accumulator::Float(sum) => Value::F64(sum.to_f64()),
-        Accumulator::Exact(sum) if ty.is_wide() => Value::Wide(*sum),
+        Accumulator::Exact(sum) if ty.is_wide() => Value::Wide(sum.total()),
         Accumulator::Exact(sum) => Value::Decimal(sum.to_i128().expect("the type bounds the digits of a sum")),
         _ => unreachable!("a sum is read from a state that sums"),
     }
@@ -136,8 +136,12 @@ impl Signed {
         }
     }
 
-    fn exact(sum: &I384) -> Signed {
-        Signed { negative: sum.is_negative(), magnitude: sum.magnitude(), exponent: 0, den: Nat::one() }
+    fn exact(sum: &ExactSum) -> Signed {
+        let (negative, magnitude) = match sum.to_i128() {
+            Some(sum) => (sum < 0, Nat::from(sum.unsigned_abs())),
+            None => (sum.total().is_negative(), sum.total().magnitude()),
+        };
+        Signed { negative, magnitude, exponent: 0, den: Nat::one() }
     }
 
     fn is_zero(&self) -> bool {

@@ -72,7 +72,7 @@ impl Largest {
             left -= count.min(left);
             left > 0
         });
-        if bytes.is_empty() { Scalar::Plain(Value::Null) } else { Scalar::Array(bytes.into()) }
+        if bytes.is_empty() { Scalar::NULL } else { Value::Array(&bytes).to_scalar() }
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

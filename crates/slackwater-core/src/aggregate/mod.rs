@@ -6,12 +6,14 @@
 
 mod bag;
 mod edge;
+mod extreme;
 mod finish;
 mod histogram;
 mod hyperloglog;
 mod largest;
 mod multiset;
 mod percentile;
+mod recipe;
 mod share;
 
 pub use bag::Bag;
@@ -19,11 +21,11 @@ pub use edge::Edge;
 pub use finish::finish;
 pub use hyperloglog::HyperLogLog;
 pub use largest::Largest;
+pub(crate) use recipe::Recipe;
 pub use share::Share;
 
 use crate::codec::{CodecError, Reader, put_signed};
-use crate::number::{FloatSum, I384, Nat};
-use crate::plan::expr::Node;
+use crate::number::{ExactSum, FloatSum, I384, Nat};
 use crate::plan::{Accumulate, Expr, State};
 use crate::planted::{self, Bug};
 use crate::value::{Scalar, Type, Value};
@@ -57,9 +59,9 @@ pub enum Accumulator {
     /// Rows or values.
     Count(i64),
     /// Sum of exact numbers or of their products.
-    Exact(I384),
+    Exact(ExactSum),
     /// Sum of doubles or of their products.
-    Float(FloatSum),
+    Float(Box<FloatSum>),
     /// Sum of shares of exact numbers.
     Share(Box<Share>),
     /// Smallest or largest value; null before any.
@@ -67,7 +69,7 @@ pub enum Accumulator {
     /// First or last value and its place in canonical order.
     Edge(Option<Box<Edge>>),
     /// Values, or the numbers of their buckets, with their multiplicities.
-    Values(Bag),
+    Values(Box<Bag>),
     /// An estimate of how many distinct values.
     HyperLogLog(HyperLogLog),
     /// The largest values.
@@ -80,14 +82,14 @@ impl Accumulator {
         match kind {
             Accumulate::Count(_) => Accumulator::Count(0),
             Accumulate::Sum(x) | Accumulate::Products(x, _) if x.ty == Type::Float64 => {
-                Accumulator::Float(FloatSum::new())
+                Accumulator::Float(Box::default())
             }
-            Accumulate::Sum(_) | Accumulate::Products(..) => Accumulator::Exact(I384::ZERO),
+            Accumulate::Sum(_) | Accumulate::Products(..) => Accumulator::Exact(ExactSum::default()),
             Accumulate::Shares(_) => Accumulator::Share(Box::default()),
-            Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::Plain(Value::Null)),
+            Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::NULL),
             Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
-            Accumulate::Values(x) => Accumulator::Values(Bag::new(x.ty)),
-            Accumulate::Histogram(_) => Accumulator::Values(Bag::new(Type::I64)),
+            Accumulate::Values(x) => Accumulator::Values(Box::new(Bag::new(x.ty))),
+            Accumulate::Histogram(_) => Accumulator::Values(Box::new(Bag::new(Type::I64))),
             Accumulate::HyperLogLog(_) => Accumulator::HyperLogLog(HyperLogLog::new()),
             Accumulate::Largest(x, most) => Accumulator::Largest(Box::new(Largest::new(x.ty, *most))),
         }
@@ -97,7 +99,7 @@ impl Accumulator {
     pub fn merge(&mut self, other: &Accumulator, kind: &Accumulate) {
         match (self, other) {
             (Accumulator::Count(a), Accumulator::Count(b)) => *a += b,
-            (Accumulator::Exact(a), Accumulator::Exact(b)) => a.add(b),
+            (Accumulator::Exact(a), Accumulator::Exact(b)) => a.merge(b),
             (Accumulator::Float(a), Accumulator::Float(b)) => a.merge(b),
             (Accumulator::Share(a), Accumulator::Share(b)) => a.merge(b),
             (Accumulator::Extreme(a), Accumulator::Extreme(b)) => {
@@ -148,14 +150,14 @@ impl Accumulator {
         match (&mut empty, kind) {
             (Accumulator::Count(n), _) => *n = reader.signed()?,
             (Accumulator::Exact(sum), _) => {
-                let Some((value, used)) = I384::decode(reader.rest()) else { return reader.fail("an exact sum") };
+                let Some((value, used)) = ExactSum::decode(reader.rest()) else { return reader.fail("an exact sum") };
                 reader.skip(used)?;
                 *sum = value;
             }
             (Accumulator::Float(sum), _) => {
                 let Some((value, used)) = FloatSum::decode(reader.rest()) else { return reader.fail("a float sum") };
                 reader.skip(used)?;
-                *sum = value;
+                **sum = value;
             }
             (Accumulator::Share(sum), _) => **sum = Share::decode(reader)?,
             (Accumulator::Extreme(value), Accumulate::Min(x) | Accumulate::Max(x)) => {
@@ -166,9 +168,9 @@ impl Accumulator {
                 1 => *edge = Some(Box::new(Edge::decode(reader, x.ty)?)),
                 _ => return reader.fail("0 or 1"),
             },
-            (Accumulator::Values(values), Accumulate::Values(x)) => *values = Bag::decode(reader, x.ty)?,
+            (Accumulator::Values(values), Accumulate::Values(x)) => **values = Bag::decode(reader, x.ty)?,
             (Accumulator::Values(buckets), Accumulate::Histogram(x)) => {
-                *buckets = Bag::decode(reader, Type::I64)?;
+                **buckets = Bag::decode(reader, Type::I64)?;
                 if !buckets.is_within(|value| matches!(value, Value::I64(b) if histogram::is_bucket(b, x.ty))) {
                     return reader.fail("buckets of its type");
                 }
@@ -193,11 +195,6 @@ pub trait Contribution<'a> {
     fn time(&self) -> i64;
     /// What orders it among rows of one event time.
     fn tie(&mut self) -> &[u8];
-    /// Puts the same in the place of what `out` holds.
-    fn put_tie(&mut self, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(self.tie());
-    }
     /// The part of its measure that counts here, and the whole of it; none where that is all.
     fn share(&self) -> Option<(&Nat, &Nat)> {
         None
@@ -238,8 +235,10 @@ pub fn accumulate<'a>(
             (Value::F64(x), Value::F64(y), Sign::Minus) => sum.sub_product(x, y),
             _ => {}
         },
-        (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Less, sign, x, row),
-        (Accumulate::Max(x), Accumulator::Extreme(held)) => return extreme(held, Ordering::Greater, sign, x, row),
+        (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme::update(held, Ordering::Less, sign, x, row),
+        (Accumulate::Max(x), Accumulator::Extreme(held)) => {
+            return extreme::update(held, Ordering::Greater, sign, x, row);
+        }
         (Accumulate::First(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Last(x), Accumulator::Edge(held)) => return edge::update(held, Ordering::Greater, sign, x, row),
         (Accumulate::Values(x), Accumulator::Values(values)) => values.add(row.value(x), sign.unit()),
@@ -258,7 +257,7 @@ pub fn accumulate<'a>(
 }
 
 #[inline]
-fn add_exact<'a>(sum: &mut I384, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) {
+fn add_exact<'a>(sum: &mut ExactSum, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) {
     if x.ty.is_wide() {
         match (row.value(x).as_wide(), sign) {
             (Some(wide), Sign::Plus) => sum.add(&wide),
@@ -285,20 +284,12 @@ fn add_share<'a>(sum: &mut Share, sign: Sign, x: &'a Expr, row: &mut impl Contri
 }
 
 #[inline]
-fn add_product<'a>(sum: &mut I384, sign: Sign, (x, y): (&'a Expr, &'a Expr), row: &mut impl Contribution<'a>) {
+fn add_product<'a>(sum: &mut ExactSum, sign: Sign, (x, y): (&'a Expr, &'a Expr), row: &mut impl Contribution<'a>) {
     let product = if x.ty.is_wide() || y.ty.is_wide() {
         let (Some(x), Some(y)) = (row.value(x).as_wide(), row.value(y).as_wide()) else { return };
         x.checked_mul(y).expect("the plan bounds a product to 76 digits")
     } else {
         let (Some(x), Some(y)) = (row.number(x), row.number(y)) else { return };
-        if let (Ok(x), Ok(y)) = (i64::try_from(x), i64::try_from(y)) {
-            // At most 2^126, so it cannot wrap.
-            let product = i128::from(x).wrapping_mul(y.into());
-            return match sign {
-                Sign::Plus => sum.add_i128(product),
-                Sign::Minus => sum.sub_i128(product),
-            };
-        }
         I384::product(x, y)
     };
     match sign {
@@ -307,30 +298,5 @@ fn add_product<'a>(sum: &mut I384, sign: Sign, (x, y): (&'a Expr, &'a Expr), row
     }
 }
 
-#[inline]
-fn extreme<'a>(held: &mut Scalar, wins: Ordering, sign: Sign, x: &'a Expr, row: &mut impl Contribution<'a>) -> bool {
-    // A decimal field is compared without making a value.
-    if let (Scalar::Plain(Value::Decimal(held)), Node::Input(_)) = (&mut *held, &x.node) {
-        let Some(number) = row.number(x) else { return true };
-        let order = number.cmp(held);
-        if sign == Sign::Plus && order == wins {
-            *held = number;
-        }
-        return sign == Sign::Plus || order == wins.reverse();
-    }
-    let value = row.value(x);
-    if value.is_null() {
-        return true;
-    }
-    let order = if held.value().is_null() { wins } else { value.order(&held.value()) };
-    match sign {
-        Sign::Plus => {
-            if order == wins {
-                *held = value.to_scalar();
-            }
-            true
-        }
-        // Taking away what is beyond, or equal to, the held value: another row may or may not hold it too.
-        Sign::Minus => order == wins.reverse(),
-    }
-}
+/// There are several in every window of every key.
+const _: () = assert!(size_of::<Accumulator>() <= 32 && size_of::<Edge>() <= 56);

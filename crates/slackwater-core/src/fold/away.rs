@@ -271,9 +271,11 @@ impl Fold {
 
     /// The nulls that arithmetic makes of a fact whose slice is put away: its states see it when it is back.
     #[cold]
-    pub(super) fn faults_of(&mut self, pipeline: &Pipeline, row: Row<'_>, place: (&str, u64)) -> Faults {
+    pub(super) fn faults_of(&mut self, pipeline: &Pipeline, group: u32, row: Row<'_>, place: (&str, u64)) -> Faults {
+        let recipe = &self.recipes[usize::from(self.groups[group as usize].pipeline)];
         let mut view = RowView::new(row, place, &mut self.tie);
-        Cell::new(pipeline, 0, Window { start: 0, end: 0 }).update(pipeline, Sign::Plus, &mut view);
+        let mut nowhere = Cell::new(pipeline, group, Window { start: 0, end: 0 });
+        nowhere.update((&pipeline.states, recipe), Sign::Plus, &mut view);
         view.faults
     }
 

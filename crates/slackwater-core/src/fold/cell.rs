@@ -1,11 +1,11 @@
 //! What is accumulated of one key over one span, and the row view that accumulators read.
 
-use crate::aggregate::{Accumulator, Contribution, Sign, accumulate};
+use crate::aggregate::{Accumulator, Contribution, Recipe, Sign};
 use crate::number::Nat;
 use crate::plan::expr::{Faults, Node};
 use crate::plan::{Expr, Pipeline, State};
 use crate::row::Row;
-use crate::value::{Type, Value};
+use crate::value::Value;
 use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -34,15 +34,17 @@ impl Cell {
         self.states = accumulators(&pipeline.states);
     }
 
-    /// Adds a row or takes it away. False if a state may have lost what it held.
+    /// Adds a row or takes it away, by the recipe of its states. False if a state may have lost what it held.
     #[inline]
-    pub fn update<'a>(&mut self, pipeline: &'a Pipeline, sign: Sign, row: &mut RowView<'a, '_>) -> bool {
+    pub fn update<'a>(
+        &mut self,
+        (states, recipe): (&'a [State], &Recipe),
+        sign: Sign,
+        row: &mut RowView<'a, '_>,
+    ) -> bool {
         self.rows += sign.unit();
-        let mut sound = true;
-        for (state, accumulator) in pipeline.states.iter().zip(&mut self.states) {
-            sound &= accumulate(state, accumulator, sign, row);
-        }
-        sound
+        let content = row.content();
+        recipe.take(states, &mut self.states, sign, content, row)
     }
 }
 
@@ -64,14 +66,9 @@ enum Tie<'s> {
     Known(&'s [u8]),
 }
 
-/// Numbers that are remembered of a row.
-const MEMO: usize = 4;
-
 /// A row as accumulators see it.
 pub(super) struct RowView<'a, 's> {
     row: Row<'a>,
-    /// Fields that were asked for as numbers, by the low bits of their index: most aggregates ask for the same few.
-    numbers: [Option<(usize, Option<i128>)>; MEMO],
     time: i64,
     tie: Tie<'s>,
     share: Option<(&'s Nat, &'s Nat)>,
@@ -82,41 +79,30 @@ impl<'a, 's> RowView<'a, 's> {
     #[inline]
     pub fn new(row: Row<'a>, place: (&'s str, u64), bytes: &'s mut Vec<u8>) -> Self {
         let tie = Tie::Lazy { place, bytes, written: false };
-        RowView { row, numbers: [None; MEMO], time: row.event_time(), tie, share: None, faults: 0 }
+        RowView { row, time: row.event_time(), tie, share: None, faults: 0 }
     }
 
     /// A row whose tie is known, and of which only a share counts, if one is given: a part of its measure, and the whole.
     pub fn of_share(row: Row<'a>, tie: &'s [u8], share: Option<(&'s Nat, &'s Nat)>) -> Self {
-        RowView { row, numbers: [None; MEMO], time: row.event_time(), tie: Tie::Known(tie), share, faults: 0 }
+        RowView { row, time: row.event_time(), tie: Tie::Known(tie), share, faults: 0 }
     }
 
     #[inline]
-    fn field(&mut self, field: usize) -> Option<i128> {
-        let memo = &mut self.numbers[field % MEMO];
-        match memo {
-            Some((known, number)) if *known == field => *number,
-            _ => {
-                let number = self.row.number(field);
-                *memo = Some((field, number));
-                number
-            }
-        }
+    fn content(&self) -> &'a [u8] {
+        self.row.content()
     }
 }
 
 impl<'a> Contribution<'a> for RowView<'a, '_> {
     #[inline]
     fn value(&mut self, expr: &'a Expr) -> Value<'a> {
-        match (&expr.node, expr.ty) {
-            (Node::Input(field), Type::Decimal { .. }) => self.field(*field).map_or(Value::Null, Value::Decimal),
-            _ => expr.eval(&self.row, &mut self.faults),
-        }
+        expr.eval(&self.row, &mut self.faults)
     }
 
     #[inline]
     fn number(&mut self, expr: &'a Expr) -> Option<i128> {
         match expr.node {
-            Node::Input(field) => self.field(field),
+            Node::Input(field) => self.row.number(field),
             _ => self.value(expr).as_i128(),
         }
     }
@@ -138,14 +124,6 @@ impl<'a> Contribution<'a> for RowView<'a, '_> {
                 }
                 bytes
             }
-        }
-    }
-
-    fn put_tie(&mut self, out: &mut Vec<u8>) {
-        out.clear();
-        match &self.tie {
-            Tie::Lazy { place, written: false, .. } => self.row.put_order(*place, out),
-            _ => out.extend_from_slice(self.tie()),
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn settle(
     let mut made = 0;
     let values = states.and_then(|states| values(pipeline, &group.key, states, &mut made));
     let removed = values.is_none();
-    let nulls = || pipeline.columns.iter().map(|_| Scalar::Plain(Value::Null)).collect();
+    let nulls = || pipeline.columns.iter().map(|_| Scalar::NULL).collect();
     let shown = values.as_deref().unwrap_or_default();
     let digest = digest(pipeline, &group.key, (window, bar), removed, shown);
     let known = group.rows.get(&id);

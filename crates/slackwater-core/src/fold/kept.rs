@@ -59,7 +59,7 @@ impl Final {
         let Some(cause) = Cause::ALL.get(usize::from(reader.byte()?)).copied() else { return reader.fail("a cause") };
         let removed = reader.flag()?;
         let value = |column: &Column, reader: &mut Reader<'_>| match removed {
-            true => Ok(Scalar::Plain(Value::Null)),
+            true => Ok(Scalar::NULL),
             false => Ok(Value::decode(reader, column.expr.ty)?.to_scalar()),
         };
         let values = pipeline.columns.iter().map(|column| value(column, reader));

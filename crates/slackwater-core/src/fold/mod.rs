@@ -33,7 +33,7 @@ use cell::Cell;
 use edges::Edges;
 use group::Group;
 
-use crate::aggregate::Sign;
+use crate::aggregate::{Recipe, Sign};
 use crate::delta::{Cause, Delta, Deltas};
 use crate::hold::Place as Held;
 use crate::plan::expr::Faults;
@@ -117,6 +117,8 @@ pub struct Fold {
     moved: BTreeSet<Held>,
     released: Vec<(u32, i64)>,
     settled: Vec<Settled>,
+    /// How the states of each pipeline take a row.
+    recipes: Vec<Recipe>,
     /// Nulls that arithmetic made, by pipeline, but for those of bars.
     faults: Vec<Faults>,
     key: Vec<u8>,
@@ -141,6 +143,7 @@ impl Fold {
             moved: BTreeSet::new(),
             released: Vec::new(),
             settled: vec![Settled::Nothing; plan.pipelines.len()],
+            recipes: plan.pipelines.iter().map(|pipeline| pipeline.recipe(plan)).collect(),
             faults: vec![0; plan.pipelines.len()],
             key: Vec::new(),
             tie: Vec::new(),
@@ -243,6 +246,10 @@ impl Fold {
 }
 
 impl Pipeline {
+    fn recipe(&self, plan: &Plan) -> Recipe {
+        Recipe::new(&self.states, &plan.sources[usize::from(self.source)].schema)
+    }
+
     /// Whether a row of its source counts in it.
     pub fn takes(&self, row: Row<'_>) -> bool {
         self.passes(row, &mut 0)

@@ -38,10 +38,10 @@ impl Fold {
             (Windowing::Aligned(rule), _) => match self.slice(pipeline, rule, group, time) {
                 Slot::Cell(cell) => cell,
                 Slot::Nowhere => return 0,
-                Slot::Away => return self.faults_of(pipeline, row, place),
+                Slot::Away => return self.faults_of(pipeline, group, row, place),
             },
             (Windowing::Session { gap }, _) if self.reach_session(*gap, group, sign, time) => {
-                return self.faults_of(pipeline, row, place);
+                return self.faults_of(pipeline, group, row, place);
             }
             (Windowing::Session { gap }, Sign::Plus) => self.join(pipeline, *gap, group, time),
             (Windowing::Session { .. }, Sign::Minus) => {
@@ -53,8 +53,9 @@ impl Fold {
                 return 0;
             }
         };
+        let recipe = &self.recipes[usize::from(self.groups[group as usize].pipeline)];
         let mut view = RowView::new(row, place, &mut self.tie);
-        let mut sound = self.cells[cell as usize].update(pipeline, sign, &mut view);
+        let mut sound = self.cells[cell as usize].update((&pipeline.states, recipe), sign, &mut view);
         let faults = view.faults;
         // Whatever a session loses may have held it together, or been its edge.
         sound &= sign == Sign::Plus || matches!(pipeline.windowing, Windowing::Aligned(_));

@@ -270,6 +270,7 @@ impl Fold {
             _ => unreachable!("panes are those of the pipeline"),
         };
         let mut view = RowView::new(row, place, &mut self.tie);
-        self.cells[cell as usize].update(pipeline, Sign::Plus, &mut view);
+        let recipe = &self.recipes[usize::from(number)];
+        self.cells[cell as usize].update((&pipeline.states, recipe), Sign::Plus, &mut view);
     }
 }

@@ -212,34 +212,44 @@ impl Judge {
         })
     }
 
-    /// Judges one event, given what is known of its identity, and counts it. `cutoff` is the one in force for its source, with
-    /// the event time of the content that is known of its identity.
+    /// Takes note of an event that was refused.
+    pub fn refuse(&mut self, source: u16, refusal: Refusal) {
+        self.count(usize::from(source), Verdict::Refused(refusal));
+    }
+
+    /// Judges a row of a batch, given what is known of its identity, and counts it. `cutoff` is the one in force for its
+    /// source, with the event time of the content that is known of its identity.
+    #[inline]
     pub fn step(
         &mut self,
-        plan: &Plan,
         batch: &Batch,
-        entry: &Entry,
+        (entry, head, row): (&Entry, &Head, Row<'_>),
         known: Option<&Known>,
         cutoff: Option<(Cutoff, Option<i64>)>,
     ) -> Verdict {
-        let verdict = match &entry.decoded {
-            Decoded::Refused(refusal) => Verdict::Refused(*refusal),
-            Decoded::Row(head) => match (weigh(head, batch.decoder, || digest(batch.bytes(entry)), known), cutoff) {
-                (Verdict::New | Verdict::Replaces(_), Some((cutoff, old))) if cutoff.is_before(head, old) => {
-                    Verdict::BeyondRetention
-                }
-                (verdict, _) => verdict,
-            },
+        let verdict = match (weigh(head, batch.decoder, || digest(row.content()), known), cutoff) {
+            (Verdict::New | Verdict::Replaces(_), Some((cutoff, old))) if cutoff.is_before(head, old) => {
+                Verdict::BeyondRetention
+            }
+            (verdict, _) => verdict,
         };
-        self.count(usize::from(batch.source), verdict);
+        let source = usize::from(batch.source);
+        self.count(source, verdict);
+        let accepted = matches!(verdict, Verdict::New | Verdict::Replaces(_)) && head.op == Op::Assert;
         // Whoever hands in what somebody else saw long ago is heard now.
-        if let (Some(at), Decoded::Row(_)) = (batch.heard.or(entry.arrival), &entry.decoded) {
-            self.origins[usize::from(batch.source)].hear(origin(plan, batch, entry), at);
+        let heard = batch.heard.or(entry.arrival);
+        if !accepted && heard.is_none() {
+            return verdict;
         }
-        if let (Verdict::New | Verdict::Replaces(_), Decoded::Row(head)) = (verdict, &entry.decoded)
-            && head.op == Op::Assert
-        {
-            self.advance(plan, batch, entry, head.time);
+        let origin = self.origins[source].entry(row.origin());
+        heard.into_iter().for_each(|at| origin.hear(at));
+        if accepted {
+            // A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.
+            let present = entry.arrival.filter(|_| !planted::is(Bug::SkewedOrigin));
+            origin.advance(present.map_or(head.time, |arrival| arrival.min(head.time)));
+            entry.arrival.into_iter().for_each(|arrival| origin.lateness.record(head.time, arrival));
+            let earliest = &mut self.earliest[source];
+            *earliest = Some(earliest.map_or(head.time, |known| known.min(head.time)));
         }
         verdict
     }
@@ -277,19 +287,6 @@ impl Judge {
     /// Counts events of a source in quarantine that are to stay there. It is the business of the first shard.
     pub fn discard(&mut self, source: u16, events: u64) {
         self.counts[usize::from(source)].discarded += events;
-    }
-
-    /// A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.
-    fn advance(&mut self, plan: &Plan, batch: &Batch, entry: &Entry, time: i64) {
-        let earliest = &mut self.earliest[usize::from(batch.source)];
-        *earliest = Some(earliest.map_or(time, |known| known.min(time)));
-        let origin = origin(plan, batch, entry);
-        let origins = &mut self.origins[usize::from(batch.source)];
-        let present = entry.arrival.filter(|_| !planted::is(Bug::SkewedOrigin));
-        origins.advance(origin, present.map_or(time, |arrival| arrival.min(time)));
-        if let Some(arrival) = entry.arrival {
-            origins.measure(origin, time, arrival);
-        }
     }
 
     /// Counters by source.
@@ -390,10 +387,6 @@ impl Judge {
         }
         Ok(judge)
     }
-}
-
-fn origin<'a>(plan: &'a Plan, batch: &'a Batch, entry: &Entry) -> &'a [u8] {
-    Row::new(&plan.sources[usize::from(batch.source)].schema, batch.bytes(entry)).origin()
 }
 
 /// Which of `shards` judge shards owns an identity.

@@ -26,27 +26,24 @@ pub struct Origin {
     pub lateness: Lateness,
 }
 
+impl Origin {
+    /// Moves its frontier on to `reached`, never back.
+    #[inline]
+    pub(super) fn advance(&mut self, reached: i64) {
+        self.frontier = Some(self.frontier.map_or(reached, |known| known.max(reached)));
+    }
+
+    /// Takes note that an event of its came.
+    #[inline]
+    pub(super) fn hear(&mut self, at: i64) {
+        self.heard = Some(self.heard.map_or(at, |known| known.max(at)));
+    }
+}
+
 impl Origins {
-    /// Moves an origin's frontier on to `reached`, never back.
+    /// The origin of a name, made if it is not there.
     #[inline]
-    pub(super) fn advance(&mut self, origin: &[u8], reached: i64) {
-        let frontier = &mut self.entry(origin).frontier;
-        *frontier = Some(reached).max(*frontier);
-    }
-
-    /// Takes note that an event of an origin came.
-    pub(super) fn hear(&mut self, origin: &[u8], at: i64) {
-        let heard = &mut self.entry(origin).heard;
-        *heard = Some(at).max(*heard);
-    }
-
-    /// Counts how late an accepted event came.
-    pub(super) fn measure(&mut self, origin: &[u8], time: i64, arrival: i64) {
-        self.entry(origin).lateness.record(time, arrival);
-    }
-
-    #[inline]
-    fn entry(&mut self, name: &[u8]) -> &mut Origin {
+    pub(super) fn entry(&mut self, name: &[u8]) -> &mut Origin {
         let number = self.names.number(name) as usize;
         if number == self.list.len() {
             let name = name.to_vec();

@@ -40,7 +40,7 @@ fn input(field: usize) -> Expr {
 }
 
 fn literal(mantissa: i128, scale: u8) -> Expr {
-    Expr::literal(Type::Decimal { precision: 18, scale }, Scalar::Plain(Value::Decimal(mantissa)))
+    Expr::literal(Type::Decimal { precision: 18, scale }, Value::Decimal(mantissa).to_scalar())
 }
 
 fn compare(op: Comparison, a: Expr, b: Expr) -> Expr {
@@ -62,9 +62,9 @@ fn thorough() -> Expr {
     let share = of(Type::Float64, Node::Divide(Box::new(sum), Box::new(size)));
     let root = of(Type::Float64, Node::SquareRoot(Box::new(input(0))));
     let cast = of(Type::I64, Node::Cast(Box::new(root.clone())));
-    let text = Expr::literal(Type::Text, Scalar::Text("é\"".as_bytes().into()));
+    let text = Expr::literal(Type::Text, Value::Text("é\"".as_bytes()).to_scalar());
     let not = of(Type::Bool, Node::Not(Box::new(compare(Comparison::Equal, input(3), text))));
-    let null = Expr::literal(Type::Bool, Scalar::Plain(Value::Null));
+    let null = Expr::literal(Type::Bool, Scalar::NULL);
     let missing = of(Type::Bool, Node::IsNull(Box::new(cast)));
     let branches = vec![(compare(Comparison::Greater, share, root), not), (missing, null)];
     let case = of(Type::Bool, Node::Case(branches, Box::new(cheap().expr)));
@@ -148,7 +148,7 @@ fn what_no_compiler_could_have_made_is_refused_and_no_depth_is_too_much() {
         compare(Comparison::Less, input(2), input(3)),
         of(Type::Bool, Node::Not(Box::new(input(2)))),
         of(Type::Float64, Node::Arithmetic(Arithmetic::Add, Box::new(input(2)), Box::new(input(2)))),
-        Expr::literal(Type::Decimal { precision: 2, scale: 0 }, Scalar::Plain(Value::Decimal(100))),
+        Expr::literal(Type::Decimal { precision: 2, scale: 0 }, Value::Decimal(100).to_scalar()),
     ];
     let read = |expr: &Expr| {
         let mut bytes = Vec::new();

@@ -11,7 +11,7 @@ use slackwater::runtime::instance::Settings;
 use slackwater_core::input::{Decoded, Entry};
 use slackwater_core::plan::expr::{Comparison, Node};
 use slackwater_core::plan::{Expr, Guard, Guards};
-use slackwater_core::value::{Scalar, Type, Value};
+use slackwater_core::value::{Type, Value};
 use slackwater_store::KeepRaw;
 use slackwater_store::journal::Limits;
 use std::collections::{BTreeSet, VecDeque};
@@ -279,7 +279,7 @@ impl Script {
 /// A guard that a field is a time before this one.
 fn before(field: usize, time: i64) -> Guard {
     let field = Expr { ty: Type::Timestamp, nullable: false, node: Node::Input(field) };
-    let time = Expr::literal(Type::Timestamp, Scalar::Plain(Value::Time(time)));
+    let time = Expr::literal(Type::Timestamp, Value::Time(time).to_scalar());
     let node = Node::Compare(Comparison::Less, Box::new(field), Box::new(time));
     Guard { expr: Expr { ty: Type::Bool, nullable: false, node }, text: "early enough".to_string() }
 }

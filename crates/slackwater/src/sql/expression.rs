@@ -231,10 +231,7 @@ pub(super) fn at<T>(scope: &impl Scope, ast: &impl Piece, outcome: Result<T, Ref
 
 pub(super) fn is_null(a: Expr) -> Expr {
     if !a.nullable {
-        return Expr::literal(
-            Type::Bool,
-            slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Bool(false)),
-        );
+        return Expr::literal(Type::Bool, slackwater_core::value::Value::Bool(false).to_scalar());
     }
     make(Type::Bool, false, Node::IsNull(Box::new(a)))
 }
@@ -359,7 +356,7 @@ fn case(
     }
     values.push(match otherwise {
         Some(otherwise) => compile(scope, otherwise)?,
-        None => Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null)),
+        None => Expr::literal(Type::Bool, slackwater_core::value::Scalar::NULL),
     });
     branches(scope, ast, tests, values)
 }
@@ -376,10 +373,7 @@ fn branches(scope: &impl Scope, ast: &Ast, tests: Vec<Expr>, values: Vec<Expr>) 
 /// A value where a condition holds, null elsewhere.
 pub(super) fn only_where(condition: Expr, value: Expr) -> Expr {
     let ty = value.ty;
-    let null = typing::coerce(
-        Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null)),
-        ty,
-    );
+    let null = typing::coerce(Expr::literal(Type::Bool, slackwater_core::value::Scalar::NULL), ty);
     Expr { ty, nullable: true, node: Node::Case(vec![(condition, value)], Box::new(null)) }
 }
 
@@ -433,8 +427,7 @@ fn call(scope: &mut impl Scope, ast: &Ast, function: &Function) -> Outcome<Expr>
             let b = values.remove(1);
             let a = values.remove(0);
             let equal = at(scope, ast, typing::compare(Comparison::Equal, a.clone(), b))?;
-            let null =
-                Expr::literal(Type::Bool, slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::Null));
+            let null = Expr::literal(Type::Bool, slackwater_core::value::Scalar::NULL);
             branches(scope, ast, vec![equal], vec![null, a])
         }
         (_, count) => refuse(scope, ast, &format!("{name}() does not take {count} arguments"), None),

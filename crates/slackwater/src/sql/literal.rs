@@ -11,8 +11,8 @@ use sqlparser::ast::{Expr as Ast, Value as Sql, ValueWithSpan};
 pub(super) fn compile(sql: &str, value: &ValueWithSpan) -> Outcome<Expr> {
     let span = || place::range(sql, value.span);
     match &value.value {
-        Sql::Null => Ok(Expr::literal(Type::Bool, Scalar::Plain(Value::Null))),
-        Sql::Boolean(b) => Ok(Expr::literal(Type::Bool, Scalar::Plain(Value::Bool(*b)))),
+        Sql::Null => Ok(Expr::literal(Type::Bool, Scalar::NULL)),
+        Sql::Boolean(b) => Ok(Expr::literal(Type::Bool, Value::Bool(*b).to_scalar())),
         Sql::SingleQuotedString(text) => Ok(Expr::literal(Type::Text, Value::Text(text.as_bytes()).to_scalar())),
         Sql::Number(text, _) => numeric(text).map_err(|message| SqlError { span: span(), message, help: None }),
         other => Err(SqlError {
@@ -27,7 +27,7 @@ pub(super) fn compile(sql: &str, value: &ValueWithSpan) -> Outcome<Expr> {
 pub(super) fn numeric(text: &str) -> Result<Expr, String> {
     if text.contains(['e', 'E']) {
         return match text.parse::<f64>() {
-            Ok(x) if x.is_finite() => Ok(Expr::literal(Type::Float64, Scalar::Plain(Value::F64(x)))),
+            Ok(x) if x.is_finite() => Ok(Expr::literal(Type::Float64, Value::F64(x).to_scalar())),
             _ => Err(format!("{text} is beyond the range of float64")),
         };
     }
@@ -40,7 +40,7 @@ pub(super) fn numeric(text: &str) -> Result<Expr, String> {
     let (precision, scale) = (digits.max(1) as u8, fraction.len() as u8);
     let mantissa = decimal::parse(format!("0{text}").trim_end_matches('.').as_bytes(), precision, scale);
     let mantissa = mantissa.map_err(|_| format!("{text} is not a number"))?;
-    Ok(Expr::literal(Type::Decimal { precision, scale }, Scalar::Plain(Value::Decimal(mantissa))))
+    Ok(Expr::literal(Type::Decimal { precision, scale }, Value::Decimal(mantissa).to_scalar()))
 }
 
 /// The content of a quoted text.

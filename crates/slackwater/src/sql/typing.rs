@@ -47,7 +47,7 @@ pub(super) fn make(ty: Type, nullable: bool, node: Node) -> Expr {
 /// `expr` as `ty`: nothing to do, a null of that type, or a cast between numbers.
 pub(super) fn coerce(expr: Expr, ty: Type) -> Expr {
     if expr.is_null_literal() {
-        return Expr::literal(ty, Scalar::Plain(Value::Null));
+        return Expr::literal(ty, Scalar::NULL);
     }
     if expr.ty == ty {
         return expr;
@@ -137,7 +137,7 @@ fn rescale(expr: Expr, other: Type) -> Expr {
     let rescaled = value.value().as_i128().filter(|_| to >= from).and_then(|m| decimal::rescale(m, from, to));
     match rescaled {
         Some(mantissa) if mantissa.unsigned_abs() < 10u128.pow(38) => {
-            Expr::literal(Type::Decimal { precision: 38, scale: to }, Scalar::Plain(Value::Decimal(mantissa)))
+            Expr::literal(Type::Decimal { precision: 38, scale: to }, Value::Decimal(mantissa).to_scalar())
         }
         _ => expr,
     }
@@ -151,7 +151,7 @@ pub(super) fn timestamp(expr: Expr) -> Result<Expr, Refused> {
     };
     let Value::Text(text) = value.value() else { return Ok(expr) };
     match parse_rfc3339(text) {
-        Ok(nanos) => Ok(Expr::literal(Type::Timestamp, Scalar::Plain(Value::Time(nanos)))),
+        Ok(nanos) => Ok(Expr::literal(Type::Timestamp, Value::Time(nanos).to_scalar())),
         Err(_) => Err((format!("'{}' is not a time", String::from_utf8_lossy(text)), help())),
     }
 }

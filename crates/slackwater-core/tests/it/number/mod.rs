@@ -1,6 +1,7 @@
 //! Exact numbers against arbitrary-precision oracles: nothing here rounds before it is asked to, and nothing wraps.
 
 mod decimal;
+mod exact_sum;
 mod float_sum;
 mod int;
 mod nat;

@@ -90,7 +90,7 @@ fn an_origin_that_lags_holds_the_watermark_until_it_is_heard() {
     push(&live, &event(4, "Y", old + 2_000), 1);
     let finals = next_finals(&told);
     assert_eq!(finals.len(), 1);
-    assert_eq!(finals[0].values[0], slackwater_core::value::Scalar::Plain(slackwater_core::value::Value::I64(2)));
+    assert_eq!(finals[0].values[0], slackwater_core::value::Value::I64(2).to_scalar());
     stopped(&live);
 }
 

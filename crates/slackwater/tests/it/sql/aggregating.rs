@@ -212,3 +212,29 @@ fn expressions_over_aggregates_are_exact_among_exact_numbers() {
     assert_eq!(value("sum(price) > 6 AND avg(f) < 1", &THREE), "true");
     assert_eq!(value("sqrt(var_pop(g))", &THREE), "1.632993161855452");
 }
+
+#[test]
+fn a_plain_field_is_aggregated_like_an_expression_that_is_worth_the_same() {
+    // The extremes of 64 bits and of 18 digits, nulls, values that meet again, and times that do.
+    let prices = [99_999_999_999_999_i64, -99_999_999_999_999, 0, 7, -7, 12_345];
+    let events: Vec<String> = (0..200_i64)
+        .map(|number| {
+            let (price, n) =
+                (prices[(number * number % 6) as usize], [i64::MIN, i64::MAX, number][number as usize % 3]);
+            let price = if number % 7 == 3 { String::from("null") } else { format!("{price}.{:04}", number % 50) };
+            let size = if number % 5 == 1 { String::new() } else { format!(",\"size\":{}.25", number % 11) };
+            format!("\"ts\":{},\"price\":{price},\"n\":{n}{size}", number * 31 % 40)
+        })
+        .collect();
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let of = |field: &str| format!("CASE WHEN id > 0 THEN {field} ELSE {field} END");
+    for field in ["price", "size", "n"] {
+        for aggregate in ["sum", "min", "max", "first", "last", "avg", "var_pop", "stddev_samp", "count"] {
+            let plain = value(&format!("{aggregate}({field})"), &events);
+            assert_eq!(plain, value(&format!("{aggregate}({})", of(field)), &events), "{aggregate}({field})");
+            assert_ne!(plain, "null", "{aggregate}({field})");
+        }
+        let (plain, other) = (format!("wavg({field}, size)"), format!("wavg({}, {})", of(field), of("size")));
+        assert_eq!(value(&plain, &events), value(&other, &events), "{plain}");
+    }
+}
