@@ -226,15 +226,9 @@ pub fn judge_batch(
         let event = (entry, head, Row::new(schema, batch.bytes(entry)));
         let found = memory.look_up(batch, event);
         let known = memory.known(&found);
-        // What came since is newer than what is kept.
-        let kept = match past {
-            [(asked, kept), rest @ ..] if *asked as usize == number => {
-                past = rest;
-                Some(kept)
-            }
-            _ => None,
-        };
+        let kept = take_past(&mut past, number);
         let cutoff = cutoff.map(|cutoff| (cutoff, known_time(plan, batch.source, memory, known.as_ref(), kept)));
+        // What came since is newer than what is kept.
         let verdict = judge.step(batch, event, known.or(kept.map(|kept| kept.known)).as_ref(), cutoff);
         match verdict {
             Verdict::New | Verdict::Replaces(_) => {
@@ -265,6 +259,14 @@ pub fn judge_batch(
     }
     let tally = judge.counts()[usize::from(batch.source)].since(&before);
     Judged { deltas: router.finish(), quarantined, tally }
+}
+
+/// The winner that is kept elsewhere for the event with this number, if there is one.
+#[inline]
+fn take_past<'a>(past: &mut &'a [(u32, Past)], number: usize) -> Option<&'a Past> {
+    let ((_, kept), rest) = past.split_first().filter(|((asked, _), _)| *asked as usize == number)?;
+    *past = rest;
+    Some(kept)
 }
 
 /// Takes in a shard's part of a batch of winners that were told, and not judged: what of each remains is what no other outranks.
