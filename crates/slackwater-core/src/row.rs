@@ -230,7 +230,7 @@ impl<'a> Row<'a> {
         *self.content[offset as usize..].first_chunk().expect("the content of a row")
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&self, slot: &Slot) -> &'a [u8] {
         let texts = &self.content[self.schema.fixed_len()..];
         let end = |offset| u32::from_le_bytes(self.bytes(offset)) as usize;
