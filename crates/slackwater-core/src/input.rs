@@ -5,6 +5,7 @@
 
 use crate::builder::{Finished, RowBuilder};
 use crate::codec::{CodecError, Reader, put_bytes, put_option, put_signed, put_varint};
+use crate::columns::Columns;
 use crate::cutoff::Cutoff;
 use crate::hold::Release;
 use crate::judge::vet;
@@ -206,30 +207,55 @@ impl Batch {
         let start = self.bytes.len();
         let source = builder.source();
         let finished = builder.finish(&mut self.bytes)?;
-        let row = Row::new(&source.schema, &self.bytes[start..]);
-        if let Err(refusal) = vet(source, builder.guards(), row, finished.op, finished.arrival) {
-            self.bytes.truncate(start);
-            return Err(refusal);
+        if builder.asks() {
+            let row = Row::new(&source.schema, &self.bytes[start..]);
+            if let Err(refusal) = vet(source, builder.guards(), row, finished.op, finished.arrival) {
+                self.bytes.truncate(start);
+                return Err(refusal);
+            }
         }
-        self.push_row(&source.schema, &mut builder.ids, start, position, finished);
+        let place = start..self.bytes.len();
+        self.push_row(&source.schema, &mut builder.ids, place, position, finished);
         Ok(())
     }
 
+    /// Adds the events of some rows, as [`Batch::push`] would one by one; the first stands at `position`, each other one
+    /// behind the one before.
+    pub fn push_columns(
+        &mut self,
+        builder: &mut RowBuilder<'_>,
+        columns: &Columns<'_>,
+        rows: Range<usize>,
+        position: Position,
+    ) {
+        let (schema, finished) = (&builder.source().schema, Finished::of(builder.stamped()));
+        assert_eq!(columns.fields(), schema.fields().len(), "every field has its values");
+        self.entries.reserve(rows.len());
+        self.bytes.reserve(rows.clone().map(|row| columns.content_len(row)).sum());
+        for (offset, row) in (position.offset..).zip(rows) {
+            let start = self.bytes.len();
+            columns.append(row, &mut self.bytes);
+            let place = start..self.bytes.len();
+            self.push_row(schema, &mut builder.ids, place, Position { offset, ..position }, finished);
+        }
+    }
+
+    /// Adds the event whose content stands there in the batch's bytes.
     #[inline]
     fn push_row(
         &mut self,
         schema: &Schema,
         ids: &mut IdentityBytes,
-        start: usize,
+        place: Range<usize>,
         position: Position,
         finished: Finished,
     ) {
-        let row = Row::new(schema, &self.bytes[start..]);
+        let row = Row::new(schema, &self.bytes[place.clone()]);
         let Finished { op, arrival, sequence } = finished;
         let time = if op == Op::Retract { 0 } else { row.event_time() };
         let identity = ids.hash(row, self.source, (&self.part, position.offset));
         let head = Head { op, version: row.version(), time, identity };
-        let (start, end) = (start as u32, self.end());
+        let (start, end) = (place.start as u32, within(place.end));
         self.entries.push(Entry { position, arrival, sequence, decoded: Decoded::Row(head), start, end });
     }
 
@@ -242,12 +268,13 @@ impl Batch {
         self.bytes.extend_from_slice(content);
         let op = Row::new(schema, content).op().expect("the content of a row");
         let finished = Finished { op, arrival, sequence: None };
-        self.push_row(schema, &mut IdentityBytes::default(), start, position, finished);
+        let place = start..self.bytes.len();
+        self.push_row(schema, &mut IdentityBytes::default(), place, position, finished);
     }
 
-    /// Where the bytes end. A batch is a piece of a file of a few hundred KiB, so 32 bits hold it by far.
+    /// Where the bytes end.
     fn end(&self) -> u32 {
-        u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB")
+        within(self.bytes.len())
     }
 
     /// Adds an event that is refused, with its raw bytes, and when it was first seen here.
@@ -287,6 +314,12 @@ impl Batch {
         self.bytes.extend_from_slice(other.bytes(entry));
         self.entries.push(Entry { start, end: self.end(), ..entry.clone() });
     }
+}
+
+/// A place in a batch's bytes. It is a piece of a file of a few hundred KiB, so 32 bits hold it by far.
+#[inline]
+fn within(place: usize) -> u32 {
+    u32::try_from(place).expect("a batch holds less than 4 GiB")
 }
 
 impl Input {
@@ -475,7 +508,8 @@ impl Batch {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(content);
-        self.push_row(schema, ids, start, position, Finished { op, arrival, sequence });
+        let place = start..self.bytes.len();
+        self.push_row(schema, ids, place, position, Finished { op, arrival, sequence });
         Ok(())
     }
 }

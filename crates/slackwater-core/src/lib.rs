@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod aggregate;
 pub mod builder;
 pub mod codec;
+pub mod columns;
 pub mod cutoff;
 pub mod delta;
 mod dense;

@@ -88,7 +88,7 @@ impl<'a> Row<'a> {
     /// The event time, in nanoseconds since the epoch. Zero in a retraction, whose content is only its identity.
     #[inline]
     pub fn event_time(&self) -> i64 {
-        let slot = self.schema.slot(self.schema.roles().event_time).expect("the event time is content");
+        let slot = self.schema.asked().time.as_ref().expect("the event time is content");
         i64::from_le_bytes(self.bytes(slot.offset))
     }
 
@@ -123,21 +123,17 @@ impl<'a> Row<'a> {
     /// The event id as a number, where it is one unsigned integer.
     #[inline]
     pub fn numeric_id(&self) -> Option<u64> {
-        match &self.schema.roles().identity {
-            IdentityRule::Fields(fields) => {
-                let [field] = fields[..] else { return None };
-                let slot = self.schema.slot(field).expect("identity is content");
-                (slot.kind == Kind::U64).then(|| u64::from_le_bytes(self.bytes(slot.offset)))
-            }
-            _ => None,
-        }
+        let slot = self.schema.asked().number.as_ref()?;
+        Some(u64::from_le_bytes(self.bytes(slot.offset)))
     }
 
     /// The origin's bytes as they stand in the content; empty where the source is its own origin. Never null.
     #[inline]
     pub fn origin(&self) -> &'a [u8] {
-        let Some(field) = self.schema.roles().origin else { return &[] };
-        let slot = self.schema.slot(field).expect("the origin is content");
+        let Some(slot) = &self.schema.asked().origin else {
+            assert!(self.schema.roles().origin.is_none(), "the origin is content");
+            return &[];
+        };
         match slot.kind {
             Kind::Text => self.text(slot),
             _ => &self.content[slot.offset as usize..slot.offset as usize + usize::from(slot.width)],
@@ -241,12 +237,10 @@ impl<'a> Row<'a> {
 
     #[inline]
     fn bytes<const N: usize>(&self, offset: u32) -> [u8; N] {
-        let mut out = [0; N];
-        out.copy_from_slice(&self.content[offset as usize..offset as usize + N]);
-        out
+        *self.content[offset as usize..].first_chunk().expect("the content of a row")
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&self, slot: &Slot) -> &'a [u8] {
         let texts = &self.content[self.schema.fixed_len()..];
         let end = |offset| u32::from_le_bytes(self.bytes(offset)) as usize;

@@ -142,6 +142,18 @@ pub struct Schema {
     slots: Vec<Option<Slot>>,
     texts: Vec<Slot>,
     fixed: usize,
+    asked: Asked,
+}
+
+/// What every row is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Its event time.
+    pub time: Option<Slot>,
+    /// Its id, where that is one `u64`.
+    pub number: Option<Slot>,
+    /// Its origin, where a field says that.
+    pub origin: Option<Slot>,
 }
 
 /// A schema that cannot be: which field, and what to do.
@@ -162,8 +174,10 @@ impl Schema {
         }
         check_fields(&fields, &roles)?;
         check_roles(&fields, &roles)?;
-        let mut schema = Schema { slots: Vec::new(), texts: Vec::new(), fixed: 0, fields, roles };
+        let asked = Asked::default();
+        let mut schema = Schema { slots: Vec::new(), texts: Vec::new(), fixed: 0, asked, fields, roles };
         schema.lay_out();
+        schema.asked = schema.ask();
         Ok(schema)
     }
 
@@ -190,6 +204,21 @@ impl Schema {
     #[inline]
     pub(crate) fn slot(&self, field: usize) -> Option<&Slot> {
         self.slots[field].as_ref()
+    }
+
+    /// Where the answers stand to what every row is asked for.
+    #[inline]
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn ask(&self) -> Asked {
+        let slot = |field: usize| self.slot(field).copied();
+        let number = match &self.roles.identity {
+            IdentityRule::Fields(ids) if ids.len() == 1 => slot(ids[0]).filter(|slot| slot.kind == Kind::U64),
+            _ => None,
+        };
+        Asked { time: slot(self.roles.event_time), number, origin: self.roles.origin.and_then(slot) }
     }
 
     #[inline]

@@ -110,9 +110,9 @@ const fn points(word: u64) -> u64 {
     zero_at_point.wrapping_sub(repeat(1)) & !zero_at_point & repeat(0x80)
 }
 
-/// Not zero if any byte exceeds nine.
+/// The top bit of every byte that exceeds nine. What is above a byte of more than 0x89 may be marked without reason.
 #[inline]
-const fn above_nine(values: u64) -> u64 {
+pub const fn above_nine(values: u64) -> u64 {
     (values.wrapping_add(repeat(0x7f - 9)) | values) & repeat(0x80)
 }
 

@@ -1,6 +1,6 @@
 //! Guards and what becomes of events in quarantine: written down and read back, and counted once.
 
-use slackwater_core::builder::RowBuilder;
+use slackwater_core::builder::{RowBuilder, Target};
 use slackwater_core::codec::Reader;
 use slackwater_core::input::{Batch, Decision, Input, Position, Tick};
 use slackwater_core::machine::Machine;
@@ -180,6 +180,7 @@ fn an_event_that_is_judged_again_is_counted_once() {
         // Of the ten, five are rows now, of which two are the same one, and one is refused for another reason.
         let source = &plan.sources[0];
         let mut builder = RowBuilder::new(source);
+        let target = |field| Target::new(&source.schema, field);
         for offset in 0..6u64 {
             let mut again = Batch::new(0, 1, Arc::from("a file"));
             again.stood.push(why);
@@ -188,11 +189,11 @@ fn an_event_that_is_judged_again_is_counted_once() {
                 again.push_refused(position, Refusal::event(Reason::Malformed), None, b"raw");
             } else {
                 builder.begin();
-                assert!(builder.see(0) && builder.see(1) && builder.see(2) && builder.see(3));
-                builder.set_u64(0, offset.min(3));
-                builder.set_time(1, 7);
-                builder.set_decimal(2, 1);
-                builder.set_text(3, b"note");
+                assert!((0..4).all(|field| builder.see(&target(field))));
+                builder.set_u64(&target(0), offset.min(3));
+                builder.set_time(&target(1), 7);
+                builder.set_decimal(&target(2), 1);
+                builder.set_text(&target(3), b"note");
                 again.push(&mut builder, position, b"raw");
             }
             machine.step(&plan, &Input::Events(again), &mut memories);

@@ -7,7 +7,7 @@ use super::frame::{self, Quotes};
 use super::spelling::nearest;
 use super::text::set_number;
 use memchr::memchr;
-use slackwater_core::builder::RowBuilder;
+use slackwater_core::builder::{RowBuilder, Target};
 use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::poison::{Reason, Refusal};
 use slackwater_core::schema::Schema;
@@ -106,17 +106,24 @@ impl Header {
 }
 
 /// Reads records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Records {
+    /// By field.
+    targets: Vec<Target>,
     cells: Cells,
 }
 
 impl Records {
+    pub(super) fn new(schema: &Schema) -> Self {
+        Records { targets: Target::all(schema), cells: Cells::default() }
+    }
+
     /// Puts the cells of a record into `row`. `record` is UTF-8.
     pub(super) fn event(&mut self, record: &[u8], header: &Header, row: &mut RowBuilder<'_>) -> Result<(), Refusal> {
-        let cells = self.cells.each(record, |place, text| {
+        let (cells, targets) = (&mut self.cells, &self.targets);
+        let cells = cells.each(record, |place, text| {
             if let Some(Some(field)) = header.columns.get(place) {
-                set(row, *field, text);
+                set(row, &targets[*field], text);
             }
         });
         match cells {
@@ -127,17 +134,17 @@ impl Records {
     }
 }
 
-fn set(row: &mut RowBuilder<'_>, field: usize, text: &[u8]) {
-    if !row.see(field) {
+fn set(row: &mut RowBuilder<'_>, target: &Target, text: &[u8]) {
+    if !row.see(target) {
         return;
     }
-    match (row.schema().fields()[field].ty, text) {
-        (_, []) => row.null(field),
-        (Type::Text, _) => row.set_text(field, text),
-        (Type::Bool, b"true") => row.set_bool(field, true),
-        (Type::Bool, b"false") => row.set_bool(field, false),
-        (Type::Bool, _) => row.refuse(field, Reason::WrongType),
-        _ => set_number(row, field, text),
+    match (target.ty, text) {
+        (_, []) => row.null(target),
+        (Type::Text, _) => row.set_text(target, text),
+        (Type::Bool, b"true") => row.set_bool(target, true),
+        (Type::Bool, b"false") => row.set_bool(target, false),
+        (Type::Bool, _) => row.refuse(target, Reason::WrongType),
+        _ => set_number(row, target, text),
     }
 }
 

@@ -172,7 +172,7 @@ impl<'s> Decoder<'s> {
     pub fn under(source: &'s Source, guards: Arc<Guards>, format: Format) -> Self {
         let reader = match format {
             Format::Json => Cells::Json(json::Reader::new(&source.schema)),
-            Format::Csv => Cells::Csv(csv::Records::default()),
+            Format::Csv => Cells::Csv(csv::Records::new(&source.schema)),
             Format::Parquet => Cells::Parquet(parquet::Reader::default()),
         };
         let header = (Weak::new(), Arc::default());
@@ -259,11 +259,22 @@ impl<'s> Decoder<'s> {
         let utf8 = std::str::from_utf8(&chunk.bytes).is_ok();
         let (mut at, mut line) = (0, chunk.line);
         while at < chunk.bytes.len() {
-            let record = frame::first(format, &chunk.bytes[at..]);
+            let bytes = &chunk.bytes[at..];
             let position = Position { offset: chunk.offset + at as u64, line };
+            // A line of JSON that looks like an event is read at once, and its end found so.
+            let (record, read) = match &mut self.reader {
+                Cells::Json(reader) if utf8 && bytes[0] == b'{' => {
+                    self.row.begin();
+                    let (record, read) = reader.line(bytes, &mut self.row);
+                    (record, Some(read))
+                }
+                _ => (frame::first(format, bytes), None),
+            };
             if record.is_too_large() {
                 let kept = &record.body[..limits::EVENT_BYTES];
                 batch.push_refused(position, Refusal::event(Reason::TooLarge), chunk.arrival, kept);
+            } else if let Some(read) = read {
+                self.give(&mut batch, read, record.body, position);
             } else if !record.is_blank(format) {
                 self.put(&mut batch, record.body, position, utf8, chunk.header.as_ref());
             }
@@ -277,7 +288,14 @@ impl<'s> Decoder<'s> {
     /// One record becomes one entry.
     #[inline]
     fn put(&mut self, batch: &mut Batch, record: &[u8], position: Position, utf8: bool, header: Option<&Header>) {
-        match self.event(record, utf8, header) {
+        let read = self.event(record, utf8, header);
+        self.give(batch, read, record, position);
+    }
+
+    /// The same of one that has been read.
+    #[inline]
+    fn give(&mut self, batch: &mut Batch, read: Result<(), Refusal>, record: &[u8], position: Position) {
+        match read {
             Ok(()) => batch.push(&mut self.row, position, record),
             Err(refusal) => batch.push_refused(position, refusal, self.row.stamped(), record),
         }

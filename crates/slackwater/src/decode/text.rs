@@ -1,7 +1,7 @@
 //! A field's value from the text of it: what JSON numbers, quoted numbers and CSV cells share.
 
 use memchr::memchr;
-use slackwater_core::builder::RowBuilder;
+use slackwater_core::builder::{RowBuilder, Target};
 use slackwater_core::number::decimal::{self, DecimalError};
 use slackwater_core::poison::Reason;
 use slackwater_core::time::{self, TimeError};
@@ -9,25 +9,24 @@ use slackwater_core::value::Type;
 
 /// Sets a number or a time from its text, exactly, or refuses it. Fields of other types take no such text.
 #[inline]
-pub(super) fn set_number(row: &mut RowBuilder<'_>, field: usize, text: &[u8]) {
-    let declared = &row.schema().fields()[field];
-    let result = match declared.ty {
+pub(super) fn set_number(row: &mut RowBuilder<'_>, target: &Target, text: &[u8]) {
+    let result = match target.ty {
         Type::Decimal { precision, scale } => {
-            decimal::parse(text, precision, scale).map(|mantissa| row.set_decimal(field, mantissa))
+            decimal::parse(text, precision, scale).map(|mantissa| row.set_decimal(target, mantissa))
         }
-        Type::U64 => decimal::parse_u64(text).map(|value| row.set_u64(field, value)),
-        Type::I64 => decimal::parse_i64(text).map(|value| row.set_i64(field, value)),
-        Type::Float64 => parse_f64(text).map(|value| row.set_f64(field, value)),
-        Type::Timestamp => match time::parse_time(text, declared.unit) {
-            Ok(nanos) => return row.set_time(field, nanos),
-            Err(TimeError::Format) => return row.refuse(field, Reason::TimeFormat),
-            Err(TimeError::Range) => return row.refuse(field, Reason::TimeRange),
-            Err(TimeError::Scale) => return row.refuse(field, Reason::Scale),
+        Type::U64 => decimal::parse_u64(text).map(|value| row.set_u64(target, value)),
+        Type::I64 => decimal::parse_i64(text).map(|value| row.set_i64(target, value)),
+        Type::Float64 => parse_f64(text).map(|value| row.set_f64(target, value)),
+        Type::Timestamp => match time::parse_time(text, target.unit) {
+            Ok(nanos) => return row.set_time(target, nanos),
+            Err(TimeError::Format) => return row.refuse(target, Reason::TimeFormat),
+            Err(TimeError::Range) => return row.refuse(target, Reason::TimeRange),
+            Err(TimeError::Scale) => return row.refuse(target, Reason::Scale),
         },
         Type::Bool | Type::Text | Type::Array(_) => Err(DecimalError::Syntax),
     };
     if let Err(error) = result {
-        row.refuse(field, reason(error, text));
+        row.refuse(target, reason(error, text));
     }
 }
 

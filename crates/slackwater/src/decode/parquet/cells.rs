@@ -6,11 +6,13 @@ use arrow_array::types::{Decimal128Type, Decimal256Type, Float32Type, Float64Typ
 use arrow_array::{Array, BinaryViewArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, i256};
 use arrow_schema::DataType;
-use slackwater_core::builder::RowBuilder;
+use slackwater_core::builder::{RowBuilder, Target, double};
+use slackwater_core::columns::Columns;
 use slackwater_core::number::decimal::pow10;
 use slackwater_core::poison::Reason;
-use slackwater_core::schema::{Field, Unit};
+use slackwater_core::schema::Unit;
 use slackwater_core::value::Type;
+use std::ops::Range;
 
 /// What a column's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +48,29 @@ pub(super) enum Values<'a> {
 /// The values of a declared field's column.
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a> {
-    pub field: usize,
-    pub ty: Type,
-    pub unit: Unit,
+    pub target: Target,
     pub kind: Kind,
     pub values: Values<'a>,
     short: Short,
     nulls: Option<&'a NullBuffer>,
 }
 
+/// A value, or one that stands for none where there is none; that is marked.
+#[inline(always)]
+fn unless<T: Default>(value: Option<T>, odd: &mut bool) -> T {
+    *odd |= value.is_none();
+    value.unwrap_or_default()
+}
+
+/// Whether a text is UTF-8 without a NUL.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let ascii = |byte: &u8| (1..0x80).contains(byte);
+    text.iter().all(ascii) || (std::str::from_utf8(text).is_ok() && !text.contains(&0))
+}
+
 /// What needs no more than 64 bits: most columns, most values. The rest goes the long way, and all of it could.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Short {
     U64,
     I64,
@@ -68,16 +82,27 @@ enum Short {
 }
 
 impl Short {
+    /// The integer that the field has for a stored one; none where that needs the long way.
+    #[inline(always)]
+    fn convert(self, value: i64) -> Option<i64> {
+        match self {
+            Short::U64 | Short::I64 => Some(value),
+            Short::Time(nanos) => value.checked_mul(nanos),
+            Short::Decimal(power, bound) => value.checked_mul(power).filter(|value| value.unsigned_abs() < bound),
+            Short::None => None,
+        }
+    }
+
     /// The short way of a column of 64-bit integers, if there is one.
-    fn of(declared: &Field, kind: Kind) -> Short {
+    fn of(target: &Target, kind: Kind) -> Short {
         /// Digits of a decimal that takes 64 bits.
         const DIGITS: u8 = 18;
         let stored = if let Kind::Decimal { scale } = kind { scale } else { 0 };
-        match (declared.ty, kind) {
+        match (target.ty, kind) {
             (Type::U64, Kind::Unsigned) => Short::U64,
             (Type::I64, Kind::Signed) => Short::I64,
             (Type::Timestamp, Kind::Time { nanos }) => Short::Time(nanos),
-            (Type::Timestamp, Kind::Signed) => Short::Time(declared.unit.nanos()),
+            (Type::Timestamp, Kind::Signed) => Short::Time(target.unit.nanos()),
             (Type::Decimal { precision, scale }, Kind::Decimal { .. } | Kind::Signed)
                 if precision <= DIGITS && stored <= scale =>
             {
@@ -91,7 +116,7 @@ impl Short {
 
 impl<'a> Cells<'a> {
     /// Sees an array as the values of a field; none when it is not what its kind is stored as.
-    pub fn new(field: usize, declared: &Field, kind: Kind, array: &'a dyn Array) -> Option<Self> {
+    pub fn new(target: Target, kind: Kind, array: &'a dyn Array) -> Option<Self> {
         let values = match array.data_type() {
             DataType::Boolean => Values::Bool(array.as_boolean().values()),
             DataType::Int32 => Values::I32(array.as_primitive::<Int32Type>().values()),
@@ -113,8 +138,8 @@ impl<'a> Cells<'a> {
             }
         };
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-        let short = if matches!(values, Values::I64(_)) { Short::of(declared, kind) } else { Short::None };
-        sound.then_some(Cells { field, ty: declared.ty, unit: declared.unit, kind, values, short, nulls })
+        let short = if matches!(values, Values::I64(_)) { Short::of(&target, kind) } else { Short::None };
+        sound.then_some(Cells { target, kind, values, short, nulls })
     }
 
     #[inline]
@@ -122,15 +147,55 @@ impl<'a> Cells<'a> {
         self.nulls.is_some_and(|nulls| nulls.is_null(at))
     }
 
+    /// Bytes of the texts of some rows.
+    #[inline]
+    pub fn text_len(&self, rows: Range<usize>) -> usize {
+        match self.values {
+            // The lower half of a view is the length of what it shows.
+            Values::Bytes(texts) => texts.views()[rows].iter().map(|view| *view as u32 as usize).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Gives the values of some rows to `columns`; false where they must be set one by one. Marks the rows whose value
+    /// needs that, for it is null or does not fit.
+    pub fn give(&self, rows: Range<usize>, odd: &mut [bool], columns: &mut Columns<'a>) -> bool {
+        if let Some(nulls) = self.nulls {
+            odd.iter_mut().zip(rows.clone()).for_each(|(odd, at)| *odd |= nulls.is_null(at));
+        }
+        let target = &self.target;
+        match (self.values, target.ty) {
+            (Values::I64(values), _) if self.short != Short::None => {
+                let word = |(value, odd): (&i64, _)| unless(self.short.convert(*value).map(i64::to_le_bytes), odd);
+                columns.put(target, values[rows].iter().zip(odd).map(word));
+            }
+            (Values::F64(values), Type::Float64) => {
+                let word = |(value, odd): (&f64, _)| unless(double(*value), odd);
+                columns.put(target, values[rows].iter().zip(odd).map(word));
+            }
+            (Values::Bool(values), Type::Bool) => columns.put(target, rows.map(|at| [values.value(at).into()])),
+            (Values::Bytes(texts), Type::Text) => {
+                // What stands at a null is nobody's text.
+                let text = |(at, odd): (usize, &mut bool)| {
+                    let text = Some(texts.value(at)).filter(|text| !*odd && is_plain(text));
+                    unless(text, odd)
+                };
+                columns.put_texts(target, rows.zip(odd).map(text).collect());
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Puts the value of a row into the builder, or its refusal. Gives the bytes of its text.
     #[inline]
     pub fn set(&self, at: usize, row: &mut RowBuilder<'_>) -> usize {
-        let field = self.field;
-        if !row.see(field) {
+        let target = &self.target;
+        if !row.see(target) {
             return 0;
         }
         if self.is_null(at) {
-            row.null(field);
+            row.null(target);
             return 0;
         }
         let exact = match self.values {
@@ -145,7 +210,7 @@ impl<'a> Cells<'a> {
             Values::F32(values) => return self.set_float(values[at].into(), row),
             Values::I256(values) => return self.set_wide(values[at], row),
             Values::Bool(values) => {
-                row.set_bool(field, values.value(at));
+                row.set_bool(target, values.value(at));
                 return 0;
             }
         };
@@ -156,17 +221,12 @@ impl<'a> Cells<'a> {
     /// Sets the field the short way; false where that is not its way.
     #[inline]
     fn set_short(&self, value: i64, row: &mut RowBuilder<'_>) -> bool {
+        let Some(value) = self.short.convert(value) else { return false };
         match self.short {
-            Short::U64 => row.set_u64(self.field, value as u64),
-            Short::I64 => row.set_i64(self.field, value),
-            Short::Time(nanos) => match value.checked_mul(nanos) {
-                Some(time) => row.set_time(self.field, time),
-                None => return false,
-            },
-            Short::Decimal(power, bound) => match value.checked_mul(power) {
-                Some(value) if value.unsigned_abs() < bound => row.set_decimal(self.field, value.into()),
-                _ => return false,
-            },
+            Short::U64 => row.set_u64(&self.target, value as u64),
+            Short::I64 => row.set_i64(&self.target, value),
+            Short::Time(_) => row.set_time(&self.target, value),
+            Short::Decimal(..) => row.set_decimal(&self.target, value.into()),
             Short::None => return false,
         }
         true
@@ -180,18 +240,18 @@ impl<'a> Cells<'a> {
     #[inline]
     fn set_text(&self, text: &[u8], row: &mut RowBuilder<'_>) -> usize {
         if !text.is_ascii() && std::str::from_utf8(text).is_err() {
-            row.refuse(self.field, Reason::InvalidUtf8);
-        } else if self.ty == Type::Text {
-            row.set_text(self.field, text);
+            row.refuse(&self.target, Reason::InvalidUtf8);
+        } else if self.target.ty == Type::Text {
+            row.set_text(&self.target, text);
         } else {
-            set_number(row, self.field, text);
+            set_number(row, &self.target, text);
         }
         text.len()
     }
 
     #[inline]
     fn set_float(&self, value: f64, row: &mut RowBuilder<'_>) -> usize {
-        row.set_f64(self.field, value);
+        row.set_f64(&self.target, value);
         0
     }
 
@@ -204,7 +264,7 @@ impl<'a> Cells<'a> {
     /// Digits behind the point of what the field wants, and what a time is multiplied by after that.
     #[inline]
     fn wanted(&self) -> (u8, i64) {
-        match (self.ty, self.unit) {
+        match (self.target.ty, self.target.unit) {
             (Type::Decimal { scale, .. }, _) => (scale, 1),
             (Type::Timestamp, Unit::Seconds) => (9, 1),
             (Type::Timestamp, Unit::Millis) => (6, 1),
@@ -218,20 +278,20 @@ impl<'a> Cells<'a> {
         if let Kind::Time { nanos } = self.kind {
             // Both came from 64 bits, so the product fits.
             return match i64::try_from(value * i128::from(nanos)) {
-                Ok(time) => row.set_time(self.field, time),
-                Err(_) => row.refuse(self.field, Reason::TimeRange),
+                Ok(time) => row.set_time(&self.target, time),
+                Err(_) => row.refuse(&self.target, Reason::TimeRange),
             };
         }
-        if self.ty == Type::Float64 {
-            return row.set_f64(self.field, nearest(value, self.scale()));
+        if self.target.ty == Type::Float64 {
+            return row.set_f64(&self.target, nearest(value, self.scale()));
         }
         self.put(rescale(value, self.scale(), self.wanted().0), row);
     }
 
     #[cold]
     fn set_wide(&self, value: i256, row: &mut RowBuilder<'_>) -> usize {
-        if self.ty == Type::Float64 {
-            row.set_f64(self.field, parse(&format!("{value}e-{}", self.scale())));
+        if self.target.ty == Type::Float64 {
+            row.set_f64(&self.target, parse(&format!("{value}e-{}", self.scale())));
         } else {
             self.put(rescale_wide(value, self.scale(), self.wanted().0), row);
         }
@@ -240,25 +300,25 @@ impl<'a> Cells<'a> {
 
     /// Sets the field from an integer at the scale it wants.
     fn put(&self, value: Result<i128, Reason>, row: &mut RowBuilder<'_>) {
-        let field = self.field;
+        let target = &self.target;
         let set = value.and_then(|value| {
-            match self.ty {
+            match self.target.ty {
                 Type::Decimal { precision, .. } if value.unsigned_abs() < pow10(precision.into()).unsigned_abs() => {
-                    row.set_decimal(field, value);
+                    row.set_decimal(target, value);
                 }
-                Type::U64 => row.set_u64(field, u64::try_from(value).map_err(|_| Reason::Range)?),
-                Type::I64 => row.set_i64(field, i64::try_from(value).map_err(|_| Reason::Range)?),
+                Type::U64 => row.set_u64(target, u64::try_from(value).map_err(|_| Reason::Range)?),
+                Type::I64 => row.set_i64(target, i64::try_from(value).map_err(|_| Reason::Range)?),
                 Type::Timestamp => {
                     let value = i64::try_from(value).ok().and_then(|value| value.checked_mul(self.wanted().1));
-                    row.set_time(field, value.ok_or(Reason::Range)?);
+                    row.set_time(target, value.ok_or(Reason::Range)?);
                 }
                 _ => return Err(Reason::Range),
             }
             Ok(())
         });
         match set {
-            Err(Reason::Range) if self.ty == Type::Timestamp => row.refuse(field, Reason::TimeRange),
-            Err(reason) => row.refuse(field, reason),
+            Err(Reason::Range) if self.target.ty == Type::Timestamp => row.refuse(target, Reason::TimeRange),
+            Err(reason) => row.refuse(target, reason),
             Ok(()) => {}
         }
     }

@@ -9,12 +9,14 @@ use bytes::{Buf, Bytes};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
-use slackwater_core::builder::RowBuilder;
+use slackwater_core::builder::{RowBuilder, Target};
+use slackwater_core::columns::Columns;
 use slackwater_core::input::{Batch, Position};
 use slackwater_core::limits;
 use slackwater_core::poison::{Reason, Refusal};
 use slackwater_core::schema::Schema;
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -190,31 +192,97 @@ impl Group {
 
     fn give(&mut self, row: &mut RowBuilder<'_>, batch: &mut Batch) -> Result<(), String> {
         let (layout, unpacked) = (self.layout.clone(), self.unpacked.clone());
-        let schema = row.schema();
-        let cells = cells(&layout, &unpacked, schema)?;
-        let mut content = 0;
-        while self.given < unpacked.num_rows() && content < BATCH_BYTES {
-            let position = Position { offset: self.next, line: 0 };
-            row.begin();
-            let texts: usize = cells.iter().map(|cell| cell.set(self.given, row)).sum();
-            let outcome = if texts > limits::EVENT_BYTES {
-                Err(Refusal::event(Reason::TooLarge))
-            } else {
-                batch.try_push(row, position)
-            };
-            if let Err(refusal) = outcome {
-                self.raw.clear();
-                raw::write(schema, &cells, self.given, &mut self.raw);
-                self.raw.truncate(limits::EVENT_BYTES);
-                batch.push_refused(position, refusal, row.stamped(), &self.raw);
+        let cells = cells(&layout, &unpacked, row.schema())?;
+        while self.given < unpacked.num_rows() && batch.content_len() < BATCH_BYTES {
+            let rows = self.given..some(&cells, self.given, unpacked.num_rows());
+            match columns(&cells, rows.clone(), row) {
+                Some((columns, odd)) => self.give_columns(rows, &cells, (&columns, &odd), row, batch),
+                None => {
+                    while self.given < rows.end && batch.content_len() < BATCH_BYTES {
+                        self.give_one(&cells, row, batch);
+                    }
+                }
             }
-            content = batch.content_len();
-            self.given += 1;
-            self.next += 1;
-            self.left -= 1;
         }
         Ok(())
     }
+
+    /// Gives out rows by column, as many as go without a look at each; between them, one by one, those that need it.
+    fn give_columns(
+        &mut self,
+        rows: Range<usize>,
+        cells: &[Cells<'_>],
+        (columns, odd): (&Columns<'_>, &[bool]),
+        row: &mut RowBuilder<'_>,
+        batch: &mut Batch,
+    ) {
+        let first = rows.start;
+        while self.given < rows.end && batch.content_len() < BATCH_BYTES {
+            let (start, mut end, mut content) = (self.given - first, self.given - first, batch.content_len());
+            while end < odd.len() && !odd[end] && content < BATCH_BYTES {
+                content += columns.content_len(end);
+                end += 1;
+            }
+            if end == start {
+                self.give_one(cells, row, batch);
+                continue;
+            }
+            batch.push_columns(row, columns, start..end, Position { offset: self.next, line: 0 });
+            self.gave(end - start);
+        }
+    }
+
+    fn give_one(&mut self, cells: &[Cells<'_>], row: &mut RowBuilder<'_>, batch: &mut Batch) {
+        let position = Position { offset: self.next, line: 0 };
+        row.begin();
+        let texts: usize = cells.iter().map(|cell| cell.set(self.given, row)).sum();
+        let outcome = if texts > limits::EVENT_BYTES {
+            Err(Refusal::event(Reason::TooLarge))
+        } else {
+            batch.try_push(row, position)
+        };
+        if let Err(refusal) = outcome {
+            self.raw.clear();
+            raw::write(row.schema(), cells, self.given, &mut self.raw);
+            self.raw.truncate(limits::EVENT_BYTES);
+            batch.push_refused(position, refusal, row.stamped(), &self.raw);
+        }
+        self.gave(1);
+    }
+
+    fn gave(&mut self, rows: usize) {
+        self.given += rows;
+        self.next += rows as u64;
+        self.left -= rows as u64;
+    }
+}
+
+/// The end of the rows from `first` on that are looked at together: their texts are no more than a batch has, for long
+/// ones of a dictionary would be looked at again for every batch.
+fn some(cells: &[Cells<'_>], first: usize, end: usize) -> usize {
+    let texts = |rows: Range<usize>| cells.iter().map(|cell| cell.text_len(rows.clone())).sum::<usize>();
+    if texts(first..end) < BATCH_BYTES {
+        return end;
+    }
+    let mut sum = 0;
+    let more = |at: &usize| {
+        sum += texts(*at..*at + 1);
+        sum < BATCH_BYTES
+    };
+    (first + 1 + (first..end).take_while(more).count()).min(end)
+}
+
+/// Rows by column, and which of them need a look at each value; none where all of them do.
+fn columns<'a>(cells: &[Cells<'a>], rows: Range<usize>, row: &RowBuilder<'_>) -> Option<(Columns<'a>, Vec<bool>)> {
+    if cells.len() < row.schema().fields().len() {
+        return None;
+    }
+    let (mut columns, mut odd) = (Columns::new(row, rows.len())?, vec![false; rows.len()]);
+    if !cells.iter().all(|cell| cell.give(rows.clone(), &mut odd, &mut columns)) {
+        return None;
+    }
+    odd.iter_mut().enumerate().for_each(|(at, odd)| *odd |= columns.text_len(at) > limits::EVENT_BYTES);
+    Some((columns, odd))
 }
 
 /// The unpacked columns, each as the values of its field.
@@ -223,7 +291,7 @@ fn cells<'a>(layout: &Layout, unpacked: &'a RecordBatch, schema: &Schema) -> Res
     for (field, (declared, column)) in schema.fields().iter().zip(&layout.columns).enumerate() {
         let Some(column) = column else { continue };
         let array = unpacked.columns().get(column.place);
-        let values = array.and_then(|array| Cells::new(field, declared, column.kind, array));
+        let values = array.and_then(|array| Cells::new(Target::new(schema, field), column.kind, array));
         cells.push(values.ok_or_else(|| format!("the values of `{}` are not of its column's type", declared.name))?);
     }
     Ok(cells)

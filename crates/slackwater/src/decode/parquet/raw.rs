@@ -16,7 +16,7 @@ pub(super) fn write(schema: &Schema, cells: &[Cells<'_>], at: usize, out: &mut V
         if place > 0 {
             out.push(b',');
         }
-        text(schema.fields()[cell.field].name.as_bytes(), out);
+        text(schema.fields()[cell.target.field].name.as_bytes(), out);
         out.push(b':');
         value(cell, at, out);
     }

@@ -176,7 +176,7 @@ fn nesting_is_allowed_to_its_limit_and_refused_behind_it() {
 #[test]
 fn a_depth_bomb_is_one_refusal() {
     for open in ["[", "{\"a\":", "{\"id\":"] {
-        assert_eq!(json(&trades(), open.repeat(limits::EVENT_BYTES / open.len())), "too_deep");
+        assert_eq!(json(&trades(), open.repeat((limits::EVENT_BYTES - 1) / open.len())), "too_deep");
     }
 }
 
@@ -242,6 +242,78 @@ fn a_text_ends_at_its_quote_wherever_that_stands() {
                 assert_eq!(json(&schema, event.replace('\u{e9}', "\u{1f}")), "malformed", "a control character");
                 assert_eq!(json(&schema, event.replace('\u{e9}', "\u{0}")), "nul_byte");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_read_by_words_is_what_jiter_reads() {
+    let schema = schema("ts:ns u:u64 i:i64 us:us d:d18,4 few:d5,1 wide:d38,10 name:string");
+    let mut values: Vec<String> = [
+        "-", "-0", "00", "01", "1.", ".5", "-.5", "1..2", "1.2.3", "1e3", "1E-2", "1.5e1", "--1", "+1", "1-", "1/",
+        "1:",
+    ]
+    .map(String::from)
+    .to_vec();
+    for digits in ["0", "7", "9", "10", "99", "1234567", "12345678", "9223372036854775807", "18446744073709551616"] {
+        for count in 0..=digits.len() {
+            let (before, behind) = digits.split_at(count);
+            values.extend([
+                format!("{before}.{behind}"),
+                format!("-{before}.{behind}"),
+                format!("{before}.{behind}000"),
+            ]);
+        }
+        values.extend([digits.to_string(), format!("-{digits}"), format!("{digits}x"), format!("\"{digits}\"")]);
+    }
+    for count in 1..22 {
+        values.extend(["1", "9", "1.0"].map(|digits| format!("{digits}{}", "0".repeat(count))));
+        values.extend(
+            ["\"", "\\n", "\u{1f}", "\u{e9}", "\u{0}", ""].map(|end| format!("\"{}{end}\"", "x".repeat(count))),
+        );
+    }
+    for field in schema.fields() {
+        for value in &values {
+            let fields = schema.fields().iter().map(|other| match &*other.name {
+                name if name == field.name => format!("\"{name}\":{value}"),
+                "name" => String::from("\"name\":\"a\""),
+                name => format!("\"{name}\":1"),
+            });
+            let event = format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
+            // What a space leads is left to jiter.
+            assert_eq!(json(&schema, &event), json(&schema, event.replace("\":", "\": ")), "{event}");
+        }
+    }
+}
+
+#[test]
+fn texts_are_content_in_the_order_of_the_fields_whatever_theirs_was() {
+    let schema = schema("a:string ts:ns b:string? c:string");
+    let (a, b, c) = ("\"a\":\"one\"", "\"b\":\"two\"", "\"c\":\"three three three three\"");
+    for [first, second, third] in [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] {
+        let event = format!("{{{first},{second},\"ts\":1,{third}}}");
+        assert_eq!(json(&schema, &event), "one|1|two|three three three three", "{event}");
+        assert_eq!(json(&schema, event.replace("\"two\"", "null")), "one|1|-|three three three three", "{event}");
+        assert_eq!(json(&schema, event.replace("\"b\"", "\"x\"")), "one|1|-|three three three three", "{event}");
+    }
+}
+
+#[test]
+fn more_fields_than_bits_of_a_word_are_each_wanted_once() {
+    for count in [63, 64, 65, 128, 129, 200] {
+        let names: Vec<_> = (0..count).map(|field| format!("f{field}")).collect();
+        let schema = schema(&format!("ts:ns {}", names.iter().map(|name| format!("{name}:u64 ")).collect::<String>()));
+        let values = |names: &[String]| names.iter().map(|name| format!(",\"{name}\":1")).collect::<String>();
+        let row = format!("1{}", "|1".repeat(count));
+        assert_eq!(json(&schema, format!("{{\"ts\":1{}}}", values(&names))), row);
+        let reverse: Vec<_> = names.iter().rev().cloned().collect();
+        assert_eq!(json(&schema, format!("{{\"ts\":1{}}}", values(&reverse))), row);
+        for (field, name) in names.iter().enumerate() {
+            let (before, behind) = (values(&names[..field]), values(&names[field..]));
+            let missing = format!("{{\"ts\":1{before}{}}}", values(&names[field + 1..]));
+            assert_eq!(json(&schema, missing), format!("missing_field {name}"));
+            let twice = format!("{{\"ts\":1,\"{name}\":1{before}{behind}}}");
+            assert_eq!(json(&schema, twice), format!("duplicate_field {name}"));
         }
     }
 }

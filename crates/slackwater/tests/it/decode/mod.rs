@@ -107,9 +107,17 @@ fn show_value(value: Value<'_>) -> String {
     }
 }
 
-/// What one JSON event decodes to.
+/// What one JSON event decodes to: alone, and among its like, where its keys are known and bytes stand behind it.
 pub fn json(schema: &Schema, event: impl AsRef<[u8]>) -> String {
-    one(schema, &decode(schema, Format::Json, event))
+    let event = event.as_ref();
+    let alone = one(schema, &decode(schema, Format::Json, event));
+    for line_end in ["\n", "\r\n"] {
+        let among = decode(schema, Format::Json, [event; 3].join(line_end.as_bytes()));
+        assert_eq!(show(schema, &among), [&*alone; 3], "{line_end:?}");
+        let (last, size) = (&among.entries()[2], event.len() + line_end.len());
+        assert_eq!((last.position.offset, last.position.line), (2 * size as u64, 3));
+    }
+    alone
 }
 
 /// What one CSV record decodes to, under a header of the schema's own names.

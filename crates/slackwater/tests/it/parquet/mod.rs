@@ -3,6 +3,7 @@
 mod alike;
 mod broken;
 mod columns;
+mod rows;
 
 use crate::program::Place;
 use arrow_array::{ArrayRef, RecordBatch};
