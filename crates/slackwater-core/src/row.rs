@@ -110,6 +110,9 @@ impl<'a> Row<'a> {
     /// `place` is (file or partition, offset), of meaning where position is the identity.
     #[inline]
     pub fn put_id(&self, place: (&str, u64), out: &mut Vec<u8>) {
+        if let Some(id) = self.numeric_id() {
+            return out.extend_from_slice(&id.to_be_bytes());
+        }
         match &self.schema.roles().identity {
             IdentityRule::Fields(fields) => fields.iter().for_each(|field| self.put_field(*field, out)),
             IdentityRule::Content => out.extend_from_slice(&digest(self.content).to_be_bytes()),
@@ -143,21 +146,19 @@ impl<'a> Row<'a> {
     /// Appends the origin, ordered likewise; nothing where the source is its own origin.
     #[inline]
     pub fn put_origin(&self, out: &mut Vec<u8>) {
-        if let Some(field) = self.schema.roles().origin {
-            self.put_field(field, out);
+        match (&self.schema.asked().origin, self.schema.roles().origin) {
+            (Some(slot), _) if slot.kind == Kind::Text => put_text(self.text(slot), out),
+            (_, Some(field)) => self.put_field(field, out),
+            (_, None) => {}
         }
     }
 
     /// Appends a field of an identity or an origin, which is never null, as [`put_ordered`] does.
-    #[inline]
     fn put_field(&self, field: usize, out: &mut Vec<u8>) {
         let slot = self.schema.slot(field).expect("identity and origin are content");
         match slot.kind {
             Kind::U64 => out.extend_from_slice(&u64::from_le_bytes(self.bytes(slot.offset)).to_be_bytes()),
-            Kind::Text => {
-                out.extend_from_slice(self.text(slot));
-                out.push(0);
-            }
+            Kind::Text => put_text(self.text(slot), out),
             _ => put_ordered(self.get(field), out),
         }
     }
@@ -299,6 +300,14 @@ pub fn digest(content: &[u8]) -> u128 {
     xxhash_rust::xxh3::xxh3_128(content)
 }
 
+/// Texts hold no NUL, so a NUL ends one below every longer one.
+#[inline]
+fn put_text(text: &[u8], out: &mut Vec<u8>) {
+    out.reserve(text.len() + 1);
+    out.extend_from_slice(text);
+    out.push(0);
+}
+
 /// Appends a value so that byte order is value order and no encoding is a prefix of another.
 #[inline]
 pub fn put_ordered(value: Value<'_>, out: &mut Vec<u8>) {
@@ -306,11 +315,7 @@ pub fn put_ordered(value: Value<'_>, out: &mut Vec<u8>) {
         Value::U64(v) => out.extend_from_slice(&v.to_be_bytes()),
         Value::I64(v) | Value::Time(v) => out.extend_from_slice(&((v as u64) ^ (1 << 63)).to_be_bytes()),
         Value::Decimal(v) => out.extend_from_slice(&((v as u128) ^ (1 << 127)).to_be_bytes()),
-        // Texts hold no NUL, so a NUL ends one below every longer one.
-        Value::Text(v) => {
-            out.extend_from_slice(v);
-            out.push(0);
-        }
+        Value::Text(v) => put_text(v, out),
         Value::Bool(v) => out.push(u8::from(v)),
         Value::Null | Value::F64(_) | Value::Wide(_) | Value::Array(_) => {
             unreachable!("no identity or origin has this type")
