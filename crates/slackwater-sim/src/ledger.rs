@@ -26,7 +26,7 @@ pub enum Lost {
 }
 
 /// Pipeline, canonical identity, and generation of a row.
-pub type Place = (u16, Vec<u8>, u64);
+pub type Place = (u16, Arc<[u8]>, u64);
 
 /// Everything that is committed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +34,7 @@ pub struct Committed {
     /// What is true.
     pub head: Option<Head>,
     /// Every generation of every row.
-    pub rows: BTreeMap<Place, Kept>,
+    pub rows: BTreeMap<Place, Arc<Kept>>,
     /// What was set aside.
     pub aside: Vec<Quarantined>,
     /// The ledger of what was held.
@@ -184,9 +184,16 @@ impl State {
 impl Committed {
     /// What was set aside, with what became of it since.
     pub fn quarantine(&self) -> Vec<Aside> {
-        let events = (0..).zip(&self.aside);
+        self.quarantine_from(0)
+    }
+
+    /// The same, from one on.
+    fn quarantine_from(&self, from: u64) -> Vec<Aside> {
+        let events = (0..).zip(&self.aside).skip(from as usize);
         let mut all: Vec<Aside> = events.map(|(number, event)| Aside::new(number, event.clone())).collect();
-        self.rulings.iter().for_each(|ruling| all[ruling.number as usize].rule(ruling.clone()));
+        for ruling in self.rulings.iter().filter(|ruling| ruling.number >= from) {
+            all[(ruling.number - from) as usize].rule(ruling.clone());
+        }
         all
     }
 
@@ -204,13 +211,13 @@ impl Committed {
         let (tick, at) = head.tick();
         for (number, row) in commit.rows.iter().enumerate() {
             let at_place = place(row);
-            let before = (at_place.0, at_place.1.clone(), at_place.2 - 1);
+            let before = (at_place.0, Arc::clone(&at_place.1), at_place.2 - 1);
             if self.rows.contains_key(&at_place) || (at_place.2 > 1 && !self.rows.contains_key(&before)) {
                 commit.rows[..number].iter().for_each(|row| drop(self.rows.remove(&place(row))));
                 let text = format!("generation {} of a row is there already, or the one before it is not", at_place.2);
                 return Err(Fault::Refused(text));
             }
-            self.rows.insert(at_place, Kept { row: row.clone(), tick, at });
+            self.rows.insert(at_place, Arc::new(Kept { row: row.clone(), tick, at }));
         }
         self.aside.extend_from_slice(commit.quarantined);
         self.rulings.extend_from_slice(commit.rulings);
@@ -254,7 +261,7 @@ fn add(sums: &mut Head, commit: &Commit<'_>) {
 fn place(row: &Final) -> Place {
     let mut id = Vec::new();
     row.put_id(&mut id);
-    (row.pipeline, id, row.generation)
+    (row.pipeline, id.into(), row.generation)
 }
 
 impl Store for Ledger {
@@ -301,7 +308,7 @@ impl Store for Ledger {
     fn newest(&mut self, pipeline: u16, spans: &[Between], tick: u64) -> Result<Vec<Vec<Final>>, Fault> {
         let now = self.committed();
         let newest = |(from, to): &Between| {
-            let mine = now.rows.range((pipeline, from.clone(), 0)..=(pipeline, to.clone(), u64::MAX));
+            let mine = now.rows.range((pipeline, from[..].into(), 0)..=(pipeline, to[..].into(), u64::MAX));
             let known = mine.filter(|(_, kept)| kept.tick <= tick).map(|((_, id, _), kept)| (id, kept.row.clone()));
             // Generations come in order, and the last one stays.
             known.collect::<BTreeMap<_, _>>().into_values().collect()
@@ -310,7 +317,7 @@ impl Store for Ledger {
     }
 
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {
-        for aside in self.committed().quarantine().into_iter().skip(from as usize) {
+        for aside in self.committed().quarantine_from(from) {
             if !visit(aside)? {
                 break;
             }

@@ -3,6 +3,7 @@
 use crate::adversary::Size;
 use crate::engine;
 use crate::oracle::Truth;
+use crate::oracle::content::Stood;
 use crate::rng::Rng;
 use crate::trial::Trial;
 use slackwater::decode::{Chunk, Decoder};
@@ -232,7 +233,7 @@ impl Script {
     /// The chunks of a file as long as it is given.
     pub fn chunks(&self, given: Given) -> VecDeque<Chunk> {
         let Part { name, events, batch, .. } = &self.parts[given.part];
-        self.trial.compiled.file(&self.trial.spelled, name, &events[..given.len], *batch).chunks.into()
+        self.trial.compiled.file(&self.trial.spelled, name, &events[..given.len], *batch).into()
     }
 
     /// Where each event of a file stands, and behind them the end of the file.
@@ -258,9 +259,9 @@ impl Script {
     /// The same, if what stands at these places had never come.
     pub fn truth_without(&self, places: &BTreeSet<(String, u64)>) -> Truth {
         let (mut order, mut stood) = (Vec::new(), Vec::new());
-        for part in &self.parts {
-            let file = self.trial.compiled.file(&self.trial.spelled, &part.name, &part.events, 1);
-            for (event, place) in part.events.iter().zip(file.stood) {
+        for (part, offsets) in self.parts.iter().zip((0..).map(|part| self.offsets(part))) {
+            for (event, offset) in part.events.iter().zip(offsets) {
+                let place = Stood { part: part.name.clone(), offset };
                 if !places.contains(&(place.part.clone(), place.offset)) {
                     order.push(*event);
                     stood.push(place);
