@@ -381,9 +381,18 @@ impl Scalar {
 
 impl PartialEq for Scalar {
     fn eq(&self, other: &Self) -> bool {
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        self.value().encode(&mut a);
-        other.value().encode(&mut b);
-        a == b
+        match (self.value(), other.value()) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::I64(a), Value::I64(b)) | (Value::Time(a), Value::Time(b)) => a == b,
+            (Value::U64(a), Value::U64(b)) => a == b,
+            (Value::F64(a), Value::F64(b)) => a.to_bits() == b.to_bits(),
+            (Value::Decimal(a), Value::Decimal(b)) => a == b,
+            (a @ (Value::Decimal(_) | Value::Wide(_)), b @ (Value::Decimal(_) | Value::Wide(_))) => {
+                a.as_wide() == b.as_wide()
+            }
+            (Value::Text(a), Value::Text(b)) | (Value::Array(a), Value::Array(b)) => a == b,
+            _ => false,
+        }
     }
 }

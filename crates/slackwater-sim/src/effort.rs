@@ -1,7 +1,8 @@
 //! How much is tried, decided in one place, and how a failure is tried again.
 //!
 //! `SLACKWATER_EFFORT=full` asks for the full figures; without it every figure, and every floor, is a tenth.
-//! `SLACKWATER_SEED=N` runs the one case of that seed.
+//! `SLACKWATER_SEED=N` runs the one case of that seed. `SLACKWATER_LARGE=N` makes N voyages through large worlds alone, and
+//! holds them against no floor: to measure what they take.
 
 use std::io::Write as _;
 
@@ -17,11 +18,19 @@ pub fn asked_seed() -> Option<u64> {
     Some(text.parse().expect("SLACKWATER_SEED is a number"))
 }
 
+/// The number of voyages through large worlds that was asked for, if one was.
+pub fn asked_large() -> Option<usize> {
+    let text = std::env::var("SLACKWATER_LARGE").ok()?;
+    Some(text.parse().expect("SLACKWATER_LARGE is a number"))
+}
+
 /// The seeds to try: so many of a figure, spread by the name of what is tried; or the one that was asked for.
 pub fn seeds(name: &str, full: usize) -> Vec<u64> {
     match asked_seed() {
         Some(seed) => vec![seed],
-        None => (0..share(full) as u64).map(|number| (hash(name) << 32) + number).collect(),
+        None => {
+            (0..asked_large().unwrap_or_else(|| share(full)) as u64).map(|number| (hash(name) << 32) + number).collect()
+        }
     }
 }
 

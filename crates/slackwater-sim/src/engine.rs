@@ -45,6 +45,8 @@ pub fn compile(stage: &Stage) -> Compiled {
 pub struct Spelled {
     /// Source and bytes of each event.
     pub events: Vec<(usize, Vec<u8>)>,
+    /// Ends of lines in each.
+    pub lines: Vec<u64>,
 }
 
 /// Spells every event of a world.
@@ -53,7 +55,10 @@ pub fn spell(world: &World) -> Spelled {
     let bytes = |event: &crate::world::Event| {
         (event.source, adversary::spell(&mut rng, &world.stage.sources[event.source], event))
     };
-    Spelled { events: world.events.iter().map(bytes).collect() }
+    let events: Vec<(usize, Vec<u8>)> = world.events.iter().map(bytes).collect();
+    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    let lines = events.iter().map(|(_, bytes)| lines(bytes)).collect();
+    Spelled { events, lines }
 }
 
 /// Events cut into chunks of so many, one file for each source.
@@ -76,8 +81,7 @@ impl Compiled {
             let part = format!("file{source}");
             let (offset, line) = at[*source];
             cut.stood.push(Stood { part: part.clone(), offset });
-            at[*source] =
-                (offset + bytes.len() as u64, line + bytes.iter().filter(|byte| **byte == b'\n').count() as u64);
+            at[*source] = (offset + bytes.len() as u64, line + spelled.lines[*number]);
             match cut.chunks.last_mut() {
                 Some(last) if usize::from(last.source) == *source && held < batch => last.bytes.extend(bytes),
                 _ => {
@@ -100,25 +104,21 @@ impl Compiled {
         cut
     }
 
-    /// A file of one source, of these events, as chunks of at most `batch` of them; and where each stood.
-    pub fn file(&self, spelled: &Spelled, part: &str, events: &[usize], batch: usize) -> Cut {
-        let mut cut = Cut { chunks: Vec::new(), stood: Vec::new() };
-        let (mut offset, mut line) = (0, 1);
+    /// A file of one source, of these events, as chunks of at most `batch` of them.
+    pub fn file(&self, spelled: &Spelled, part: &str, events: &[usize], batch: usize) -> Vec<Chunk> {
+        let (mut chunks, mut offset, mut line) = (Vec::new(), 0, 1);
         for events in events.chunks(batch.max(1)) {
             let source = spelled.events[events[0]].0;
             let header = self.headers[source].clone();
-            let (source, part) = (source as u16, part.into());
-            let mut chunk = Chunk { source, part, offset, line, bytes: Vec::new(), header, arrival: None };
-            for number in events {
-                let bytes = &spelled.events[*number].1;
-                cut.stood.push(Stood { part: chunk.part.to_string(), offset });
-                chunk.bytes.extend_from_slice(bytes);
-                offset += bytes.len() as u64;
-                line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-            }
-            cut.chunks.push(chunk);
+            let bytes = Vec::with_capacity(events.iter().map(|number| spelled.events[*number].1.len()).sum());
+            let mut chunk =
+                Chunk { source: source as u16, part: part.into(), offset, line, bytes, header, arrival: None };
+            events.iter().for_each(|number| chunk.bytes.extend_from_slice(&spelled.events[*number].1));
+            offset += chunk.bytes.len() as u64;
+            line += events.iter().map(|number| spelled.lines[*number]).sum::<u64>();
+            chunks.push(chunk);
         }
-        cut
+        chunks
     }
 
     /// A decoder of a source.

@@ -229,7 +229,7 @@ impl Figures {
 pub fn cut_everywhere(acts: &[Act], keep: KeepRaw, figures: &mut Figures) -> Result<(), String> {
     let whole = Platter::new();
     perform(&whole, acts, keep);
-    for at in 0..=whole.trace().len() {
+    for at in 0..=whole.changes() {
         let disk = Platter::new();
         disk.trouble(Trouble::Crash(at));
         let known = perform(&disk, acts, keep);

@@ -26,7 +26,7 @@ pub enum Lost {
 }
 
 /// Pipeline, canonical identity, and generation of a row.
-pub type Place = (u16, Vec<u8>, u64);
+pub type Place = (u16, Arc<[u8]>, u64);
 
 /// Everything that is committed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +34,7 @@ pub struct Committed {
     /// What is true.
     pub head: Option<Head>,
     /// Every generation of every row.
-    pub rows: BTreeMap<Place, Kept>,
+    pub rows: BTreeMap<Place, Arc<Kept>>,
     /// What was set aside.
     pub aside: Vec<Quarantined>,
     /// The ledger of what was held.
@@ -47,9 +47,13 @@ pub struct Committed {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    now: Committed,
+    now: Arc<Committed>,
+    /// The sums over its rows, as far as they only ever grow: they follow every commit.
+    sums: Head,
+    /// Whether what was before a commit is kept.
+    remembers: bool,
     /// What was before the last commit, and how many changes the disk had seen when that came.
-    before: Option<(Committed, usize)>,
+    before: Option<(Arc<Committed>, usize)>,
     /// The disk beside it: without power there is no commit.
     disk: Option<Platter>,
     /// So many commits succeed, and the one that follows is lost like this.
@@ -66,18 +70,20 @@ impl Ledger {
     }
 
     /// A store that holds what is given.
-    pub fn of(committed: Committed) -> Self {
-        Ledger(Arc::new(Mutex::new(State { now: committed, ..State::default() })))
+    pub fn of(committed: Arc<Committed>) -> Self {
+        let sums = sums(&committed);
+        Ledger(Arc::new(Mutex::new(State { now: committed, sums, ..State::default() })))
     }
 
     /// A store of its own in the same state, without trouble.
     pub fn copy(&self) -> Ledger {
-        Ledger::of(self.committed())
+        let (now, sums) = (self.committed(), self.state().sums.clone());
+        Ledger(Arc::new(Mutex::new(State { now, sums, ..State::default() })))
     }
 
     /// Everything that is committed.
-    pub fn committed(&self) -> Committed {
-        self.state().now.clone()
+    pub fn committed(&self) -> Arc<Committed> {
+        Arc::clone(&self.state().now)
     }
 
     /// The last commit's head.
@@ -85,8 +91,13 @@ impl Ledger {
         self.state().now.head.clone()
     }
 
+    /// From here on what was before the last commit can be asked for.
+    pub fn remember(&self) {
+        self.state().remembers = true;
+    }
+
     /// What was before the last commit, if that came when the disk had seen so many changes.
-    pub fn before(&self, changes: usize) -> Option<Committed> {
+    pub fn before(&self, changes: usize) -> Option<Arc<Committed>> {
         self.state().before.clone().filter(|(_, at)| *at == changes).map(|(before, _)| before)
     }
 
@@ -106,8 +117,9 @@ impl Ledger {
     }
 
     /// Changes what is committed, as somebody else would who damages it.
-    pub fn put(&self, committed: Committed) {
-        self.state().now = committed;
+    pub fn put(&self, committed: Arc<Committed>) {
+        let mut state = self.state();
+        (state.sums, state.now) = (sums(&committed), committed);
     }
 
     /// From here on every row that is read is found to be damaged, until the store is made anew.
@@ -123,7 +135,7 @@ impl Ledger {
     /// Empties it.
     pub fn empty(&self) {
         let mut state = self.state();
-        (state.now, state.before, state.damaged) = (Committed::default(), None, false);
+        (state.now, state.sums, state.before, state.damaged) = (Arc::default(), Head::default(), None, false);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,18 +168,10 @@ impl State {
                 false => Ok(()),
             };
         };
-        let mut sums = Head { rows: vec![Sum::default(); head.rows.len()], ..Head::default() };
-        for kept in self.now.rows.values() {
-            (sums.ticks, sums.ticked) = (kept.tick, Some(kept.at));
-            sums.take(std::slice::from_ref(&kept.row), &[]);
-        }
-        sums.take(&[], &self.now.aside);
+        let mut sums = Head { receipts: Sum::default(), ..self.sums.clone() };
+        sums.rows.resize(head.rows.len(), Sum::default());
+        // Of these the oldest go.
         self.now.receipts.iter().for_each(|receipt| sums.put_receipt(receipt));
-        self.now.rulings.iter().for_each(|ruling| sums.put_ruling(ruling));
-        for noted in &self.now.notes {
-            (sums.ticks, sums.ticked) = (noted.tick, Some(noted.at));
-            sums.take_notes(std::slice::from_ref(&noted.note));
-        }
         let of = |head: &Head| (head.quarantined, head.rulings, head.receipts, head.notes);
         let aside = of(&sums) == of(head);
         match sums.rows == head.rows && aside {
@@ -180,13 +184,20 @@ impl State {
 impl Committed {
     /// What was set aside, with what became of it since.
     pub fn quarantine(&self) -> Vec<Aside> {
-        let events = (0..).zip(&self.aside);
+        self.quarantine_from(0)
+    }
+
+    /// The same, from one on.
+    fn quarantine_from(&self, from: u64) -> Vec<Aside> {
+        let events = (0..).zip(&self.aside).skip(from as usize);
         let mut all: Vec<Aside> = events.map(|(number, event)| Aside::new(number, event.clone())).collect();
-        self.rulings.iter().for_each(|ruling| all[ruling.number as usize].rule(ruling.clone()));
+        for ruling in self.rulings.iter().filter(|ruling| ruling.number >= from) {
+            all[(ruling.number - from) as usize].rule(ruling.clone());
+        }
         all
     }
 
-    /// Takes one step, if it follows the last one.
+    /// Takes one step, if it follows the last one; else nothing.
     fn take(&mut self, commit: &Commit<'_>) -> Result<(), Fault> {
         let head = commit.head;
         let follows = match &self.head {
@@ -198,14 +209,15 @@ impl Committed {
             return Err(Fault::Refused(text));
         }
         let (tick, at) = head.tick();
-        for row in commit.rows {
-            let place = place(row);
-            let before = (place.0, place.1.clone(), place.2 - 1);
-            if self.rows.contains_key(&place) || (place.2 > 1 && !self.rows.contains_key(&before)) {
-                let text = format!("generation {} of a row is there already, or the one before it is not", place.2);
+        for (number, row) in commit.rows.iter().enumerate() {
+            let at_place = place(row);
+            let before = (at_place.0, Arc::clone(&at_place.1), at_place.2 - 1);
+            if self.rows.contains_key(&at_place) || (at_place.2 > 1 && !self.rows.contains_key(&before)) {
+                commit.rows[..number].iter().for_each(|row| drop(self.rows.remove(&place(row))));
+                let text = format!("generation {} of a row is there already, or the one before it is not", at_place.2);
                 return Err(Fault::Refused(text));
             }
-            self.rows.insert(place, Kept { row: row.clone(), tick, at });
+            self.rows.insert(at_place, Arc::new(Kept { row: row.clone(), tick, at }));
         }
         self.aside.extend_from_slice(commit.quarantined);
         self.rulings.extend_from_slice(commit.rulings);
@@ -219,10 +231,37 @@ impl Committed {
     }
 }
 
+/// The sums over all that is committed, but for the answers to deliveries.
+fn sums(committed: &Committed) -> Head {
+    let pipelines = committed.head.as_ref().map_or(0, |head| head.rows.len());
+    let mut sums = Head { rows: vec![Sum::default(); pipelines], ..Head::default() };
+    for kept in committed.rows.values() {
+        (sums.ticks, sums.ticked) = (kept.tick, Some(kept.at));
+        sums.take(std::slice::from_ref(&kept.row), &[]);
+    }
+    sums.take(&[], &committed.aside);
+    committed.rulings.iter().for_each(|ruling| sums.put_ruling(ruling));
+    for noted in &committed.notes {
+        (sums.ticks, sums.ticked) = (noted.tick, Some(noted.at));
+        sums.take_notes(std::slice::from_ref(&noted.note));
+    }
+    sums
+}
+
+/// Adds to the sums what a commit brings.
+fn add(sums: &mut Head, commit: &Commit<'_>) {
+    sums.rows.resize(commit.head.rows.len(), Sum::default());
+    let (tick, at) = commit.head.tick();
+    (sums.ticks, sums.ticked) = (tick, Some(at));
+    sums.take(commit.rows, commit.quarantined);
+    commit.rulings.iter().for_each(|ruling| sums.put_ruling(ruling));
+    sums.take_notes(commit.notes);
+}
+
 fn place(row: &Final) -> Place {
     let mut id = Vec::new();
     row.put_id(&mut id);
-    (row.pipeline, id, row.generation)
+    (row.pipeline, id.into(), row.generation)
 }
 
 impl Store for Ledger {
@@ -231,7 +270,7 @@ impl Store for Ledger {
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), Fault> {
-        let mut state = self.state();
+        let state = &mut *self.state();
         if state.disk.as_ref().is_some_and(Platter::is_dark) {
             return Err(Fault::disk("ledger", "commit", io::Error::other("the power is cut")));
         }
@@ -239,10 +278,11 @@ impl Store for Ledger {
         if met == Some(Lost::Question) {
             return Err(lost());
         }
-        let mut next = state.now.clone();
-        next.take(commit)?;
-        let changes = state.disk.as_ref().map_or(0, |disk| disk.trace().len());
-        state.before = Some((std::mem::replace(&mut state.now, next), changes));
+        let before = state.remembers.then(|| Arc::clone(&state.now));
+        Arc::make_mut(&mut state.now).take(commit)?;
+        add(&mut state.sums, commit);
+        let changes = state.disk.as_ref().map_or(0, Platter::changes);
+        state.before = before.map(|before| (before, changes));
         state.heads.push(commit.head.clone());
         if met == Some(Lost::Answer) { Err(lost()) } else { Ok(()) }
     }
@@ -253,22 +293,22 @@ impl Store for Ledger {
         ask: &Ask,
         visit: &mut dyn FnMut(Kept) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let rows = self.committed().rows;
+        let now = self.committed();
         let inside = |kept: &Kept| ask.as_of.is_none_or(|as_of| kept.at <= as_of);
-        let mine: Vec<_> = rows.into_iter().filter(|(place, kept)| place.0 == pipeline && inside(kept)).collect();
+        let mine: Vec<_> = now.rows.iter().filter(|(place, kept)| place.0 == pipeline && inside(kept)).collect();
         for (number, (place, kept)) in mine.iter().enumerate() {
             let newest = mine.get(number + 1).is_none_or(|(next, _)| next.1 != place.1);
             if (ask.generations || newest) && ask.holds(&kept.row) {
-                visit(kept.clone())?;
+                visit(Kept::clone(kept))?;
             }
         }
         Ok(())
     }
 
     fn newest(&mut self, pipeline: u16, spans: &[Between], tick: u64) -> Result<Vec<Vec<Final>>, Fault> {
-        let rows = self.committed().rows;
+        let now = self.committed();
         let newest = |(from, to): &Between| {
-            let mine = rows.range((pipeline, from.clone(), 0)..=(pipeline, to.clone(), u64::MAX));
+            let mine = now.rows.range((pipeline, from[..].into(), 0)..=(pipeline, to[..].into(), u64::MAX));
             let known = mine.filter(|(_, kept)| kept.tick <= tick).map(|((_, id, _), kept)| (id, kept.row.clone()));
             // Generations come in order, and the last one stays.
             known.collect::<BTreeMap<_, _>>().into_values().collect()
@@ -277,7 +317,7 @@ impl Store for Ledger {
     }
 
     fn aside(&mut self, from: u64, visit: &mut dyn FnMut(Aside) -> Result<bool, Fault>) -> Result<(), Fault> {
-        for aside in self.committed().quarantine().into_iter().skip(from as usize) {
+        for aside in self.committed().quarantine_from(from) {
             if !visit(aside)? {
                 break;
             }
@@ -286,16 +326,16 @@ impl Store for Ledger {
     }
 
     fn castoffs(&mut self, from: u64, visit: &mut dyn FnMut(Quarantined) -> bool) -> Result<(), Fault> {
-        self.committed().aside.into_iter().skip(from as usize).all(visit);
+        self.committed().aside.iter().skip(from as usize).cloned().all(visit);
         Ok(())
     }
 
     fn notes(&mut self, visit: &mut dyn FnMut(Noted) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.committed().notes.into_iter().try_for_each(visit)
+        self.committed().notes.iter().cloned().try_for_each(visit)
     }
 
     fn receipts(&mut self, visit: &mut dyn FnMut(Receipt) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.committed().receipts.into_iter().try_for_each(visit)
+        self.committed().receipts.iter().cloned().try_for_each(visit)
     }
 
     fn check(&mut self) -> Result<(), Fault> {

@@ -16,6 +16,7 @@ use slackwater_core::input::{self, Decision, Input};
 use slackwater_core::machine::Machine;
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::LatePolicy;
+use std::sync::OnceLock;
 
 /// How the engine is arranged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,8 @@ pub struct Trial {
     pub compiled: Compiled,
     /// Its events as bytes.
     pub spelled: Spelled,
-    truth: Option<Truth>,
+    /// What must come of the events in any order, once somebody asks.
+    truth: OnceLock<Truth>,
 }
 
 impl Trial {
@@ -74,14 +76,18 @@ impl Trial {
     pub fn draw(seed: u64, size: Size) -> Trial {
         let world = adversary::draw(seed, size);
         let (compiled, spelled) = (engine::compile(&world.stage), engine::spell(&world));
-        let stands = world.stage.sources.iter().any(|source| source.identity == Identity::Position);
-        let mut trial = Trial { world, compiled, spelled, truth: None };
-        if !stands {
-            let order = trial.order();
-            let cut = trial.compiled.cut(&trial.spelled, &order, 1);
-            trial.truth = Some(engine::truth_of(&trial.world, &order, &cut.stood));
-        }
-        trial
+        Trial { world, compiled, spelled, truth: OnceLock::new() }
+    }
+
+    /// What must come of the events in any order; none where it depends on that.
+    fn truth(&self) -> Option<&Truth> {
+        let stands = self.world.stage.sources.iter().any(|source| source.identity == Identity::Position);
+        let truth = || {
+            let order = self.order();
+            let cut = self.compiled.cut(&self.spelled, &order, 1);
+            engine::truth_of(&self.world, &order, &cut.stood)
+        };
+        (!stands).then(|| self.truth.get_or_init(truth))
     }
 
     /// Lets every source hold what is late.
@@ -102,20 +108,24 @@ impl Trial {
     pub fn check(&self, order: &[usize], arranged: Arranged) -> Result<Outcome, String> {
         let cut = self.compiled.cut(&self.spelled, order, arranged.batch);
         // Where its place is an event's identity, another order is another set of events.
-        let truth = match &self.truth {
-            Some(truth) => truth.clone(),
-            None => engine::truth_of(&self.world, order, &cut.stood),
+        let of_order: Truth;
+        let truth = match self.truth() {
+            Some(truth) => truth,
+            None => {
+                of_order = engine::truth_of(&self.world, order, &cut.stood);
+                &of_order
+            }
         };
         let (folded, aside) = self.compiled.fold(cut.chunks, arranged.threads, arranged.shards);
         compare::counts(folded.seen.counts(), &truth.counts)?;
         compare::set_aside(folded.seen.counts(), &aside)?;
-        compare::rows(&self.compiled.config.plan, &folded.finals, &truth)?;
+        compare::rows(&self.compiled.config.plan, &folded.finals, truth)?;
         Ok(Outcome::of(&folded))
     }
 
     /// How many rows there are of windows of each kind; none where the truth depends on the order.
     pub fn rows_by_kind(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        let rows = self.truth.iter().flat_map(|truth| &truth.rows);
+        let rows = self.truth().into_iter().flat_map(|truth| &truth.rows);
         rows.map(|row| (self.world.stage.pipelines[row.spot.pipeline].windows.kind(), 1))
     }
 

@@ -79,12 +79,13 @@ pub fn cut_everywhere(acts: &[Act], seed: u64, figures: &mut Figures) -> Result<
     let known = |stop: Stop| format!("{acts:?} undisturbed: {}", told(&stop));
     let harbour = Harbour::new();
     wreck.perform(&harbour, last).map_err(known)?;
-    let from = harbour.disk.trace().len();
+    let from = harbour.disk.changes();
     let harbour = Harbour::new();
     wreck.perform(&harbour, acts.len()).map_err(known)?;
     let mut met = BTreeSet::new();
-    for at in from..=harbour.disk.trace().len() {
+    for at in from..=harbour.disk.changes() {
         let harbour = Harbour::new();
+        harbour.ledger.remember();
         harbour.disk.trouble(Trouble::Crash(at));
         // Where it ends is where the power is cut.
         let _ = wreck.perform(&harbour, acts.len());

@@ -7,6 +7,7 @@ use crate::oracle::window;
 use crate::rng::Rng;
 use crate::world::{Anchor, Datum, Event, Flaw, Format, Identity, Source, Stage, Ty, Windows};
 use slackwater_core::poison::Reason;
+use std::collections::BTreeMap;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -24,6 +25,8 @@ struct Stream<'a> {
     spread: i64,
     next_id: u64,
     sent: Vec<Event>,
+    /// By identity, which of those that were sent has the highest version.
+    newest: BTreeMap<String, usize>,
 }
 
 /// Draws events, in a hostile order.
@@ -35,7 +38,7 @@ pub fn draw(rng: &mut Rng, stage: &Stage, count: usize) -> (Vec<Event>, Injected
     while events.len() < count {
         let number = rng.below(streams.len());
         let event = streams[number].next(rng, &mut injected);
-        streams[number].sent.push(event.clone());
+        streams[number].send(event.clone());
         events.push(event);
     }
     disorder(rng, &mut events);
@@ -73,7 +76,18 @@ impl<'a> Stream<'a> {
         }
         let base = source.min_time.map_or_else(|| *rng.pick(&BASES), |min| min + 40_000_000_000_000);
         let spread = *rng.pick(&[2 * SECOND, 300 * SECOND, 3 * 86_400 * SECOND, 40 * 86_400 * SECOND]);
-        Stream { number, source, edges, gaps, anchors, base, spread, next_id: 0, sent: Vec::new() }
+        Stream {
+            number,
+            source,
+            edges,
+            gaps,
+            anchors,
+            base,
+            spread,
+            next_id: 0,
+            sent: Vec::new(),
+            newest: BTreeMap::new(),
+        }
     }
 
     fn next(&mut self, rng: &mut Rng, injected: &mut Injected) -> Event {
@@ -212,19 +226,28 @@ impl<'a> Stream<'a> {
     /// One that was sent, and the highest version that its identity was sent with.
     fn known(&self, rng: &mut Rng) -> (Event, u64) {
         let event = rng.pick(&self.sent).clone();
-        let alike = |other: &&Event| self.identified(other) == self.identified(&event);
-        let newest = self.sent.iter().filter(alike).max_by_key(|other| version(self.source, other));
-        let rank = newest.map_or(0, |newest| self.rank(newest));
+        let newest = self.newest.get(&self.identified(&event));
+        let rank = newest.map_or(0, |newest| self.rank(&self.sent[*newest]));
         (Event { flaw: None, rubbish: false, ..event }, rank)
     }
 
-    fn identified(&self, event: &Event) -> Vec<Datum> {
-        let mut values = Vec::new();
-        if let Identity::Fields(fields) = &self.source.identity {
-            values.extend(fields.iter().map(|field| event.values[*field].clone()));
+    /// Notes an event that is sent.
+    fn send(&mut self, event: Event) {
+        let (identity, sent) = (self.identified(&event), self.sent.len());
+        let newest = self.newest.entry(identity).or_insert(sent);
+        if self.sent.get(*newest).is_some_and(|known| version(self.source, &event) >= version(self.source, known)) {
+            *newest = sent;
         }
-        values.extend(self.source.origin.map(|origin| event.values[origin].clone()));
-        values
+        self.sent.push(event);
+    }
+
+    fn identified(&self, event: &Event) -> String {
+        let fields = match &self.source.identity {
+            Identity::Fields(fields) => &fields[..],
+            _ => &[],
+        };
+        let values = fields.iter().chain(&self.source.origin).map(|field| &event.values[*field]);
+        format!("{:?}", values.collect::<Vec<_>>())
     }
 
     /// The same identity with a higher version and another content: in place, or at another time, or of another key.

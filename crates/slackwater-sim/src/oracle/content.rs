@@ -80,17 +80,15 @@ pub fn version(source: &Source, event: &Event) -> u64 {
 /// Canonical order of two facts: event time, then the sequence where it orders, then the id, then the origin.
 pub fn canonical(source: &Source, a: (&Event, &Stood), b: (&Event, &Stood)) -> Ordering {
     let field = |index: usize| order(&a.0.values[index], &b.0.values[index]);
-    let mut all = vec![field(source.event_time)];
-    if let Some(sequence) = source.sequence.filter(|_| source.by_sequence) {
-        all.push(field(sequence));
-    }
-    match &source.identity {
-        Identity::Fields(fields) => all.extend(fields.iter().map(|index| field(*index))),
-        Identity::Content => all.push(digest(source, a.0).cmp(&digest(source, b.0))),
-        Identity::Position => all.push(a.1.cmp(b.1)),
-    }
-    all.extend(source.origin.map(field));
-    all.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    let fields = |fields: &[usize]| fields.iter().map(|index| field(*index)).find(|order| order.is_ne());
+    let sequence = source.sequence.filter(|_| source.by_sequence);
+    let id = || match &source.identity {
+        Identity::Fields(of) => fields(of).unwrap_or(Ordering::Equal),
+        Identity::Content => digest(source, a.0).cmp(&digest(source, b.0)),
+        Identity::Position => a.1.cmp(b.1),
+    };
+    let ordered = field(source.event_time).then_with(|| sequence.map_or(Ordering::Equal, field));
+    ordered.then_with(id).then_with(|| source.origin.map_or(Ordering::Equal, field))
 }
 
 /// Order of two values of one type and scale: null first, false before true, numbers as numbers, texts as bytes.

@@ -210,17 +210,14 @@ fn root(value: &Val) -> Val {
 
 fn arithmetic(op: Op, a: Val, b: Val) -> Val {
     if let (Val::Exact(a, sa), Val::Exact(b, sb)) = (&a, &b) {
-        let (x, y) = (exact::of_decimal(a, *sa), exact::of_decimal(b, *sb));
-        let (value, scale) = match op {
-            Op::Add => (x + y, *sa.max(sb)),
-            Op::Subtract => (x - y, *sa.max(sb)),
-            Op::Multiply => (x * y, sa + sb),
-            Op::Divide if b.is_zero() => return Val::Null,
-            Op::Divide => return Val::F64(exact::to_f64(&(x / y))),
+        let ((x, y), scale) = (exact::at_one_scale((a, *sa), (b, *sb)), *sa.max(sb));
+        return match op {
+            Op::Add => Val::Exact(x + y, scale),
+            Op::Subtract => Val::Exact(x - y, scale),
+            Op::Multiply => Val::Exact(a * b, sa + sb),
+            Op::Divide if b.is_zero() => Val::Null,
+            Op::Divide => Val::F64(exact::to_f64(&BigRational::new(x, y))),
         };
-        let mantissa = value * BigRational::from(BigInt::from(10).pow(scale));
-        assert!(mantissa.is_integer(), "sums and products are exact");
-        return Val::Exact(mantissa.to_integer(), scale);
     }
     let (Some(a), Some(b)) = (as_f64(&a), as_f64(&b)) else { return Val::Null };
     match op {
@@ -235,7 +232,10 @@ fn arithmetic(op: Op, a: Val, b: Val) -> Val {
 fn compare(cmp: Cmp, a: &Val, b: &Val) -> Option<bool> {
     let order = match (a, b) {
         (Val::Null, _) | (_, Val::Null) => return None,
-        (Val::Exact(a, sa), Val::Exact(b, sb)) => exact::of_decimal(a, *sa).cmp(&exact::of_decimal(b, *sb)),
+        (Val::Exact(a, sa), Val::Exact(b, sb)) => {
+            let (a, b) = exact::at_one_scale((a, *sa), (b, *sb));
+            a.cmp(&b)
+        }
         (Val::Bool(a), Val::Bool(b)) => a.cmp(b),
         (Val::Text(a), Val::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
         (Val::Time(a), Val::Time(b)) => a.cmp(b),

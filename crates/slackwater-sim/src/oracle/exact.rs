@@ -10,9 +10,16 @@ pub fn of_f64(x: f64) -> BigRational {
     BigRational::from_float(x).expect("a finite double")
 }
 
-/// mantissa / 10^scale
+/// mantissa / 10^scale, as it stands: to reduce it would take longer than what is done with most.
 pub fn of_decimal(mantissa: &BigInt, scale: u32) -> BigRational {
-    BigRational::new(mantissa.clone(), BigInt::from(10).pow(scale))
+    BigRational::new_raw(mantissa.clone(), BigInt::from(10).pow(scale))
+}
+
+/// Two decimals, each a mantissa and its scale, as mantissas at the larger one of both scales.
+pub fn at_one_scale((a, sa): (&BigInt, u32), (b, sb): (&BigInt, u32)) -> (BigInt, BigInt) {
+    let raised =
+        |mantissa: &BigInt, by: u32| if by == 0 { mantissa.clone() } else { mantissa * BigInt::from(10).pow(by) };
+    (raised(a, sb.saturating_sub(sa)), raised(b, sa.saturating_sub(sb)))
 }
 
 /// The double nearest to a rational, ties to even, infinite beyond the range. What is below zero and too small for a

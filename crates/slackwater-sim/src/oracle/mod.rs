@@ -68,7 +68,8 @@ pub struct Truth {
 
 /// Recomputes everything.
 pub fn truth(stage: &Stage, facts: &[Fact<'_>]) -> Truth {
-    Truth { rows: rows(stage, &winners(stage, facts)), counts: counts(stage, facts) }
+    let (known, counts) = identities(stage, facts);
+    Truth { rows: rows(stage, &best(stage, known)), counts }
 }
 
 /// Why an event is refused, if it is.
@@ -125,18 +126,27 @@ pub fn outranks(source: &Source, a: &Fact<'_>, b: &Fact<'_>) -> Ordering {
 /// An identity, with everything accepted of it.
 type Known<'a> = (Vec<Datum>, Vec<Fact<'a>>);
 
-/// The accepted events of each source, by identity.
-fn identities<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Vec<Vec<Known<'a>>> {
+/// The accepted events of each source, by identity; and what must have become of all.
+fn identities<'a>(stage: &Stage, facts: &[Fact<'a>]) -> (Vec<Vec<Known<'a>>>, Vec<Counts>) {
     let mut all: Vec<BTreeMap<String, Known<'a>>> = vec![BTreeMap::new(); stage.sources.len()];
+    let mut counts = vec![Counts::default(); stage.sources.len()];
     for fact in facts {
-        let source = &stage.sources[fact.event.source];
-        if refusal(source, fact.event).is_none() {
-            let identity = identity(source, fact.event, fact.stood);
-            let known = all[fact.event.source].entry(format!("{identity:?}")).or_insert((identity, Vec::new()));
-            known.1.push(*fact);
+        let (source, mine) = (&stage.sources[fact.event.source], &mut counts[fact.event.source]);
+        mine.received += 1;
+        if let Some(reason) = refusal(source, fact.event) {
+            *mine.quarantined.entry(reason as u8).or_default() += 1;
+            continue;
         }
+        mine.others += 1;
+        let identity = identity(source, fact.event, fact.stood);
+        let known = all[fact.event.source].entry(format!("{identity:?}")).or_insert((identity, Vec::new()));
+        known.1.push(*fact);
     }
-    all.into_iter().map(|source| source.into_values().collect()).collect()
+    for (mine, known) in counts.iter_mut().zip(&all) {
+        mine.facts = known.len() as u64;
+        mine.others -= mine.facts;
+    }
+    (all.into_iter().map(|source| source.into_values().collect()).collect(), counts)
 }
 
 /// By source: every identity with its winner, retractions included.
@@ -144,31 +154,22 @@ pub type Winners<'a> = Vec<Vec<(Vec<Datum>, Fact<'a>)>>;
 
 /// The winner of every identity.
 pub fn winners<'a>(stage: &Stage, facts: &[Fact<'a>]) -> Winners<'a> {
+    best(stage, identities(stage, facts).0)
+}
+
+fn best<'a>(stage: &Stage, known: Vec<Vec<Known<'a>>>) -> Winners<'a> {
     let pick = |source: &Source, (identity, facts): Known<'a>| {
         // Of equal ranks the first to come stays. Their contents are the same, but not how they came.
         let best = facts.into_iter().rev().max_by(|a, b| outranks(source, a, b)).expect("an identity has an event");
         (identity, best)
     };
-    let sources = identities(stage, facts).into_iter().zip(&stage.sources);
+    let sources = known.into_iter().zip(&stage.sources);
     sources.map(|(known, source)| known.into_iter().map(|one| pick(source, one)).collect()).collect()
 }
 
 /// What must have become of every event.
 pub fn counts(stage: &Stage, facts: &[Fact<'_>]) -> Vec<Counts> {
-    let mut counts = vec![Counts::default(); stage.sources.len()];
-    for fact in facts {
-        let mine = &mut counts[fact.event.source];
-        mine.received += 1;
-        match refusal(&stage.sources[fact.event.source], fact.event) {
-            Some(reason) => *mine.quarantined.entry(reason as u8).or_default() += 1,
-            None => mine.others += 1,
-        }
-    }
-    for (mine, known) in counts.iter_mut().zip(identities(stage, facts)) {
-        mine.facts = known.len() as u64;
-        mine.others -= mine.facts;
-    }
-    counts
+    identities(stage, facts).1
 }
 
 /// The rows of the winners, in output order.

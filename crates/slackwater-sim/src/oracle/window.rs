@@ -104,7 +104,8 @@ impl Steps {
 
 /// Months since January of year 0 in which a day lies.
 fn month_of(day: i64) -> i64 {
-    let mut month = 1970 * 12;
+    // Somewhere near it, to begin with.
+    let mut month = 1970 * 12 + day / 31;
     while first_of(month) > day {
         month -= 1;
     }

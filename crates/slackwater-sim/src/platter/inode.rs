@@ -1,6 +1,7 @@
 //! The bytes of one file: as they read, as they are durable, and the changes between the two.
 
 use super::image::Choices;
+use std::sync::Arc;
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -8,8 +9,8 @@ const SECTOR: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     /// As it reads.
-    pub cached: Vec<u8>,
-    durable: Vec<u8>,
+    pub cached: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
     pending: Vec<Change>,
 }
 
@@ -53,8 +54,8 @@ impl What {
 
 impl Content {
     /// A file whose bytes are durable.
-    pub fn durable(bytes: Vec<u8>) -> Self {
-        Content { cached: bytes.clone(), durable: bytes, pending: Vec::new() }
+    pub fn durable(bytes: Arc<Vec<u8>>) -> Self {
+        Content { cached: Arc::clone(&bytes), durable: bytes, pending: Vec::new() }
     }
 
     pub fn write(&mut self, at: usize, bytes: &[u8]) {
@@ -68,7 +69,7 @@ impl Content {
     }
 
     fn change(&mut self, what: What) {
-        what.apply(&mut self.cached);
+        what.apply(Arc::make_mut(&mut self.cached));
         self.pending.push(Change { what, doubtful: false });
     }
 
@@ -80,7 +81,7 @@ impl Content {
                 doubtful.push(change);
                 continue;
             }
-            change.what.apply(&mut self.durable);
+            change.what.apply(Arc::make_mut(&mut self.durable));
             doubtful.iter_mut().for_each(|older| older.what.give_way(&change.what));
         }
         self.pending = doubtful;
@@ -92,8 +93,11 @@ impl Content {
     }
 
     /// What may be found after a crash.
-    pub fn after_crash(&self, choices: &mut Choices) -> Vec<u8> {
-        let mut bytes = self.durable.clone();
+    pub fn after_crash(&self, choices: &mut Choices) -> Arc<Vec<u8>> {
+        if self.pending.is_empty() {
+            return Arc::clone(&self.durable);
+        }
+        let mut bytes = self.durable.to_vec();
         // Lengths that the file may have: as if no write had made it longer, as its kept bytes have it, as it reads.
         let (mut short, mut kept, mut full) = (bytes.len(), bytes.len(), bytes.len());
         for change in &self.pending {
@@ -127,7 +131,7 @@ impl Content {
             }
         }
         bytes.resize(distinct[choices.pick(distinct.len())], 0);
-        bytes
+        Arc::new(bytes)
     }
 }
 

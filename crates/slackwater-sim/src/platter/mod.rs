@@ -97,9 +97,10 @@ impl Platter {
 
     /// What another process finds after this one was killed: all as it reads, nothing more durable than before.
     pub fn restarted(&self) -> Platter {
-        let mut state = self.state().clone();
-        (state.trouble, state.trace, state.crashed, state.capacity) = (Vec::new(), Vec::new(), false, None);
-        Platter::of(state)
+        let State { contents, names, folders, durable, pending, .. } = &*self.state();
+        let (contents, names, folders) = (contents.clone(), names.clone(), folders.clone());
+        let (durable, pending) = (durable.clone(), pending.clone());
+        Platter::of(State { contents, names, folders, durable, pending, ..State::default() })
     }
 
     fn of(state: State) -> Platter {
@@ -109,6 +110,11 @@ impl Platter {
     /// The verbs so far that change the disk, and what they were about.
     pub fn trace(&self) -> Vec<(Verb, String)> {
         self.state().trace.clone()
+    }
+
+    /// How many such verbs there were.
+    pub fn changes(&self) -> usize {
+        self.state().trace.len()
     }
 
     /// Whether its power is cut.
@@ -134,7 +140,8 @@ impl Platter {
     /// All files, as they read.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state();
-        state.names.iter().map(|(name, content)| (name.clone(), state.contents[*content].cached.clone())).collect()
+        let bytes = |content: usize| state.contents[content].cached.to_vec();
+        state.names.iter().map(|(name, content)| (name.clone(), bytes(*content))).collect()
     }
 
     /// Puts a file on the disk as somebody else would who damages it: durable at once. None removes it.
@@ -145,7 +152,7 @@ impl Platter {
         state.pending.retain(|pending| !pending.touches().contains(&name));
         if let Some(bytes) = bytes {
             let content = state.contents.len();
-            state.contents.push(Content::durable(bytes));
+            state.contents.push(Content::durable(Arc::new(bytes)));
             state.names.insert(name.to_string(), content);
             state.durable.names.insert(name.to_string(), content);
         }

@@ -186,8 +186,23 @@ pub fn readmit<'p>(
 /// # Errors
 /// Why it failed.
 pub fn sail(script: &Script, harbour: &Harbour, settings: &Settings, run: usize) -> Result<Seen, Stop> {
+    sail_from(script, harbour, settings, run, |_| {})
+}
+
+/// The same; `opened` is told what opening brought to light.
+///
+/// # Errors
+/// Why it failed.
+pub fn sail_from(
+    script: &Script,
+    harbour: &Harbour,
+    settings: &Settings,
+    run: usize,
+    opened: impl FnOnce(&Reopened),
+) -> Result<Seen, Stop> {
     let sources = script.trial.world.stage.sources.len();
-    open(script, harbour, settings, calm(run), |instance, _| {
+    open(script, harbour, settings, calm(run), |instance, reopened| {
+        opened(reopened);
         instance.guard(&script.guards_of(run))?;
         if script.judges_again {
             let no_room = || Stop::Wrong("a journal without bounds has no room".to_string());

@@ -10,6 +10,7 @@ use slackwater_core::fold::Final;
 use slackwater_core::judge::Counts;
 use slackwater_core::quarantine::Why;
 use slackwater_store::store::{Head, Offset};
+use std::sync::Arc;
 
 /// What was committed after each run of a voyage that nothing befell.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub struct Logbook {
     /// After each run.
     pub runs: Vec<(Head, Seen)>,
     /// After the last one.
-    pub last: Committed,
+    pub last: Arc<Committed>,
     /// Changes that each run made to the disk.
     pub changes: Vec<usize>,
 }
@@ -31,10 +32,10 @@ impl Logbook {
         let mut harbour = Harbour::new();
         // Where sources are cut off is no matter of how all is kept: it decides what counts.
         let calm = Settings { keep_facts: script.settings.keep_facts.clone(), ..plain() };
-        let mut logbook = Logbook { runs: Vec::new(), last: Committed::default(), changes: Vec::new() };
+        let mut logbook = Logbook { runs: Vec::new(), last: Arc::default(), changes: Vec::new() };
         for run in 0..script.runs.len() {
             let seen = sail(script, &harbour, &calm, run).map_err(|stop| format!("calm run {run}: {stop:?}"))?;
-            logbook.changes.push(harbour.disk.trace().len());
+            logbook.changes.push(harbour.disk.changes());
             heads(script, &harbour.ledger.heads())?;
             let head = harbour.ledger.head().unwrap_or_default();
             logbook.runs.push((head, seen));

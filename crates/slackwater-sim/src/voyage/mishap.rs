@@ -6,6 +6,7 @@ use crate::ledger::{Committed, Ledger, Lost};
 use crate::platter::{Platter, Trouble, Verb};
 use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How often each thing happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Ashore {
     pub fn happen(
         self,
         harbour: &Harbour,
-        (older, flipped): (&[Committed], &mut BTreeSet<String>),
+        (older, flipped): (&[Arc<Committed>], &mut BTreeSet<String>),
         rng: &mut Rng,
     ) -> Option<(&'static str, bool)> {
         let Harbour { disk, ledger } = harbour;
@@ -143,7 +144,7 @@ impl Ashore {
             }
             Ashore::OldStore if older.is_empty() => None,
             Ashore::OldStore => {
-                ledger.put(rng.pick(older).clone());
+                ledger.put(Arc::clone(rng.pick(older)));
                 Some(("store_old", true))
             }
         }

@@ -14,11 +14,12 @@ use crate::adversary::Size;
 use crate::ledger::Committed;
 use crate::platter::Platter;
 use crate::rng::Rng;
-use leg::{Harbour, Stop, calm, open, sail};
+use leg::{Harbour, Stop, sail, sail_from};
 use logbook::{Logbook, heads, told};
 use mishap::{Ashore, AtSea, Damage, Figures};
 use script::Script;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Mishaps of one run at most; the attempt behind them must succeed.
 const MISHAPS: usize = 4;
@@ -89,7 +90,7 @@ struct Voyage<'s> {
     trace: blake3::Hasher,
     harbour: Harbour,
     /// What was committed after earlier attempts.
-    older: Vec<Committed>,
+    older: Vec<Arc<Committed>>,
     /// Manifests that were damaged.
     flipped: BTreeSet<String>,
     /// Runs that are done and of which everything must still be there.
@@ -211,13 +212,12 @@ impl Voyage<'_> {
             let older = run.checked_sub(1).map(|_| self.rng.below(run));
             let older = older.filter(|at| journal(*at) < journal(run)).map(|at| &disks[at]);
             let Some(found_out) = damage.wreak(&harbour, older, &self.logbook, &mut self.rng) else { continue };
-            // What a checkpoint covers does no harm, and is told.
-            let told = open(self.script, &harbour.copy(), &self.script.settings, calm(run), |_, reopened| {
-                Ok(reopened.notes.iter().any(|note| note.contains("journal/") && note.contains("covers them")))
+            let mut told = false;
+            let outcome = sail_from(self.script, &harbour, &self.script.settings, run, |reopened| {
+                // What a checkpoint covers does no harm, and is told.
+                told = reopened.notes.iter().any(|note| note.contains("journal/") && note.contains("covers them"));
             });
-            let told = told.unwrap_or(false);
             self.figures.note("told", usize::from(told));
-            let outcome = sail(self.script, &harbour, &self.script.settings, run);
             let text = match outcome {
                 Ok(_) if found_out && !told => Err("it is taken as if nothing had happened".to_string()),
                 Ok(seen) => {

@@ -122,14 +122,14 @@ struct Passage<'s> {
     /// Where sources are cut off, if they are.
     cuts: Option<Cuts>,
     /// What was committed after the last attempt.
-    before: Committed,
+    before: Arc<Committed>,
 }
 
 impl<'s> Passage<'s> {
     fn pack(script: &'s Script, seed: u64, cuts: Option<Cuts>) -> Self {
         let mut rng = Rng::new(seed ^ 0x9a55);
         let (sent, time) = (pack(script, &mut rng), &*Box::leak(Box::new(AtomicI64::new(0))));
-        let (harbour, before) = (Harbour::new(), Committed::default());
+        let (harbour, before) = (Harbour::new(), Arc::default());
         let mut figures = Figures::default();
         figures.note("events", script.events());
         Passage { script, rng, sent, time, harbour, figures, cuts, before }

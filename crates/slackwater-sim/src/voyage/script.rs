@@ -3,6 +3,7 @@
 use crate::adversary::Size;
 use crate::engine;
 use crate::oracle::Truth;
+use crate::oracle::content::Stood;
 use crate::rng::Rng;
 use crate::trial::Trial;
 use slackwater::decode::{Chunk, Decoder};
@@ -15,7 +16,7 @@ use slackwater_core::value::{Type, Value};
 use slackwater_store::KeepRaw;
 use slackwater_store::journal::Limits;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A file.
@@ -58,6 +59,8 @@ pub struct Script {
     pub settings: Settings,
     /// How many times as much as in the smallest world comes and is kept at once.
     coarse: usize,
+    /// By source, the times of its events, once somebody asks.
+    times: Vec<OnceLock<Vec<i64>>>,
 }
 
 /// In nanoseconds.
@@ -106,8 +109,10 @@ impl Script {
         let mut settings = settings(&mut rng, coarse as u64);
         // Nothing, what is older than the last tick, or than the one before it.
         settings.keep_for = *Rng::new(seed ^ 0x6b66).pick(&[0, 0, 1, 1_500_000_000]);
-        let (parts, runs, guards) = (Vec::new(), Vec::new(), Vec::new());
-        let mut script = Script { trial, parts, runs, release: None, guards, judges_again: false, settings, coarse };
+        let (parts, runs, guards, times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut script =
+            Script { trial, parts, runs, release: None, guards, judges_again: false, settings, coarse, times };
+        script.times.resize_with(script.trial.world.stage.sources.len(), OnceLock::new);
         let (events, runs) = (script.trial.world.events.len(), 1 + rng.below(4));
         let mut borders: Vec<usize> = (1..runs).map(|_| rng.below(events + 1)).collect();
         borders.extend([0, events]);
@@ -139,32 +144,35 @@ impl Script {
 
     /// What a source demands in a run: what it is configured with, or more.
     pub fn demands(&self, rng: &mut Rng, source: usize) -> Arc<Guards> {
-        let Config { plan, sources, .. } = &self.trial.compiled.config;
-        let compiled = &plan.sources[source];
+        let compiled = &self.trial.compiled.config.plan.sources[source];
         let mut guards = Guards::clone(&compiled.guards);
-        let times = self.parts.iter().enumerate().filter(|(_, part)| usize::from(part.source) == source);
-        let times = times.flat_map(|(part, known)| self.chunks(Given { part, len: known.events.len() }));
-        let mut decoder = Decoder::new(compiled, sources[source].format);
-        let times = times.flat_map(|chunk| {
+        let drawn = rng.below(6);
+        let times = if (1..5).contains(&drawn) { self.times(source) } else { &[] };
+        match drawn {
+            0 => guards.origins = Some(Vec::new()),
+            1 | 2 if !times.is_empty() => guards.max_time = guards.max_time.into_iter().chain([*rng.pick(times)]).min(),
+            3 if !times.is_empty() => guards.min_time = guards.min_time.into_iter().chain([*rng.pick(times)]).max(),
+            4 if !times.is_empty() => guards.require.push(before(compiled.schema.roles().event_time, *rng.pick(times))),
+            _ => {}
+        }
+        Arc::new(guards)
+    }
+
+    /// The times of the events of a source.
+    fn times(&self, source: usize) -> &[i64] {
+        let Config { plan, sources, .. } = &self.trial.compiled.config;
+        self.times[source].get_or_init(|| {
+            let parts = self.parts.iter().enumerate().filter(|(_, part)| usize::from(part.source) == source);
+            let chunks = parts.flat_map(|(part, known)| self.chunks(Given { part, len: known.events.len() }));
+            let mut decoder = Decoder::new(&plan.sources[source], sources[source].format);
             let time = |entry: &Entry| match entry.decoded {
                 Decoded::Row(head) => Some(head.time),
                 Decoded::Refused(_) => None,
             };
-            decoder.decode(&chunk).entries().iter().filter_map(time).collect::<Vec<_>>()
-        });
-        let times: Vec<i64> = times.collect();
-        match rng.below(6) {
-            0 => guards.origins = Some(Vec::new()),
-            1 | 2 if !times.is_empty() => {
-                guards.max_time = guards.max_time.into_iter().chain([*rng.pick(&times)]).min()
-            }
-            3 if !times.is_empty() => guards.min_time = guards.min_time.into_iter().chain([*rng.pick(&times)]).max(),
-            4 if !times.is_empty() => {
-                guards.require.push(before(compiled.schema.roles().event_time, *rng.pick(&times)))
-            }
-            _ => {}
-        }
-        Arc::new(guards)
+            chunks
+                .flat_map(|chunk| decoder.decode(&chunk).entries().iter().filter_map(time).collect::<Vec<_>>())
+                .collect()
+        })
     }
 
     /// What each source demands in a run.
@@ -225,7 +233,7 @@ impl Script {
     /// The chunks of a file as long as it is given.
     pub fn chunks(&self, given: Given) -> VecDeque<Chunk> {
         let Part { name, events, batch, .. } = &self.parts[given.part];
-        self.trial.compiled.file(&self.trial.spelled, name, &events[..given.len], *batch).chunks.into()
+        self.trial.compiled.file(&self.trial.spelled, name, &events[..given.len], *batch).into()
     }
 
     /// Where each event of a file stands, and behind them the end of the file.
@@ -251,9 +259,9 @@ impl Script {
     /// The same, if what stands at these places had never come.
     pub fn truth_without(&self, places: &BTreeSet<(String, u64)>) -> Truth {
         let (mut order, mut stood) = (Vec::new(), Vec::new());
-        for part in &self.parts {
-            let file = self.trial.compiled.file(&self.trial.spelled, &part.name, &part.events, 1);
-            for (event, place) in part.events.iter().zip(file.stood) {
+        for (part, offsets) in self.parts.iter().zip((0..).map(|part| self.offsets(part))) {
+            for (event, offset) in part.events.iter().zip(offsets) {
+                let place = Stood { part: part.name.clone(), offset };
                 if !places.contains(&(place.part.clone(), place.offset)) {
                     order.push(*event);
                     stood.push(place);

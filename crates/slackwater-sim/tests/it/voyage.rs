@@ -42,7 +42,7 @@ const LARGE: (u64, Size) = (5, Size { events: 2_000, ..SIZE });
 /// How large the world of a voyage is.
 fn size(seed: u64) -> Size {
     let (one_of, large) = LARGE;
-    if seed.is_multiple_of(one_of) { large } else { SIZE }
+    if effort::asked_large().is_some() || seed.is_multiple_of(one_of) { large } else { SIZE }
 }
 
 /// Makes the voyage of every seed, and gives the figures of all; fails when one of them is not as it must be.
@@ -70,7 +70,7 @@ fn each(seeds: &[u64], test: &str, make: impl Fn(u64) -> Result<Figures, String>
 
 /// Fails when a run of all seeds did less than it must.
 fn reached(figures: &Figures, floors: &[(&str, usize)]) {
-    if effort::asked_seed().is_none() {
+    if effort::asked_seed().is_none() && effort::asked_large().is_none() {
         for (what, floor) in floors {
             assert!(figures.count(what) >= effort::share(*floor), "{what}: {} are too few", figures.count(what));
         }

@@ -5,6 +5,7 @@
 
 mod change;
 mod column;
+mod footers;
 mod press;
 mod shelf;
 mod volume;
@@ -19,6 +20,7 @@ use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::order::{self, Strings};
 use crate::tier;
+use footers::Footers;
 use press::{Press, RowsHasher};
 use slackwater_core::cutoff::{Cutoffs, let_go_of};
 use slackwater_core::row::{IdentityBytes, Row, digest};
@@ -64,6 +66,8 @@ pub struct Archive {
     until: u64,
     /// Facts before these are not here.
     cutoffs: Cutoffs,
+    /// Of the segments in which contents were looked for.
+    footers: Footers,
 }
 
 impl Archive {
@@ -97,7 +101,8 @@ impl Archive {
         // A number that was ever given is not given again: another checkpoint may name the segment that has it.
         let there = disk.list(FOLDER).map_err(|cause| Fault::disk(FOLDER, "list", cause))?;
         let next = there.iter().filter_map(|name| number_of(name)).fold(next, |next, number| next.max(number + 1));
-        Ok(Archive { disk, shelves, segments, next, bucket, until: u64::MAX, cutoffs: Cutoffs::default() })
+        let (until, cutoffs, footers) = (u64::MAX, Cutoffs::default(), Footers::default());
+        Ok(Archive { disk, shelves, segments, next, bucket, until, cutoffs, footers })
     }
 
     /// From here on facts and contents are those up to a tick, whatever there is of later ones.
@@ -232,7 +237,7 @@ impl Archive {
         found: &mut [Option<OwnedChange>],
     ) -> Result<(), Fault> {
         let shelf = &self.shelves[usize::from(segment.source)];
-        let volume = Volume::open(&*self.disk, shelf, segment)?;
+        let volume = Volume::open_again(&*self.disk, shelf, segment, &self.footers)?;
         let column = shelf.column_of(shelf.schema.roles().event_time);
         let (mut ids, mut rows) = (IdentityBytes::default(), Changes::new());
         for group in 0..volume.groups() {

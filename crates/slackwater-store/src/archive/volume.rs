@@ -2,6 +2,7 @@
 
 use super::change::Changes;
 use super::column;
+use super::footers::{Footer, Footers};
 use super::shelf::Shelf;
 use crate::disk::{Disk, File};
 use crate::fault::Fault;
@@ -29,6 +30,8 @@ pub(super) const CHUNKS_KEY: &str = "slackwater.chunks";
 /// What a Parquet file begins with, and ends with behind the length of its footer.
 const MAGIC: [u8; 4] = *b"PAR1";
 const TAIL_BYTES: u64 = 8;
+/// Bytes of a file with nothing in it.
+const LEAST_BYTES: u64 = MAGIC.len() as u64 + TAIL_BYTES;
 /// Most bytes of a footer: that of some ten thousand row groups.
 const FOOTER_BYTES: u64 = 256 << 20;
 /// Most bytes of a column chunk.
@@ -115,8 +118,7 @@ pub(super) struct Volume<'d> {
     name: String,
     source: u16,
     file: Box<dyn File>,
-    metadata: ArrowReaderMetadata,
-    digests: Vec<blake3::Hash>,
+    footer: Footer,
 }
 
 impl<'d> Volume<'d> {
@@ -125,22 +127,30 @@ impl<'d> Volume<'d> {
         Volume::open_as(disk, &name(segment.number), shelf, segment)
     }
 
+    /// Opens a segment; its footer is read once as long as it is among those that are kept.
+    pub fn open_again(
+        disk: &dyn Disk,
+        shelf: &'d Shelf,
+        segment: &Segment,
+        footers: &Footers,
+    ) -> Result<Volume<'d>, Fault> {
+        if let Some(footer) = footers.of(segment) {
+            let name = name(segment.number);
+            let (file, _) = file_of(disk, &name, segment)?;
+            return Ok(Volume { shelf, name, source: segment.source, file, footer });
+        }
+        let volume = Volume::open(disk, shelf, segment)?;
+        footers.keep(segment, &volume.footer);
+        Ok(volume)
+    }
+
     /// Opens a segment that has this name.
     pub fn open_as(disk: &dyn Disk, name: &str, shelf: &'d Shelf, segment: &Segment) -> Result<Volume<'d>, Fault> {
-        let file = disk.open(name).map_err(|cause| Fault::disk(name, "open", cause))?;
-        let length = file.len().map_err(|cause| Fault::disk(name, "measure", cause))?;
-        let least = MAGIC.len() as u64 + TAIL_BYTES;
-        if length != segment.bytes || length < least {
-            return Err(Fault::damaged(
-                name,
-                length.min(segment.bytes),
-                format!("{length} bytes of {}", segment.bytes),
-            ));
-        }
+        let (file, length) = file_of(disk, name, segment)?;
         let mut tail = [0; TAIL_BYTES as usize];
         read(&*file, name, length - TAIL_BYTES, &mut tail)?;
         let footer = FooterTail::try_new(&tail).ok().map(|tail| tail.metadata_length() as u64);
-        let Some(footer) = footer.filter(|footer| *footer <= (length - least).min(FOOTER_BYTES)) else {
+        let Some(footer) = footer.filter(|footer| *footer <= (length - LEAST_BYTES).min(FOOTER_BYTES)) else {
             return Err(Fault::damaged(name, length - TAIL_BYTES, "no footer of a Parquet file"));
         };
         let start = length - TAIL_BYTES - footer;
@@ -166,8 +176,9 @@ impl<'d> Volume<'d> {
         if format > FORMAT {
             return Err(Fault::Newer { name: name.to_string(), found: format, known: FORMAT });
         }
-        let digests = value(CHUNKS_KEY).and_then(chunk_digests).unwrap_or_default();
-        let volume = Volume { shelf, name: name.to_string(), source: segment.source, file, metadata, digests };
+        let digests = value(CHUNKS_KEY).and_then(chunk_digests).unwrap_or_default().into();
+        let footer = Footer { bytes: bytes.len(), metadata, digests };
+        let volume = Volume { shelf, name: name.to_string(), source: segment.source, file, footer };
         let what = volume.check_layout(columns.fields().len(), segment.rows, start);
         what.map_err(|what| Fault::damaged(name, start, what)).map(|()| volume)
     }
@@ -175,7 +186,7 @@ impl<'d> Volume<'d> {
     /// The chunks must fill the file up to the footer, each with its digest.
     fn check_layout(&self, columns: usize, rows: u64, end: u64) -> Result<(), &'static str> {
         let (mut at, mut chunks, mut sum) = (MAGIC.len() as u64, 0, 0u64);
-        for group in self.metadata.metadata().row_groups() {
+        for group in self.footer.metadata.metadata().row_groups() {
             if group.columns().len() != columns {
                 return Err("a row group has other columns");
             }
@@ -192,7 +203,7 @@ impl<'d> Volume<'d> {
                 chunks += 1;
             }
         }
-        if at != end || chunks != self.digests.len() || sum != rows {
+        if at != end || chunks != self.footer.digests.len() || sum != rows {
             return Err("its footer names other rows and chunks than it has");
         }
         Ok(())
@@ -200,11 +211,11 @@ impl<'d> Volume<'d> {
 
     /// How many row groups it has.
     pub fn groups(&self) -> usize {
-        self.metadata.metadata().num_row_groups()
+        self.footer.metadata.metadata().num_row_groups()
     }
 
     fn group(&self, group: usize) -> &RowGroupMetaData {
-        self.metadata.metadata().row_group(group)
+        self.footer.metadata.metadata().row_group(group)
     }
 
     /// Rows of a row group.
@@ -227,7 +238,7 @@ impl<'d> Volume<'d> {
         let mut bytes = vec![0; length as usize];
         read(&*self.file, &self.name, start, &mut bytes)?;
         let number = group * row_group.columns().len() + column;
-        if self.digests.get(number) != Some(&blake3::hash(&bytes)) {
+        if self.footer.digests.get(number) != Some(&blake3::hash(&bytes)) {
             return Err(Fault::damaged(&self.name, start, "a column is not what was written"));
         }
         Ok((start, bytes.into()))
@@ -247,12 +258,13 @@ impl<'d> Volume<'d> {
     pub fn read(&self, group: usize, column: Option<usize>, rows: Option<RowSelection>) -> Result<Batches<'_>, Fault> {
         let columns = column.map_or(0..self.group(group).columns().len(), |column| column..column + 1);
         let pieces = columns.clone().map(|column| self.chunk(group, column)).collect::<Result<Vec<_>, Fault>>()?;
-        let mask = ProjectionMask::leaves(self.metadata.metadata().file_metadata().schema_descr(), columns);
+        let mask = ProjectionMask::leaves(self.footer.metadata.metadata().file_metadata().schema_descr(), columns);
         let reader = guarded(|| {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Pieces(pieces), self.metadata.clone())
-                .with_row_groups(vec![group])
-                .with_projection(mask)
-                .with_batch_size(BATCH_ROWS);
+            let builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(Pieces(pieces), self.footer.metadata.clone())
+                    .with_row_groups(vec![group])
+                    .with_projection(mask)
+                    .with_batch_size(BATCH_ROWS);
             match rows {
                 Some(rows) => builder.with_row_selection(rows).build(),
                 None => builder.build(),
@@ -340,6 +352,16 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Strin
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(String::from("its parts contradict each other")),
     }
+}
+
+/// The file of a segment and its length, which must be the one that was written.
+fn file_of(disk: &dyn Disk, name: &str, segment: &Segment) -> Result<(Box<dyn File>, u64), Fault> {
+    let file = disk.open(name).map_err(|cause| Fault::disk(name, "open", cause))?;
+    let length = file.len().map_err(|cause| Fault::disk(name, "measure", cause))?;
+    if length != segment.bytes || length < LEAST_BYTES {
+        return Err(Fault::damaged(name, length.min(segment.bytes), format!("{length} bytes of {}", segment.bytes)));
+    }
+    Ok((file, length))
 }
 
 fn read(file: &dyn File, name: &str, at: u64, into: &mut [u8]) -> Result<(), Fault> {
