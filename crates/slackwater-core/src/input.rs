@@ -119,6 +119,28 @@ pub struct Entry {
     end: u32,
 }
 
+/// An event of a batch that is a row, with what is read of it more than once.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// Where it stood, and when it came.
+    pub entry: &'a Entry,
+    /// What the judge reads of it.
+    pub head: &'a Head,
+    /// Its content.
+    pub row: Row<'a>,
+    /// Its origin's bytes, as [`Row::origin`] has them.
+    pub origin: &'a [u8],
+}
+
+impl<'a> Event<'a> {
+    /// The event of an entry of a batch, whose row has this head.
+    #[inline]
+    pub fn new(schema: &'a Schema, batch: &'a Batch, entry: &'a Entry, head: &'a Head) -> Self {
+        let row = Row::new(schema, batch.bytes(entry));
+        Event { entry, head, row, origin: row.origin() }
+    }
+}
+
 /// Events of one source and one file or partition, decoded by one version of its decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {

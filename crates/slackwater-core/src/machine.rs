@@ -8,7 +8,7 @@ use crate::cutoff::Cutoffs;
 use crate::delta::{Deltas, Router};
 use crate::fold::{Final, Fold, Whole};
 use crate::hold::{Holds, Note, Unseen};
-use crate::input::{Batch, Decision, Decoded, Entry, Input, Tick};
+use crate::input::{Batch, Decision, Decoded, Entry, Event, Input, Tick};
 use crate::judge::{Change, Counts, Judge, Known, Verdict};
 use crate::memory::{Fact, Memory, Past};
 use crate::plan::{LatePolicy, Plan};
@@ -223,13 +223,13 @@ pub fn judge_batch(
             }
             _ => continue,
         };
-        let event = (entry, head, Row::new(schema, batch.bytes(entry)));
-        let found = memory.look_up(batch, event);
+        let event = Event::new(schema, batch, entry, head);
+        let found = memory.look_up(batch, &event);
         let known = memory.known(&found);
         let kept = take_past(&mut past, number);
         let cutoff = cutoff.map(|cutoff| (cutoff, known_time(plan, batch.source, memory, known.as_ref(), kept)));
         // What came since is newer than what is kept.
-        let verdict = judge.step(batch, event, known.or(kept.map(|kept| kept.known)).as_ref(), cutoff);
+        let verdict = judge.step(batch, &event, known.or(kept.map(|kept| kept.known)).as_ref(), cutoff);
         match verdict {
             Verdict::New | Verdict::Replaces(_) => {
                 let had =

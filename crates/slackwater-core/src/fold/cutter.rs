@@ -2,7 +2,7 @@
 
 use super::cell::{RowView, accumulators};
 use super::period::Held;
-use crate::aggregate::{Accumulator, Sign, accumulate, finish};
+use crate::aggregate::{Accumulator, Recipe, Sign, accumulate, finish};
 use crate::number::{I384, Nat};
 use crate::plan::expr::{Faults, Inputs};
 use crate::plan::{Bars, Break, Cut, Overshoot, Pipeline, State};
@@ -78,6 +78,7 @@ impl Carry {
 /// How the facts of one pipeline are cut.
 pub(super) struct Cutter<'a> {
     pub pipeline: &'a Pipeline,
+    pub recipe: &'a Recipe,
     pub bars: &'a Bars,
     pub schema: &'a Schema,
 }
@@ -180,7 +181,7 @@ impl Cutter<'_> {
         open.last = fact.time;
         let row = Row::new(self.schema, &fact.content);
         let mut view = RowView::of_share(row, &fact.tie, share);
-        take(&self.pipeline.states, &mut open.states, &mut view);
+        self.recipe.take(&self.pipeline.states, &mut open.states, Sign::Plus, &fact.content, &mut view);
         take(running, &mut open.running, &mut view);
         carry.faults += view.faults;
     }

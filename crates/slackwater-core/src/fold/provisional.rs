@@ -5,7 +5,7 @@ use super::cutter::Cutter;
 use super::group::{Group, Panes, RowId};
 use super::period::Period;
 use super::{Bar, Cell, Final, Fold, Settled, emit, sessions, slices};
-use crate::aggregate::Accumulator;
+use crate::aggregate::{Accumulator, Recipe};
 use crate::delta::Cause;
 use crate::plan::{Bars, Pipeline, Plan, Windowing};
 use crate::window::{Anchor, Window, WindowRule};
@@ -26,6 +26,7 @@ pub struct Open {
 /// One key whose open rows are asked for.
 struct Look<'a> {
     pipeline: &'a Pipeline,
+    recipe: &'a Recipe,
     group: &'a Group,
     cells: &'a [Cell],
     settled: Settled,
@@ -44,9 +45,10 @@ impl Fold {
                 periods.values_mut().for_each(Period::settle);
             }
             let (group, index) = (&*group, usize::from(group.pipeline));
-            let (pipeline, settled) = (&plan.pipelines[index], self.settled[index]);
+            let (pipeline, recipe) = (&plan.pipelines[index], &self.recipes[index]);
+            let settled = self.settled[index];
             let ceiling = self.edges[index].ceiling;
-            let mut look = Look { pipeline, group, cells: &self.cells, settled, ceiling, rows: Vec::new() };
+            let mut look = Look { pipeline, recipe, group, cells: &self.cells, settled, ceiling, rows: Vec::new() };
             look.run(plan);
             Open { pipeline: group.pipeline, key: group.key.to_vec(), rows: look.rows }
         };
@@ -72,7 +74,7 @@ impl Look<'_> {
             }
             (Panes::Bars(periods), Windowing::Bars(bars)) => {
                 let schema = &plan.sources[usize::from(self.pipeline.source)].schema;
-                let cutter = Cutter { pipeline: self.pipeline, bars, schema };
+                let cutter = Cutter { pipeline: self.pipeline, recipe: self.recipe, bars, schema };
                 for (anchor, period) in periods {
                     self.bars(*anchor, period, (bars, &cutter));
                 }

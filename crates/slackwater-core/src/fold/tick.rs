@@ -7,6 +7,7 @@ use super::group::{Group, Panes};
 use super::period;
 use super::settled::Notes;
 use super::{Bar, Cell, Final, Fold, Settled, Whole, sessions, slices};
+use crate::aggregate::Recipe;
 use crate::delta::Cause;
 use crate::hold::Holds;
 use crate::memory::{Fact, Net};
@@ -20,6 +21,7 @@ use alloc::vec::Vec;
 /// One group under visit: what it needs of the fold.
 struct Visit<'a> {
     pipeline: &'a Pipeline,
+    recipe: &'a Recipe,
     group: &'a mut Group,
     cells: &'a [Cell],
     /// What was settled before this tick, and what is now.
@@ -65,6 +67,7 @@ impl Fold {
             let index = usize::from(group.pipeline);
             let visit = Visit {
                 pipeline: &plan.pipelines[index],
+                recipe: &self.recipes[index],
                 group,
                 cells: &self.cells,
                 moved: (before[index], self.settled[index]),
@@ -175,7 +178,7 @@ impl Visit<'_> {
             Windowing::Session { gap } => self.sessions(*gap),
             Windowing::Bars(bars) => {
                 let schema = &plan.sources[usize::from(self.pipeline.source)].schema;
-                self.bars(bars, &Cutter { pipeline: self.pipeline, bars, schema });
+                self.bars(bars, &Cutter { pipeline: self.pipeline, recipe: self.recipe, bars, schema });
             }
         }
         self.group.next_due(windowing, self.cells, self.moved.1)

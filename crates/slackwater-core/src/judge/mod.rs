@@ -12,11 +12,11 @@ pub use vet::vet;
 
 use crate::codec::{CodecError, Reader, put_option, put_varint};
 use crate::cutoff::Cutoff;
-use crate::input::{Batch, Decoded, Entry, Head};
+use crate::input::{Batch, Decoded, Entry, Event, Head};
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
 use crate::poison::{Reason, Refusal};
-use crate::row::{Op, Row, digest};
+use crate::row::{Op, digest};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -223,10 +223,11 @@ impl Judge {
     pub fn step(
         &mut self,
         batch: &Batch,
-        (entry, head, row): (&Entry, &Head, Row<'_>),
+        event: &Event<'_>,
         known: Option<&Known>,
         cutoff: Option<(Cutoff, Option<i64>)>,
     ) -> Verdict {
+        let Event { entry, head, row, origin } = *event;
         let verdict = match (weigh(head, batch.decoder, || digest(row.content()), known), cutoff) {
             (Verdict::New | Verdict::Replaces(_), Some((cutoff, old))) if cutoff.is_before(head, old) => {
                 Verdict::BeyondRetention
@@ -241,7 +242,7 @@ impl Judge {
         if !accepted && heard.is_none() {
             return verdict;
         }
-        let origin = self.origins[source].entry(row.origin());
+        let origin = self.origins[source].entry(origin);
         heard.into_iter().for_each(|at| origin.hear(at));
         if accepted {
             // A fast clock cannot run ahead of the present: the frontier follows the earlier of event time and arrival.

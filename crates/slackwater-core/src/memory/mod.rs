@@ -9,7 +9,7 @@ use log::{Draft, Log, Record, UNIT, digested};
 
 use crate::delta::Cause;
 use crate::dense::{Dense, Seat};
-use crate::input::{Batch, Decoded, Entry, Head, Position};
+use crate::input::{Batch, Decoded, Entry, Event, Head, Position};
 use crate::judge::{Known, shard_of};
 use crate::plan::Plan;
 use crate::row::{IdentityBytes, Op, Row};
@@ -151,11 +151,12 @@ impl Memory {
 
     /// Where the winner of the identity of an event's row is, if there is one.
     #[inline]
-    pub fn look_up(&mut self, batch: &Batch, (entry, head, row): (&Entry, &Head, Row<'_>)) -> Found {
-        let seat = row.numeric_id().map_or(Seat::Nowhere, |id| self.dense.seat(batch.source, row.origin(), id));
+    pub fn look_up(&mut self, batch: &Batch, event: &Event<'_>) -> Found {
+        let id = event.row.numeric_id();
+        let seat = id.map_or(Seat::Nowhere, |id| self.dense.seat(batch.source, event.origin, id));
         let place = match seat {
             Seat::Slot(page, slot) => self.dense.get(page, slot),
-            Seat::Nowhere => self.find(batch, (entry, head, row)),
+            Seat::Nowhere => self.find(batch, event),
         };
         Found { place, seat }
     }
@@ -173,7 +174,7 @@ impl Memory {
         for (number, entry) in batch.entries().iter().enumerate() {
             if let Decoded::Row(head) = &entry.decoded
                 && shard_of(head.identity, shards) == shard
-                && self.look_up(batch, (entry, head, Row::new(schema, batch.bytes(entry)))).place.is_none()
+                && self.look_up(batch, &Event::new(schema, batch, entry, head)).place.is_none()
             {
                 missing.push(number as u32);
             }
@@ -181,7 +182,8 @@ impl Memory {
         missing
     }
 
-    fn find(&mut self, batch: &Batch, (entry, head, row): (&Entry, &Head, Row<'_>)) -> Option<u32> {
+    fn find(&mut self, batch: &Batch, event: &Event<'_>) -> Option<u32> {
+        let Event { entry, head, row, .. } = *event;
         let Memory { index, log, scratch: (mine, theirs), .. } = self;
         index.find(head.identity, |place| {
             let Fact { source, content, part, position, .. } = log.read(place).winner.fact;

@@ -14,7 +14,8 @@ fn bench(keep_raw: &str) -> Bench {
     let keep = format!("kind = \"files\"\nkeep_raw = \"{keep_raw}\"");
     let bench = Bench::new(&CONFIG.replace("kind = \"files\"", &keep));
     for (number, name) in (0..).zip(["a", "b", "c"]) {
-        bench.write(&format!("{name}.ndjson"), trades(number * 2_000, 2_600));
+        // Enough chunks for several rounds, however fast the machine is.
+        bench.write(&format!("{name}.ndjson"), trades(number * 4_000, 5_200));
     }
     bench
 }

@@ -48,9 +48,11 @@ impl Records {
         chunk_bytes: Option<usize>,
     ) -> Result<Self, InputError> {
         let read = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner: Box::new(raw) as Box<dyn Read + Send>, read: read.clone() };
-        let content =
-            unpack(packing, counted).map_err(|cause| InputError::Read { path: name.to_string(), offset: 0, cause })?;
+        let content = unpack(packing, Box::new(raw), &read).map_err(|cause| InputError::Read {
+            path: name.to_string(),
+            offset: 0,
+            cause,
+        })?;
         let mut records = Records {
             source,
             format,
@@ -150,9 +152,13 @@ impl Records {
         if self.ended || wanted == 0 {
             return Ok(());
         }
+        let pending = self.pending.len();
         self.pending.reserve_exact(wanted);
         let outcome = (&mut self.content).take(wanted as u64).read_to_end(&mut self.pending);
         self.ended = self.pending.len() < goal;
+        if self.packing == Packing::Plain {
+            self.read.fetch_add((self.pending.len() - pending) as u64, Ordering::Relaxed);
+        }
         match outcome {
             // An empty file is nothing that a packer makes, and zstd would take it for no content.
             Ok(_) if self.packing != Packing::Plain && self.bytes_read() == 0 => {
@@ -224,23 +230,23 @@ impl std::fmt::Debug for Records {
     }
 }
 
-fn unpack(packing: Packing, raw: Counted<Box<dyn Read + Send>>) -> io::Result<Box<dyn Read + Send>> {
+/// The content of `raw`, of which `read` counts what is read, where that is not what comes out of it.
+fn unpack(packing: Packing, raw: Box<dyn Read + Send>, read: &Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
+    let packed = |raw| BufReader::with_capacity(PACKED_BYTES, Counted { inner: raw, read: read.clone() });
     Ok(match packing {
-        Packing::Plain => Box::new(raw),
-        Packing::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(PACKED_BYTES, raw))),
-        Packing::Zstd => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(PACKED_BYTES, raw))?)
-        }
+        Packing::Plain => raw,
+        Packing::Gzip => Box::new(MultiGzDecoder::new(packed(raw))),
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed(raw))?),
     })
 }
 
-/// Counts what is read through it.
-struct Counted<R> {
-    inner: R,
+/// Counts what is read through it. Whoever reads through it has its buffer filled with zeros first.
+struct Counted {
+    inner: Box<dyn Read + Send>,
     read: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.read.fetch_add(count as u64, Ordering::Relaxed);
