@@ -1,6 +1,6 @@
 //! First and last: the value of the row that canonical order puts at one end.
 
-use super::{Contribution, Sign};
+use super::{Contribution, Sign, stays};
 use crate::codec::{CodecError, Reader, put_bytes};
 use crate::plan::Expr;
 use crate::value::{Scalar, Type, Value};
@@ -110,7 +110,7 @@ pub(super) fn update<'a>(
     if sign == Sign::Plus && order == wins {
         **edge = Edge::new(row, value.to_scalar());
     }
-    sign == Sign::Plus || order == wins.reverse()
+    stays(order, wins, sign)
 }
 
 /// The same for numbers of 64 bits, one of which is held.
@@ -127,5 +127,5 @@ pub(super) fn narrow<'a>(
         (edge.time, edge.tie) = (row.time(), Tie::new(row.tie()));
         *edge.value.narrow_mut().expect("a number is held") = number;
     }
-    sign == Sign::Plus || order == wins.reverse()
+    stays(order, wins, sign)
 }

@@ -1,6 +1,6 @@
 //! Min and max: the smallest or the largest value.
 
-use super::{Contribution, Sign};
+use super::{Contribution, Sign, stays};
 use crate::plan::Expr;
 use crate::value::Scalar;
 use core::cmp::Ordering;
@@ -33,10 +33,4 @@ pub(super) fn narrow(held: &mut i64, wins: Ordering, sign: Sign, number: i64) ->
         *held = number;
     }
     stays(order, wins, sign)
-}
-
-/// Taking away what is beyond, or equal to, the held value: another row may or may not hold it too.
-#[inline]
-fn stays(order: Ordering, wins: Ordering, sign: Sign) -> bool {
-    sign == Sign::Plus || order == wins.reverse()
 }

@@ -298,5 +298,12 @@ fn add_product<'a>(sum: &mut ExactSum, sign: Sign, (x, y): (&'a Expr, &'a Expr),
     }
 }
 
+/// Whether what holds the best value still does. A row that is taken away and stands beyond it, or beside it, may have been
+/// its holder: another row may or may not hold it too.
+#[inline]
+fn stays(order: Ordering, wins: Ordering, sign: Sign) -> bool {
+    sign == Sign::Plus || order == wins.reverse()
+}
+
 /// There are several in every window of every key.
 const _: () = assert!(size_of::<Accumulator>() <= 32 && size_of::<Edge>() <= 56);

@@ -1,7 +1,6 @@
 //! Fixed-width two's complement integers wide enough that sums and sums of products of `i128` stay exact.
 //!
-//! The in-place additions are the hottest functions of the product: they touch the low limbs and go further only when a
-//! carry really leaves them.
+//! The in-place additions touch the low limbs and go further only when a carry really leaves them.
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
