@@ -40,7 +40,8 @@ fn hash(name: &str) -> u64 {
 
 /// The command that runs one case again.
 pub fn again(seed: u64, binary: &str, test: &str) -> String {
-    format!("again: SLACKWATER_SEED={seed} cargo test -p slackwater-sim --test {binary} {test}")
+    let large = if asked_large().is_some() { "SLACKWATER_LARGE=1 " } else { "" };
+    format!("again: {large}SLACKWATER_SEED={seed} cargo test -p slackwater-sim --test {binary} {test}")
 }
 
 /// Prints a line past the test runner's capture, so that figures are seen when all is well.

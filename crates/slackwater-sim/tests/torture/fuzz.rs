@@ -7,7 +7,9 @@ use slackwater_sim::effort;
 use slackwater_sim::hostile::{self, TARGETS, Target};
 use slackwater_sim::rng::Rng;
 use std::collections::BTreeMap;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 /// Inputs for each target.
@@ -104,9 +106,22 @@ fn torment(name: &str, target: Target, corpus: &[Vec<u8>], seed: u64) -> Vec<Str
     crashes
 }
 
+/// Writes what is valid where a fuzzer begins with it, if that was asked for: `SLACKWATER_CORPUS=DIR`.
+fn hand_out(corpora: &BTreeMap<&str, Vec<Vec<u8>>>) {
+    let Some(folder) = std::env::var_os("SLACKWATER_CORPUS") else { return };
+    for (name, corpus) in corpora {
+        let folder = Path::new(&folder).join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        for (number, bytes) in corpus.iter().enumerate() {
+            fs::write(folder.join(format!("valid_{number}")), bytes).expect("a file");
+        }
+    }
+}
+
 #[test]
 fn no_bytes_make_a_reader_panic_or_hang() {
     let corpora = corpora();
+    hand_out(&corpora);
     let seed = effort::asked_seed().unwrap_or(8);
     let mut crashes = Vec::new();
     for (name, target) in TARGETS {

@@ -116,7 +116,7 @@ impl Instance<'_> {
     /// When the store cannot be read, or the journal not take the decision.
     pub fn readmit(&mut self, wanted: &Wanted) -> Result<Result<Dealt, String>, Fault> {
         let mut dealt = Dealt::default();
-        let mut again: BTreeMap<u16, Vec<(u64, Quarantined)>> = BTreeMap::new();
+        let mut again: Vec<(u16, Vec<(u64, Quarantined)>)> = Vec::new();
         for aside in self.meant(wanted, &mut dealt)? {
             if aside.is_discarded() {
                 dealt.discarded += 1;
@@ -140,12 +140,12 @@ impl Instance<'_> {
                     }
                 }
             }
-            again.entry(event.source).or_default().push((number, event));
+            append(&mut again, event.source, (number, event));
         }
-        let decoder = |source: &u16| self.formats[usize::from(*source)].decoder_version();
         let at = self.clock.now();
         let retrials = again.into_iter().map(|(source, events)| {
-            Input::Decision(Decision::Retrial(source, Retrial { decoder: decoder(&source), at, events }))
+            let decoder = self.formats[usize::from(source)].decoder_version();
+            Input::Decision(Decision::Retrial(source, Retrial { decoder, at, events }))
         });
         let retrials: Vec<Input> = retrials.collect();
         let mut encoded = Vec::new();
@@ -167,11 +167,11 @@ impl Instance<'_> {
     /// When the store cannot be read, or the journal not take the decision.
     pub fn discard(&mut self, wanted: &Wanted) -> Result<Dealt, Fault> {
         let mut dealt = Dealt::default();
-        let mut numbers: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
+        let mut numbers: Vec<(u16, Vec<u64>)> = Vec::new();
         for aside in self.meant(wanted, &mut dealt)? {
             match aside.is_discarded() {
                 true => dealt.discarded += 1,
-                false => numbers.entry(aside.event.source).or_default().push(aside.number),
+                false => append(&mut numbers, aside.event.source, aside.number),
             }
         }
         for (source, numbers) in numbers {
@@ -310,6 +310,15 @@ impl Shards {
             aside.extend(judged.quarantined);
         }
         Ok((tally, aside))
+    }
+}
+
+/// Appends what concerns a source: to what stands last, if that concerns the same one. Rulings so stand in the order of
+/// their events' numbers, however many steps there were, and wherever one was interrupted.
+fn append<T>(runs: &mut Vec<(u16, Vec<T>)>, source: u16, what: T) {
+    match runs.last_mut() {
+        Some((last, run)) if *last == source => run.push(what),
+        _ => runs.push((source, vec![what])),
     }
 }
 

@@ -228,3 +228,35 @@ fn a_released_fact_counts_though_its_source_holds_what_is_late() {
     assert_eq!(kept.summary["held"], 0);
     assert_eq!(said(&lines(&kept.out)), said(&place.fold(&["trades=events.ndjson"], &[]).rows));
 }
+
+/// So that where one step of a release ends and the next begins, or is interrupted, leaves no trace.
+#[test]
+fn rulings_stand_in_the_order_of_events_however_their_sources_alternate() {
+    let source = |name: &str| {
+        format!(
+            "[source.{name}]\nkind = \"files\"\nformat = \"csv\"\nidentity = \"position\"\nevent_time = \"ts\"\nGUARD\n\
+             [source.{name}.fields]\nts = \"timestamp_s\"\nprice = \"u64\"\n\
+             [pipeline.{name}_seen]\nsql = \"SELECT count(*) AS n FROM {name} GROUP BY tumble(ts, INTERVAL '1 minute')\"\n"
+        )
+    };
+    let config = source("bids") + &source("asks");
+    let place = Place::with(&config.replace("GUARD", "require = [\"price < 5\"]"));
+    place.write("events.csv", "ts,price\n1767225600,7\n1767225601,3\n1767225602,9\n");
+    std::fs::copy(place.path("events.csv"), place.path("more.csv")).expect("a copy");
+    for input in ["bids=events.csv", "asks=events.csv", "bids=more.csv", "asks=more.csv"] {
+        keep(&place, input, &[]);
+    }
+    place.write("c.toml", config.replace("GUARD", "require = [\"price < 8\"]"));
+    keep(&place, "asks=more.csv", &[]);
+    assert_eq!(deal(&place, "release", &["--all"])["released"], 4);
+    assert_eq!(deal(&place, "discard", &["--all"])["discarded"], 4);
+    let store = rusqlite::Connection::open(place.path("data/store.sqlite")).expect("a store");
+    let mut rulings = store.prepare("SELECT event, fate FROM rulings ORDER BY number").expect("a table");
+    let rulings = rulings.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    let rulings: Vec<(i64, String)> = rulings.collect::<Result<_, _>>().expect("sound rows");
+    let numbers =
+        |gone: bool| rulings.iter().filter(move |ruling| (ruling.1 == "discarded") == gone).map(|ruling| ruling.0);
+    let (judged, discarded): (Vec<i64>, Vec<i64>) = (numbers(false).collect(), numbers(true).collect());
+    assert_eq!((judged.len(), discarded.len()), (8, 4), "{rulings:?}");
+    assert!(judged.is_sorted() && discarded.is_sorted(), "{rulings:?}");
+}
