@@ -7,7 +7,10 @@
 //! `ingest [--seconds N] [--rate N] [--subscribers N]` posts to the service from eight senders, as fast as it answers and at a
 //! rate, without and with many streams, or one of these three phases alone. `slow [--seconds N] [--clients N]` posts from one
 //! sender, alone and beside a thousand clients that send a byte a second.
-//! Every run is a process of its own, so that CPU seconds and peak memory are its own.
+//! `flat [--trades N] [--runs N]` folds beginnings of one file, from a hundred thousand trades up to all, and says what an event
+//! costs in each; `flat --durable yes` does so into a data directory.
+//! Every run is a process of its own, so that CPU seconds and peak memory are its own. Its file is read once before: what is
+//! measured is no disk, and no memory that a host took back meanwhile.
 
 mod durable;
 mod formats;
@@ -18,7 +21,7 @@ mod stages;
 
 use std::env;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -55,6 +58,11 @@ fn main() -> ExitCode {
                 durable::restart(&file)
             })
         }
+        Some("flat") => {
+            let durable = option(&arguments, "--durable", String::new()) == "yes";
+            let trades = option(&arguments, "--trades", if durable { 50_000_000 } else { 30_000_000 });
+            flat(trades, option(&arguments, "--runs", 5), durable)
+        }
         Some("index") if arguments.len() > 1 => {
             let count = arguments[1].parse().map_err(io::Error::other);
             count.and_then(|count| kept::index(count, &option(&arguments, "--ids", String::from("random"))))
@@ -78,7 +86,7 @@ fn main() -> ExitCode {
         Some("stage") if arguments.len() == 4 => stages::run(&arguments[1], &arguments[2], Path::new(&arguments[3])),
         _ => Err(io::Error::other(
             "usage: w1 [--trades N] [--runs N] [--format ndjson|csv|parquet] [--peers PYTHON] | windows [--trades N] [--runs N] \
-             | durable [--trades N] [--runs N] | index N [--ids random|dense] | archive N \
+             | durable [--trades N] [--runs N] | flat [--trades N] [--runs N] [--durable yes] | index N [--ids random|dense] | archive N \
              | ingest [--seconds N] [--rate N] [--subscribers N] [--interval 500ms] [--phase 1|2|3] | slow [--seconds N] [--clients N]",
         )),
     };
@@ -162,6 +170,50 @@ fn table<'f>(stages: &[Stage], runs: u64, file: impl Fn(&Stage) -> &'f PathBuf, 
     Ok(())
 }
 
+/// Measures what an event costs in beginnings of one file, each ten times as long as the one before.
+fn flat(trades: u64, runs: u64, durable: bool) -> io::Result<()> {
+    let (stage, least) = if durable { (DURABLE[1], 1_000_000) } else { (STAGES[4], 100_000) };
+    let whole = data(trades, "ndjson")?;
+    let lengths: Vec<u64> =
+        std::iter::successors(Some(least), |length| Some(length * 10)).take_while(|l| *l < trades).collect();
+    let mut files = lengths.iter().map(|length| beginning(&whole, *length)).collect::<io::Result<Vec<_>>>()?;
+    files.push(whole);
+    println!("{}, {} threads; medians of {runs}", stage.0, stage.1);
+    let mut each: Vec<Vec<f64>> = vec![Vec::new(); files.len()];
+    for _ in 0..runs.max(1) {
+        for (file, each) in files.iter().zip(&mut each) {
+            let figures = measure(&stage, file, "")?;
+            each.push(figures.wall / figures.events * 1e9);
+        }
+    }
+    let each: Vec<f64> = each.into_iter().map(median).collect();
+    let (low, high) = (each.iter().copied().fold(f64::MAX, f64::min), each.iter().copied().fold(0.0, f64::max));
+    for (length, each) in lengths.iter().chain([&trades]).zip(&each) {
+        println!(
+            "{length:>11} trades {each:>7.0} ns an event, {:+.1}% of the middle",
+            200.0 * each / (low + high) - 100.0
+        );
+    }
+    Ok(())
+}
+
+/// The first lines of a file.
+fn beginning(whole: &Path, lines: u64) -> io::Result<PathBuf> {
+    let file = whole.with_extension(format!("first_{lines}.ndjson"));
+    if !file.exists() {
+        let mut from = BufReader::new(fs::File::open(whole)?);
+        let mut part = io::BufWriter::new(fs::File::create(&file)?);
+        let mut line = Vec::new();
+        for _ in 0..lines {
+            line.clear();
+            from.read_until(b'\n', &mut line)?;
+            part.write_all(&line)?;
+        }
+        part.flush()?;
+    }
+    Ok(file)
+}
+
 /// Makes the events once; they are the same bytes every time.
 fn data(trades: u64, format: &str) -> io::Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
@@ -176,6 +228,7 @@ fn data(trades: u64, format: &str) -> io::Result<PathBuf> {
 }
 
 fn measure((stage, threads, _): &Stage, file: &Path, python: &str) -> io::Result<Figures> {
+    io::copy(&mut fs::File::open(file)?, &mut io::sink())?;
     let output = if PEERS.iter().any(|(peer, ..)| peer == stage) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers.py");
         Command::new(python).arg(script).args([stage, threads]).arg(file).output()?

@@ -35,6 +35,8 @@ const YEAR: i64 = 31_557_600_000_000_000;
 const MISHAPS: usize = 5;
 /// Bytes of the journal that only steps may use.
 const RESERVE: u64 = 8_000;
+/// Bytes of a journal in which there is little room.
+const LITTLE: u64 = 80_000;
 /// Bytes of a journal that has room for everything.
 const NO_BOUND: u64 = 1 << 50;
 /// About so many changes of the disk an attempt makes at most until something befalls it; where sources are cut off, in some.
@@ -166,17 +168,13 @@ impl<'s> Passage<'s> {
     /// How much room the journal has.
     fn most_bytes(&mut self) -> u64 {
         let segment_bytes = self.script.settings.journal.segment_bytes;
-        let bound = match &self.cuts {
-            None => 80_000,
-            // Each delivery has room behind some checkpoints, but not all of them together.
-            Some(_) => {
-                let largest = self.sent.iter().map(|sent| sent.delivery.bytes.len()).max().unwrap_or(0);
-                (4 * RESERVE + largest as u64).saturating_add(segment_bytes)
-            }
-        };
+        // Each delivery has room behind some checkpoints, but not all of them together.
+        let largest = self.sent.iter().map(|sent| sent.delivery.bytes.len()).max().unwrap_or(0);
+        let enough = (4 * RESERVE + largest as u64).saturating_add(segment_bytes);
+        let bound = if self.cuts.is_some() { enough } else { enough.max(LITTLE) };
         let most_bytes = *self.rng.pick(&[bound, NO_BOUND]);
         // A journal of one segment never has room again, and what is judged again takes as much as what came.
-        if segment_bytes < 80_000 { most_bytes } else { NO_BOUND }
+        if segment_bytes < LITTLE { most_bytes } else { NO_BOUND }
     }
 
     fn settings(&mut self, most_bytes: u64) -> Settings {

@@ -36,10 +36,10 @@ const FLOORS: [(&str, usize); 18] = [
     ("held", 5_000),
 ];
 const SIZE: Size = Size { sources: 2, pipelines: 1, events: 120, positions: true };
-/// One of so many voyages is through a world of this size.
+/// One of so many voyages and passages is through a world of this size.
 const LARGE: (u64, Size) = (5, Size { events: 2_000, ..SIZE });
 
-/// How large the world of a voyage is.
+/// How large the world of a voyage or passage is.
 fn size(seed: u64) -> Size {
     let (one_of, large) = LARGE;
     if effort::asked_large().is_some() || seed.is_multiple_of(one_of) { large } else { SIZE }
@@ -130,7 +130,7 @@ fn passages(
 ) {
     let seeds = effort::seeds(&name.replace('_', " "), full);
     let figures = each(&seeds, test, |seed| {
-        let mut figures = make(seed, SIZE)?.unwrap_or_default();
+        let mut figures = make(seed, size(seed))?.unwrap_or_default();
         figures.note("made", usize::from(figures.count("events") > 0));
         Ok(figures)
     });
