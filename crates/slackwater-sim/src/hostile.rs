@@ -128,6 +128,27 @@ pub fn record(bytes: &[u8]) {
     }
 }
 
+/// Mends the digests of a file of the record as far as its blocks go.
+pub fn seal_record(bytes: &mut [u8]) {
+    let (instance, mut at, mut digests) = (instance(bytes, 16), 128, blake3::Hasher::new());
+    while at + 64 <= bytes.len() {
+        let whole = 64 + u32_at(bytes, at + 4) as usize;
+        let Some(block) = bytes.get_mut(at..at + whole) else { break };
+        let mut hasher = blake3::Hasher::new();
+        let digest = hasher.update(&instance).update(&block[..32]).update(&block[64..]).finalize();
+        block[32..64].copy_from_slice(digest.as_bytes());
+        digests.update(digest.as_bytes());
+        at += whole;
+    }
+    let len = bytes.len() as u64;
+    if let Some(head) = bytes.get_mut(..128) {
+        head[56..64].copy_from_slice(&len.to_le_bytes());
+        head[64..96].copy_from_slice(digests.finalize().as_bytes());
+        let digest = blake3::hash(&head[..96]);
+        head[96..].copy_from_slice(digest.as_bytes());
+    }
+}
+
 /// A manifest as a file.
 pub fn parcel(bytes: &[u8]) {
     let number = u64_at(bytes, 28);

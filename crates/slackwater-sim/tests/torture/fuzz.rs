@@ -77,6 +77,7 @@ fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
 fn seal(name: &str, bytes: &mut [u8]) {
     match name {
         "journal" => hostile::seal_journal(bytes),
+        "record" => hostile::seal_record(bytes),
         "parcel" => hostile::seal_parcel(bytes),
         "index" => hostile::seal_index(bytes),
         _ => {}
