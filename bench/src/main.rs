@@ -202,7 +202,8 @@ fn beginning(whole: &Path, lines: u64) -> io::Result<PathBuf> {
     let file = whole.with_extension(format!("first_{lines}.ndjson"));
     if !file.exists() {
         let mut from = BufReader::new(fs::File::open(whole)?);
-        let mut part = io::BufWriter::new(fs::File::create(&file)?);
+        let unfinished = file.with_extension("part");
+        let mut part = io::BufWriter::new(fs::File::create(&unfinished)?);
         let mut line = Vec::new();
         for _ in 0..lines {
             line.clear();
@@ -210,6 +211,7 @@ fn beginning(whole: &Path, lines: u64) -> io::Result<PathBuf> {
             part.write_all(&line)?;
         }
         part.flush()?;
+        fs::rename(&unfinished, &file)?;
     }
     Ok(file)
 }
