@@ -447,8 +447,10 @@ fn lacking(
 /// Manifests that are sound with their chunks, newest first, and those that are not.
 fn sound(checkpoints: &Checkpoints) -> Result<(Vec<Manifest>, Vec<Bad>), Fault> {
     let (mut manifests, mut damaged) = (Vec::new(), Vec::new());
+    // Most chunks are named by several manifests.
+    let mut sound = BTreeSet::new();
     for number in checkpoints.list()? {
-        match checkpoints.verify(number) {
+        match checkpoints.verify_beside(number, &mut sound) {
             Ok(manifest) => manifests.push(manifest),
             Err(Fault::Newer { name, found, known }) => return Err(Fault::Newer { name, found, known }),
             Err(fault) => damaged.push((number, fault.to_string())),
