@@ -126,7 +126,10 @@ impl Fold {
     pub fn decode(plan: &Plan, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut fold = Fold::new(plan);
         fold.decode_head(reader)?;
-        Fold::decode_groups(plan, reader, core::slice::from_mut(&mut fold))?;
+        // Of itself a fold puts nothing off that it has.
+        if Fold::decode_groups(plan, reader, core::slice::from_mut(&mut fold))? > 0 {
+            return reader.fail("slices below the ceiling");
+        }
         if fold.groups.iter().any(Group::is_empty) {
             return reader.fail("keys with facts or final rows");
         }
@@ -154,9 +157,9 @@ impl Fold {
     }
 
     /// Reads back what [`Fold::encode_groups`] wrote, into the shards that own the groups. A group that is there already
-    /// is newer, and stays.
-    pub fn decode_groups(plan: &Plan, reader: &mut Reader<'_>, folds: &mut [Fold]) -> Result<(), CodecError> {
-        let mut last: Option<(u16, &[u8])> = None;
+    /// is newer, and stays. Gives how many slices were put off, for they start where that is done by now.
+    pub fn decode_groups(plan: &Plan, reader: &mut Reader<'_>, folds: &mut [Fold]) -> Result<usize, CodecError> {
+        let (mut last, mut put_off): (Option<(u16, &[u8])>, _) = (None, 0);
         for _ in 0..reader.varint()? {
             let number: u16 = reader.number()?;
             let Some(pipeline) = plan.pipelines.get(usize::from(number)) else { return reader.fail("a pipeline") };
@@ -178,17 +181,21 @@ impl Fold {
                 fold.groups[group as usize].changed = false;
                 fold.table.insert(hash, group);
                 let mut inner = Reader::new(body);
-                let read = fold.decode_group(plan, group, &mut inner).and_then(|()| inner.finish());
-                read.map_err(|error| CodecError { at: reader.position() - body.len() + error.at, ..error })?;
+                let read = fold.decode_group(plan, group, &mut inner);
+                let read = read.and_then(|put_off| inner.finish().map(|()| put_off));
+                put_off +=
+                    read.map_err(|error| CodecError { at: reader.position() - body.len() + error.at, ..error })?;
             }
         }
-        Ok(())
+        Ok(put_off)
     }
 
-    fn decode_group(&mut self, plan: &Plan, group: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+    /// Gives how many slices were put off.
+    fn decode_group(&mut self, plan: &Plan, group: u32, reader: &mut Reader<'_>) -> Result<usize, CodecError> {
         if reader.rest().is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let mut put_off = 0;
         let number = self.groups[group as usize].pipeline;
         let pipeline = &plan.pipelines[usize::from(number)];
         let flags = reader.byte()?;
@@ -213,7 +220,7 @@ impl Fold {
         for _ in 0..count {
             match &pipeline.windowing {
                 Windowing::Bars(_) => self.decode_period((pipeline, schema), group, reader)?,
-                _ => self.decode_cell(pipeline, group, reader)?,
+                _ => put_off += usize::from(!self.decode_cell(pipeline, group, reader)?),
             }
         }
         if !reader.rest().is_empty() {
@@ -227,7 +234,7 @@ impl Fold {
         if let Some(due) = read.next_due(&pipeline.windowing, &self.cells, settled) {
             self.schedule(group, due);
         }
-        Ok(())
+        Ok(put_off)
     }
 
     fn decode_parked(&mut self, plan: &Plan, number: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
@@ -250,7 +257,8 @@ impl Fold {
         if count == 0 { reader.fail("held facts") } else { Ok(()) }
     }
 
-    fn decode_cell(&mut self, pipeline: &Pipeline, group: u32, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+    /// Gives whether the cell is here, and not put off.
+    fn decode_cell(&mut self, pipeline: &Pipeline, group: u32, reader: &mut Reader<'_>) -> Result<bool, CodecError> {
         let span = window(reader)?;
         let rows = reader.signed()?;
         let states = decode_states(&pipeline.states, reader)?;
@@ -272,7 +280,7 @@ impl Fold {
         if span.start >= self.edges[usize::from(self.groups[group as usize].pipeline)].ceiling {
             // It was put off since, or in another shard.
             self.put_off(group, span.start);
-            return Ok(());
+            return Ok(false);
         }
         let cell = match &pipeline.windowing {
             Windowing::Aligned(rule) => self.put_slice(pipeline, rule, group, span),
@@ -280,7 +288,7 @@ impl Fold {
         };
         let cell = &mut self.cells[cell as usize];
         (cell.rows, cell.states) = (rows, states);
-        Ok(())
+        Ok(true)
     }
 
     fn decode_period(

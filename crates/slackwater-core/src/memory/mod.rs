@@ -211,9 +211,7 @@ impl Memory {
         let (stood, content) = (!batch.stood.is_empty(), batch.bytes(entry));
         let draft = Draft { op, live: true, stood, source, decoder, version, part, position, arrival, content };
         let place = self.log.append(&draft, (op == Op::Assert).then_some(time));
-        if op == Op::Retract || stood {
-            self.bare += content.len() + batch.part.len() + UNIT * UNIT;
-        }
+        let (weight, bare) = (content.len() + batch.part.len() + UNIT * UNIT, op == Op::Retract || stood);
         match (found.seat, found.place) {
             (Seat::Slot(page, slot), _) => self.dense.set(page, slot, place),
             (Seat::Nowhere, None) => self.index.insert(head.identity, place),
@@ -223,6 +221,10 @@ impl Memory {
         if let Some(old) = found.place {
             self.log.lose(old);
             before = if old < self.ticked { Some(old) } else { self.replaced.remove(&old) };
+        }
+        // What is replaced may have had the same content, and then the archive does not tell of it.
+        if bare || before.is_some() {
+            self.bare += weight;
         }
         if let Some(before) = before {
             self.replaced.insert(place, before);
@@ -265,7 +267,7 @@ impl Memory {
         self.bare == 0 && self.replaced.is_empty()
     }
 
-    /// Bytes of winners since the last tick, about, that are retractions or stood in quarantine.
+    /// Bytes of winners since the last tick, about, that are retractions, stood in quarantine, or replace another.
     pub fn bare(&self) -> usize {
         self.bare
     }

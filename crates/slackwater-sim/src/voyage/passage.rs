@@ -33,7 +33,7 @@ const BEGUN: i64 = 8_000_000_000_000_000_000;
 const YEAR: i64 = 31_557_600_000_000_000;
 /// Mishaps at most; the attempt behind them must succeed.
 const MISHAPS: usize = 5;
-/// Bytes of the journal that only steps may use.
+/// Bytes of the journal that only steps may use, at the least.
 const RESERVE: u64 = 8_000;
 /// Bytes of a journal in which there is little room.
 const LITTLE: u64 = 80_000;
@@ -169,16 +169,25 @@ impl<'s> Passage<'s> {
     fn most_bytes(&mut self) -> u64 {
         let segment_bytes = self.script.settings.journal.segment_bytes;
         // Each delivery has room behind some checkpoints, but not all of them together.
-        let largest = self.sent.iter().map(|sent| sent.delivery.bytes.len()).max().unwrap_or(0);
-        let enough = (4 * RESERVE + largest as u64).saturating_add(segment_bytes);
+        let enough = (4 * self.reserve() + self.largest()).saturating_add(segment_bytes);
         let bound = if self.cuts.is_some() { enough } else { enough.max(LITTLE) };
         let most_bytes = *self.rng.pick(&[bound, NO_BOUND]);
         // A journal of one segment never has room again, and what is judged again takes as much as what came.
         if segment_bytes < LITTLE { most_bytes } else { NO_BOUND }
     }
 
+    /// Bytes of the largest delivery.
+    fn largest(&self) -> u64 {
+        self.sent.iter().map(|sent| sent.delivery.bytes.len() as u64).max().unwrap_or(0)
+    }
+
+    /// Bytes of the journal that only steps may use: there is room for what a tick tells of two deliveries.
+    fn reserve(&self) -> u64 {
+        RESERVE.max(2 * self.largest())
+    }
+
     fn settings(&mut self, most_bytes: u64) -> Settings {
-        let journal = Limits { most_bytes, reserve_bytes: RESERVE, ..self.script.settings.journal };
+        let journal = Limits { most_bytes, reserve_bytes: self.reserve(), ..self.script.settings.journal };
         let windows = *self.rng.pick(&[0, 6, usize::MAX]);
         let shards = 1 + self.rng.below(3);
         let mut settings = Settings { shards, windows, journal, ..self.script.settings.clone() };

@@ -25,6 +25,8 @@ use std::sync::Arc;
 /// Events that one step deals with at most, and their bytes, about: others wait for it.
 const MOST: usize = 1_000;
 const MOST_BYTES: u64 = 4 << 20;
+/// Bytes that an entry of the journal takes beside what is in it, at most.
+const ENTRY: u64 = 128;
 /// Events that one step looks at.
 const LOOK_AT: usize = 50_000;
 
@@ -152,7 +154,8 @@ impl Instance<'_> {
         retrials.iter().for_each(|input| input.encode(&mut encoded));
         // What is kept free is for what must be decided, and this need not be now. The next tick tells of all that is let out.
         self.journal.keep_free(self.weight_of_tick());
-        if !retrials.is_empty() && self.journal.room() < 4 * encoded.len() as u64 {
+        let needed = 4 * encoded.len() as u64 + ENTRY * retrials.len() as u64;
+        if !retrials.is_empty() && self.journal.room() < needed {
             let text = "the journal has no room for these events; ask again when a checkpoint has made some";
             return Ok(Err(text.to_string()));
         }

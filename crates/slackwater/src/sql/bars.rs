@@ -7,6 +7,7 @@ use slackwater_core::limits;
 use slackwater_core::number::{I384, decimal};
 use slackwater_core::plan::expr::{Comparison, Node};
 use slackwater_core::plan::{Bars, Break, Cut, Expr, Overshoot, Source};
+use slackwater_core::value::Type;
 use slackwater_core::window::Anchor;
 use sqlparser::ast::{Expr as Ast, Function, Ident};
 use std::ops::Range;
@@ -199,5 +200,13 @@ impl Scope for BreakScope<'_> {
         let mut expr = self.open.call(name, function, span)?;
         expr.visit_inputs(&mut |result| *result += 2 * self.fields);
         Ok(expr)
+    }
+
+    fn recast(&mut self, expr: &Expr, ty: Type) -> Option<Expr> {
+        let Node::Input(index) = &expr.node else { return None };
+        let node = Node::Input(index.checked_sub(2 * self.fields)?);
+        let mut recast = self.open.recast(&Expr { node, ..expr.clone() }, ty)?;
+        recast.visit_inputs(&mut |result| *result += 2 * self.fields);
+        Some(recast)
     }
 }

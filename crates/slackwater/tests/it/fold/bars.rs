@@ -256,6 +256,16 @@ fn a_broken_bar_seals_when_its_breaking_fact_is_certain() {
 }
 
 #[test]
+fn a_quotient_that_a_condition_casts_is_rounded_once() {
+    // No double is a tenth, so what went through one would be another number.
+    let lines: Vec<String> = (1..=3).map(|id| trade(id, id as i64, "0.1", "1")).collect();
+    for quotient in ["avg(price)", "wavg(price, size)", "percentile_cont(0.5) WITHIN GROUP (ORDER BY price)"] {
+        let condition = format!("break_when(prev(price) <> CAST({quotient} AS DECIMAL(38, 30)))");
+        assert_eq!(told(&condition, &lines), ["0? 1 seal 3"], "{quotient}");
+    }
+}
+
+#[test]
 fn a_sum_without_a_share_is_refused() {
     let place = Place::with(&config("volume_bar(size, 10)", "sum(size + 1) AS x"));
     let ran = place.run(&["config", "check", "-c", "c.toml"]);
