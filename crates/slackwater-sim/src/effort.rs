@@ -1,8 +1,9 @@
 //! How much is tried, decided in one place, and how a failure is tried again.
 //!
 //! `SLACKWATER_EFFORT=full` asks for the full figures; without it every figure, and every floor, is a tenth.
-//! `SLACKWATER_SEED=N` runs the one case of that seed. `SLACKWATER_LARGE=N` makes N voyages through large worlds alone, and
-//! holds them against no floor: to measure what they take.
+//! `SLACKWATER_SEED=N` runs the one case of that seed. `SLACKWATER_FIRST=N` passes over the first N seeds of everything, so that
+//! others than always are tried. `SLACKWATER_LARGE=N` makes N voyages through large worlds alone, and holds them against no
+//! floor: to measure what they take.
 
 use std::io::Write as _;
 
@@ -14,14 +15,17 @@ pub fn share(full: usize) -> usize {
 
 /// The one seed that was asked for, if one was.
 pub fn asked_seed() -> Option<u64> {
-    let text = std::env::var("SLACKWATER_SEED").ok()?;
-    Some(text.parse().expect("SLACKWATER_SEED is a number"))
+    asked("SLACKWATER_SEED")
 }
 
 /// The number of voyages through large worlds that was asked for, if one was.
 pub fn asked_large() -> Option<usize> {
-    let text = std::env::var("SLACKWATER_LARGE").ok()?;
-    Some(text.parse().expect("SLACKWATER_LARGE is a number"))
+    asked("SLACKWATER_LARGE").map(|count| count as usize)
+}
+
+fn asked(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// The seeds to try: so many of a figure, spread by the name of what is tried; or the one that was asked for.
@@ -29,7 +33,9 @@ pub fn seeds(name: &str, full: usize) -> Vec<u64> {
     match asked_seed() {
         Some(seed) => vec![seed],
         None => {
-            (0..asked_large().unwrap_or_else(|| share(full)) as u64).map(|number| (hash(name) << 32) + number).collect()
+            let first = asked("SLACKWATER_FIRST").unwrap_or(0);
+            let count = asked_large().unwrap_or_else(|| share(full)) as u64;
+            (first..first + count).map(|number| (hash(name) << 32) + number).collect()
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::clock::Stopwatch;
 use super::desk::{Declined, Delivery, Receipt};
 use super::gauge::Gauge;
-use super::ingest::Feed;
+use super::ingest::{Feed, Inlet};
 use super::instance::{Instance, Stop};
 use super::recall::Shelves;
 use super::receipts::Named;
@@ -18,7 +18,6 @@ use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
 use slackwater_store::journal::{Synced, Syncing};
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 
 /// The part of deliveries without a name: they stand one behind the other.
@@ -266,7 +265,7 @@ impl Instance<'_> {
         let Instance { plan, formats, guards, settings, shards, index, archive, resting, aside, .. } = self;
         let resting = resting.as_ref().map_or(&[][..], |resting| resting);
         let (shelves, mut tallies) = (Shelves { index, archive, resting }, Tallies::default());
-        let tell = |told: Told| -> Result<(), Stop<Infallible>> {
+        let tell = |told: Told| -> Result<(), Stop> {
             tallies.add(&told);
             aside.extend(told.aside);
             Ok(())
@@ -274,7 +273,8 @@ impl Instance<'_> {
         let threads = if bytes < WORTH { 1 } else { settings.threads };
         let recall = Some(&shelves as _);
         let how = (*plan, *formats, &**guards);
-        shards.take(how, vec![Ready(chunks)], threads, gauge, recall, tell).map_err(Stop::into_fault)?;
+        let inlet = |out| Inlet::of(vec![Ready(chunks)], out, gauge);
+        shards.take(how, inlet, threads, gauge, recall, tell).map_err(Stop::into_fault)?;
         self.at = last;
         for (named, counts) in names.into_iter().zip(&tallies.chunks) {
             let Some(named) = named else { continue };

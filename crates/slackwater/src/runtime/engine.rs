@@ -5,11 +5,11 @@
 
 use super::Feed;
 use super::gauge::Gauge;
-use super::ingest::{Decode, Reader};
+use super::ingest::{Decode, Inlet, READ_AHEAD};
 use super::link::{BOUND, Receiver, Sender, link};
-use super::part::{Housed, Stage, drive};
+use super::part::{Housed, drive};
 use super::shard::{Aside, Folding, Judging, Recall, Told};
-use crate::decode::{Damaged, Decoder, Format};
+use crate::decode::{Chunk, Damaged, Decoder, Format};
 use slackwater_core::cutoff::Cutoffs;
 use slackwater_core::fold::{Final, Fold};
 use slackwater_core::hold::Holds;
@@ -25,9 +25,6 @@ use std::sync::Arc;
 
 /// Shards beyond this cost more in looking than they save in judging.
 const MOST_SHARDS: usize = 16;
-
-/// Bytes that a decoder has before it at most: a chunk or two, so that they are still near when it comes to them.
-const READ_AHEAD: usize = 1 << 17;
 
 /// How to arrange the work. No choice here changes a result.
 #[derive(Clone, Copy, Debug)]
@@ -95,12 +92,12 @@ impl Shards {
         seen
     }
 
-    /// Takes in everything that the feeds give until they end. `tell` is told what became of each batch, in the order in
-    /// which they were read; `recall` knows what the shards' memories have let go.
-    pub(super) fn take<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
+    /// Takes in everything that the inlet gives until it ends. `tell` is told what became of each batch, in the
+    /// order in which they were read; `recall` knows what the shards' memories have let go.
+    pub(super) fn take<'a, E: From<Damaged> + Send>(
         &mut self,
         (plan, formats, guards): (&Plan, &[Format], &[Arc<Guards>]),
-        mut feeds: Vec<F>,
+        inlet: impl FnOnce(Vec<Sender<Chunk>>) -> Inlet<'a, E>,
         threads: usize,
         gauge: &Gauge,
         recall: Option<&dyn Recall<E>>,
@@ -111,11 +108,7 @@ impl Shards {
         let (batch_out, batch_in) = grid(threads, shards, BOUND);
         let (delta_out, delta_in) = grid(shards, shards, BOUND);
         let (aside_out, aside_in) = grid(shards, 1, BOUND);
-        let mut stages: Vec<Stage<'_, E>> = Vec::new();
-        let readers = chunk_out
-            .into_iter()
-            .map(|out| -> Housed<'_, E> { Box::new(Reader::new(std::mem::take(&mut feeds), out, gauge)) });
-        let reading: Stage<'_, E> = readers.collect();
+        let Inlet { reading, between: mut stages } = inlet(chunk_out.into_iter().flatten().collect());
         let all = || plan.sources.iter().zip(formats).zip(guards);
         let decoders =
             || all().map(|((source, format), guards)| Decoder::under(source, guards.clone(), *format)).collect();
@@ -136,7 +129,7 @@ impl Shards {
         let from = aside_in.into_iter().flatten().collect();
         stages.push(vec![Box::new(Aside { from, turn: 0, batch: Told::default(), sink: tell })]);
         // Asked first, so that no decoder waits for a reader whose thread is busy with what comes later.
-        stages.push(reading);
+        stages.push(vec![reading]);
         drive(stages, threads)
     }
 }
@@ -154,7 +147,8 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
     let threads = arrangement.threads.max(1);
     let mut shards = Shards::new(plan, arrangement.shards);
     let guards: Vec<_> = plan.sources.iter().map(|source| source.guards.clone()).collect();
-    shards.take((plan, formats, &guards), feeds, threads, gauge, None, |told| aside(&told.aside))?;
+    let inlet = |out| Inlet::of(feeds, out, gauge);
+    shards.take((plan, formats, &guards), inlet, threads, gauge, None, |told| aside(&told.aside))?;
     Ok(end(plan, shards, threads))
 }
 
@@ -162,7 +156,7 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged> + Send>(
 type Grid<T> = (Vec<Vec<Sender<T>>>, Vec<Vec<Receiver<T>>>);
 
 /// One queue from every writer to every reader: the sending ends by writer, the receiving ends by reader.
-fn grid<T>(writers: usize, readers: usize, bound: usize) -> Grid<T> {
+pub(super) fn grid<T>(writers: usize, readers: usize, bound: usize) -> Grid<T> {
     let mut receivers: Vec<Vec<Receiver<T>>> = (0..readers).map(|_| Vec::new()).collect();
     let mut senders = Vec::new();
     for _ in 0..writers {

@@ -2,7 +2,7 @@
 
 use super::gauge::Gauge;
 use super::link::{Received, Receiver, Sender};
-use super::part::{Part, Progress};
+use super::part::{Housed, Part, Progress, Stage};
 use crate::decode::{Chunk, Damaged, Decoder};
 use slackwater_core::input::Batch;
 use std::collections::VecDeque;
@@ -20,20 +20,36 @@ pub trait Feed: Send {
     fn read(&self) -> u64;
 }
 
+/// Bytes that whoever takes chunks has before it at most: one or two, so that they are still near when it comes to them.
+pub(super) const READ_AHEAD: usize = 1 << 17;
+
+/// The parts before the decoders.
+pub(super) struct Inlet<'a, E> {
+    /// The one that reads.
+    pub reading: Housed<'a, E>,
+    /// What chunks go through from there, in this order.
+    pub between: Vec<Stage<'a, E>>,
+}
+
+impl<'a, E: 'a> Inlet<'a, E> {
+    /// Nothing but a reader before these decoders.
+    pub fn of<F: Feed + 'a>(feeds: Vec<F>, out: Vec<Sender<Chunk>>, gauge: &'a Gauge) -> Self
+    where
+        E: From<F::Error>,
+    {
+        let reader = Reader { feeds: feeds.into(), read: 0, turn: 0, out, gauge };
+        Inlet { reading: Box::new(reader), between: Vec::new() }
+    }
+}
+
 /// Reads the feeds one behind the other and deals their chunks out to the decoders in turn.
-pub(super) struct Reader<'a, F> {
+struct Reader<'a, F> {
     feeds: VecDeque<F>,
     /// Bytes of the feeds that have ended.
     read: u64,
     turn: usize,
     out: Vec<Sender<Chunk>>,
     gauge: &'a Gauge,
-}
-
-impl<'a, F> Reader<'a, F> {
-    pub fn new(feeds: Vec<F>, out: Vec<Sender<Chunk>>, gauge: &'a Gauge) -> Self {
-        Reader { feeds: feeds.into(), read: 0, turn: 0, out, gauge }
-    }
 }
 
 impl<F: Feed, E: From<F::Error>> Part<E> for Reader<'_, F> {

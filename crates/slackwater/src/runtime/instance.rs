@@ -11,7 +11,8 @@ use super::engine::Shards;
 use super::gauge::Gauge;
 use super::recall::Shelves;
 use super::receipts::{Named, Receipts};
-use super::replay::{Paused, Recording, Taken};
+use super::recording::Recording;
+use super::replay::Taken;
 use super::retention::Oldest;
 use super::shard::Told;
 use super::tale::{self, Outcome, Untold};
@@ -39,6 +40,7 @@ use slackwater_store::journal::{Journal, Limits};
 use slackwater_store::store::{Ask, Commit, Head, Kept, Store, Sum};
 use slackwater_store::{Fault, KeepRaw, crew};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,23 +251,18 @@ impl<'p> Instance<'p> {
         E: From<F::Error> + From<Damaged> + From<Fault> + Send,
     {
         loop {
-            let mut ended = false;
-            let watch = Stopwatch::start();
+            let (mut ended, watch) = (false, Stopwatch::start());
             let Instance { plan, formats, guards, settings, journal, taken, shards, index, archive, aside, .. } = self;
-            let (every, bytes_left) = (settings.every, settings.bytes);
-            let begun = false;
-            let ended_now = &mut ended;
+            let Settings { threads, every, bytes: bytes_left, .. } = *settings;
             let recording =
-                Recording { feed, plan, formats, journal, taken, ended: ended_now, watch, every, bytes_left, begun };
+                Recording { feed, plan, formats, journal, taken, ended: &mut ended, watch, every, bytes_left, gauge };
             let shelves = Shelves { index, archive, resting: &[] };
-            let put_aside = |told: Told| -> Result<(), Stop<F::Error>> {
+            let put_aside = |told: Told| -> Result<(), E> {
                 aside.extend(told.aside);
                 Ok(())
             };
-            let threads = settings.threads;
-            shards
-                .take((plan, formats, guards), vec![recording], threads, gauge, Some(&shelves), put_aside)
-                .map_err(Stop::into_error::<E>)?;
+            let (how, inlet) = ((*plan, *formats, &**guards), |out| recording.inlet(out));
+            shards.take(how, inlet, threads, gauge, Some(&shelves), put_aside)?;
             self.at = self.journal.last();
             if ended {
                 self.taken.end(part.0, part.1);
@@ -579,50 +576,34 @@ pub(super) fn fact(change: &OwnedChange) -> Fact<'_> {
     Fact { source: *source, content, part, position: *position, arrival: *arrival }
 }
 
-/// Why a round stopped.
-pub(super) enum Stop<E> {
-    Feed(E),
+/// Why a round stopped whose chunks are at hand.
+pub(super) enum Stop {
     Kept(Fault),
     Damaged(Damaged),
 }
 
-impl Stop<std::convert::Infallible> {
+impl Stop {
     pub fn into_fault(self) -> Fault {
         match self {
-            Stop::Feed(never) => match never {},
             Stop::Kept(fault) => fault,
             Stop::Damaged(damaged) => Fault::damaged("journal", 0, damaged.to_string()),
         }
     }
 }
 
-impl<E> Stop<E> {
-    pub fn into_error<T: From<E> + From<Fault> + From<Damaged>>(self) -> T {
-        match self {
-            Stop::Feed(error) => error.into(),
-            Stop::Kept(fault) => fault.into(),
-            Stop::Damaged(damaged) => damaged.into(),
-        }
+impl From<Infallible> for Stop {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 
-impl<E> From<Paused<E>> for Stop<E> {
-    fn from(paused: Paused<E>) -> Self {
-        match paused {
-            Paused::Feed(error) => Stop::Feed(error),
-            Paused::Damaged(damaged) => Stop::Damaged(damaged),
-            Paused::Kept(fault) => Stop::Kept(fault),
-        }
-    }
-}
-
-impl<E> From<Fault> for Stop<E> {
+impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Stop::Kept(fault)
     }
 }
 
-impl<E> From<Damaged> for Stop<E> {
+impl From<Damaged> for Stop {
     fn from(damaged: Damaged) -> Self {
         Stop::Damaged(damaged)
     }

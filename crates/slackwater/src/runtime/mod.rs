@@ -22,6 +22,7 @@ mod pulse;
 mod recall;
 mod receipts;
 pub mod recompute;
+mod recording;
 pub mod reopen;
 pub mod replay;
 pub mod restraint;

@@ -4,6 +4,7 @@ use super::board::Spent;
 use super::clock::Clock;
 use super::engine::Shards;
 use super::gauge::Gauge;
+use super::ingest::Inlet;
 use super::instance::{Instance, Settings, Stop};
 use super::recall::Shelves;
 use super::receipts::Receipts;
@@ -36,7 +37,6 @@ use slackwater_store::journal::{Entries, Journal, Known, Limits};
 use slackwater_store::recover::{Found, Verdict, verdict};
 use slackwater_store::store::{Commit, Head, Store, Sum};
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::iter::Peekable;
 use std::sync::Arc;
 
@@ -214,15 +214,14 @@ impl<'p> Instance<'p> {
             named: named_now,
         };
         let shelves = Shelves { index, archive, resting: &[] };
-        let tell = |told: Told| -> Result<(), Stop<Infallible>> {
+        let tell = |told: Told| -> Result<(), Stop> {
             tallies.add(&told);
             aside.extend(told.aside);
             Ok(())
         };
         let (threads, recall) = (settings.threads, Some(&shelves as _));
-        shards
-            .take((plan, formats, guards), vec![replaying], threads, gauge, recall, tell)
-            .map_err(Stop::into_fault)?;
+        let inlet = |out| Inlet::of(vec![replaying], out, gauge);
+        shards.take((plan, formats, guards), inlet, threads, gauge, recall, tell).map_err(Stop::into_fault)?;
         for (named, counts) in named.into_iter().zip(tallies.chunks) {
             named.into_iter().for_each(|named| self.answer(named, counts.clone()));
         }

@@ -1,19 +1,16 @@
 //! Chunks of events as entries of the journal, and back: what was taken in once can be taken in again, alike.
 
 use super::Feed;
-use super::clock::Stopwatch;
 use super::receipts::Named;
-use crate::decode::{Chunk, Damaged, Decoder, Format, Header};
+use crate::decode::{Chunk, Format, Header};
 use slackwater_core::codec::{CodecError, Reader, put_varint};
 use slackwater_core::plan::Plan;
 use slackwater_core::planted::{Bug, is};
 use slackwater_store::Fault;
-use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::entry::{Entry, Packed, Pressed, Raw, Received};
-use slackwater_store::journal::{Entries, Journal};
+use slackwater_store::journal::Entries;
 use slackwater_store::store::Offset;
 use std::iter::Peekable;
-use std::time::Duration;
 
 /// How far each file or partition was taken in, and the digest of all inputs.
 #[derive(Clone, Debug, Default)]
@@ -198,77 +195,6 @@ pub(super) fn entry(
         Some(pressed) => Packed::of_pressed(&received, pressed),
         None => Packed::of_pressed(&received, &Pressed::new(&chunk.bytes)?),
     }
-}
-
-/// A feed whose chunks are journaled before they go on, for a while: it pauses when its time or its bytes are used up, but
-/// never before its first chunk, or nothing would ever come of it.
-pub(super) struct Recording<'a, F> {
-    pub feed: &'a mut F,
-    pub plan: &'a Plan,
-    pub formats: &'a [Format],
-    pub journal: &'a mut Journal,
-    pub taken: &'a mut Taken,
-    /// Whether the feed ended; else it only paused.
-    pub ended: &'a mut bool,
-    pub watch: Stopwatch,
-    pub every: Duration,
-    pub bytes_left: u64,
-    pub begun: bool,
-}
-
-impl<F: Feed> Feed for Recording<'_, F> {
-    type Error = Paused<F::Error>;
-
-    fn next(&mut self) -> Result<Option<Chunk>, Self::Error> {
-        if self.begun && (self.bytes_left == 0 || self.watch.elapsed() >= self.every) {
-            return Ok(None);
-        }
-        self.begun = true;
-        let Some(chunk) = self.feed.next().map_err(Paused::Feed)? else {
-            *self.ended = true;
-            return Ok(None);
-        };
-        self.bytes_left = self.bytes_left.saturating_sub(chunk.bytes.len() as u64);
-        self.look_through(&chunk).map_err(Paused::Damaged)?;
-        crash::point(CrashPoint::ChunkRead).map_err(Paused::Kept)?;
-        let ahead = Ahead::of(chunk.line, &chunk.bytes);
-        let packed = entry(self.formats, &chunk, &ahead, None).map_err(Paused::Kept)?;
-        self.journal.append(&packed).map_err(Paused::Kept)?;
-        self.taken.add(&chunk, &ahead.links);
-        crash::point(CrashPoint::ChunkJournaled).map_err(Paused::Kept)?;
-        Ok(Some(chunk))
-    }
-
-    fn read(&self) -> u64 {
-        self.feed.read()
-    }
-}
-
-impl<F> Recording<'_, F> {
-    /// Records are refused one by one, but a damaged row group stops everything, and would stop it again whenever it is
-    /// taken in again: so it is decoded once before it is journaled.
-    fn look_through(&self, chunk: &Chunk) -> Result<(), Damaged> {
-        if !matches!(chunk.header, Some(Header::Parquet(..))) {
-            return Ok(());
-        }
-        let source = usize::from(chunk.source);
-        let mut decoder = Decoder::new(&self.plan.sources[source], self.formats[source]);
-        decoder.begin(chunk.clone());
-        while decoder.is_busy() {
-            decoder.next_batch()?;
-        }
-        Ok(())
-    }
-}
-
-/// Why a feed that is journaled could not go on.
-pub enum Paused<E> {
-    /// The feed itself.
-    Feed(E),
-    /// A row group that cannot be read to its end.
-    Damaged(Damaged),
-    /// The journal.
-    Kept(Fault),
 }
 
 /// The events of the journal up to the next step, or up to an entry.
