@@ -146,8 +146,10 @@ pub fn against_oracle(seed: u64, size: Size) -> Result<Trial, String> {
     engine::refusals(&trial.world, &trial.compiled, &trial.spelled)?;
     let mut rng = Rng::new(seed ^ 0xa11);
     let arranged = *rng.pick(&Arranged::all());
-    trial.check(&trial.order(), arranged)?;
-    Ok(trial)
+    match trial.check(&trial.order(), arranged) {
+        Ok(_) => Ok(trial),
+        Err(differs) => Err(format!("{differs}\n{}", adversary::config(&trial.world.stage))),
+    }
 }
 
 /// What one seed must show as events and ticks come: at every tick the model's rows, generations and causes.

@@ -184,10 +184,8 @@ fn form(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
             }
             let ty = at(scope, ast, data_type_of(data_type))?;
             let inner = compile(scope, expr)?;
-            match exactly(scope, &inner, ty) {
-                Some(exact) => Ok(exact),
-                None => at(scope, ast, typing::cast(inner, ty)),
-            }
+            let exact = if is_cast(scope, expr) { None } else { exactly(scope, &inner, ty) };
+            exact.map_or_else(|| at(scope, ast, typing::cast(inner, ty)), Ok)
         }
         Ast::Function(function) => call(scope, ast, function),
         Ast::Interval(_) => refuse(scope, ast, "an interval stands only in a window", None),
@@ -202,8 +200,20 @@ fn form(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
     }
 }
 
+/// Whether something is a CAST, whatever becomes of its sign: that has rounded already, also a double to a double.
+fn is_cast(scope: &impl Scope, ast: &Ast) -> bool {
+    match ast {
+        Ast::Cast { .. } => true,
+        Ast::Nested(inner) | Ast::UnaryOp { expr: inner, .. } => is_cast(scope, inner),
+        Ast::Function(function) if function.name.to_string().eq_ignore_ascii_case("abs") => {
+            arguments(scope, function).is_ok_and(|values| values.iter().any(|value| is_cast(scope, value)))
+        }
+        _ => false,
+    }
+}
+
 /// A quotient of exact numbers, whatever its sign, as the decimal that a CAST asks for: rounded once and not on the way.
-/// None for everything else, and for what a CAST has rounded already.
+/// None for everything else.
 fn exactly(scope: &mut impl Scope, expr: &Expr, ty: Type) -> Option<Expr> {
     if expr.ty != Type::Float64 || !matches!(ty, Type::Decimal { .. }) {
         return None;

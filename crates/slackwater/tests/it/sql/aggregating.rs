@@ -159,6 +159,19 @@ fn a_mean_leaves_as_the_decimal_that_a_cast_asks_for_rounded_once_half_to_even()
 }
 
 #[test]
+fn a_cast_to_a_double_rounds_also_where_another_cast_follows() {
+    for (text, rounded) in [
+        ("CAST(CAST(avg(price) AS DOUBLE PRECISION) AS DECIMAL(38,30))", "2.333333333333333481363069950021"),
+        ("CAST((- CAST(avg(price) AS DOUBLE PRECISION)) AS DECIMAL(38,30))", "-2.333333333333333481363069950021"),
+        ("CAST(abs(- (avg(price)::DOUBLE PRECISION)) AS DECIMAL(38,30))", "2.333333333333333481363069950021"),
+        ("max(CAST(CAST(price / 3 AS DOUBLE PRECISION) AS DECIMAL(38,30)))", "1.333333333333333259318465024990"),
+        ("CAST(- avg(price) AS DECIMAL(38,30))", "-2.333333333333333333333333333333"),
+    ] {
+        assert_eq!(value(text, &THREE), format!("\"{rounded}\""), "{text}");
+    }
+}
+
+#[test]
 fn variances_roots_and_weighted_means_leave_as_decimals_too() {
     assert_eq!(value("CAST(var_pop(price) AS DECIMAL(20,10))", &THREE), "\"1.5555555556\"");
     assert_eq!(value("CAST(stddev_pop(price) AS DECIMAL(38,30))", &THREE), "\"1.247219128924647128527916244106\"");
