@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, CONFIG, PIPELINES, Ran, trades};
 use std::fs;
+use std::path::Path;
 
 /// Files of the record without event bytes, and with them.
 fn records(bench: &Bench) -> (usize, usize) {
@@ -27,9 +28,9 @@ fn fold(bench: &Bench, name: &str, armed: Option<&str>) -> Ran {
         .run(&[&args[..], &["--quarantine", "refused.ndjson", "--checkpoint", "1ms", "--threads", "2"]].concat(), armed)
 }
 
-/// A directory with all of it, and no bytes of any event.
-fn filled() -> Bench {
-    let bench = bench("none");
+/// A directory with all of it.
+fn filled(keep_raw: &str) -> Bench {
+    let bench = bench(keep_raw);
     for name in ["a", "b", "c"] {
         let ran = fold(&bench, name, None);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
@@ -51,7 +52,7 @@ fn throw_away(bench: &Bench) {
 
 #[test]
 fn every_kind_of_file_that_is_kept_is_scrubbed() {
-    let bench = filled();
+    let bench = filled("none");
     let verify = || bench.run(&["checkpoint", "verify", "--data", "data"], None);
     let ran = verify();
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
@@ -89,7 +90,7 @@ fn every_kind_of_file_that_is_kept_is_scrubbed() {
 
 #[test]
 fn without_event_bytes_a_directory_is_rebuilt_by_the_same_command_again() {
-    let bench = filled();
+    let bench = filled("none");
     let before = told(&bench);
     assert!(before[0].contains("\"cause\":\"late\"") && before[2].lines().count() > 100);
     let (gone, kept) = records(&bench);
@@ -112,4 +113,34 @@ fn without_event_bytes_a_directory_is_rebuilt_by_the_same_command_again() {
     fs::remove_file(bench.path("data/archive/catalog")).expect("a catalog");
     let ran = fold(&bench, "c", None);
     assert!(ran.code != Some(0) && ran.err.contains("archive/catalog"), "{}", ran.err);
+}
+
+#[test]
+fn a_flipped_bit_in_the_header_of_a_record_stops_nothing_and_is_told() {
+    let bench = filled("forever");
+    let before = told(&bench);
+    let files = fs::read_dir(bench.path("data/record")).expect("a record").map(|entry| entry.expect("an entry").path());
+    let records: Vec<_> = files.collect();
+    assert!(records.len() > 2, "something became record");
+    let flip = |record: &Path, at: usize| {
+        let whole = fs::read(record).expect("a file");
+        let mut bytes = whole.clone();
+        bytes[at] ^= 4;
+        fs::write(record, bytes).expect("written");
+        whole
+    };
+    for (record, at) in records.iter().cycle().zip([0, 9, 13, 30, 45, 60, 80, 127]) {
+        let whole = flip(record, at);
+        let name = record.file_name().expect("a name").to_string_lossy();
+        let ran = fold(&bench, "c", None);
+        assert!(ran.code == Some(0) && ran.err.contains(&*name) && ran.err.contains("flipped"), "{at}: {}", ran.err);
+        assert_eq!(told(&bench), before, "a flipped bit at {at}");
+        let ran = bench.run(&["checkpoint", "verify", "--data", "data"], None);
+        assert!(ran.code == Some(6) && ran.out.contains(&*name), "{at}: {}{}", ran.out, ran.err);
+        fs::write(record, whole).expect("as it was");
+    }
+    flip(&records[0], 33);
+    throw_away(&bench);
+    assert_eq!(fold(&bench, "c", None).code, Some(0));
+    assert_eq!(told(&bench), before, "all is made again from it");
 }

@@ -160,6 +160,11 @@ impl Journal {
         self.record.iter().filter(|head| head.lost).map(record::Head::name).collect()
     }
 
+    /// Headers of the record of which a bit is flipped, and known: all is read as if it were not.
+    pub fn worn(&self) -> impl Iterator<Item = Fault> {
+        self.record.iter().filter_map(record::Head::fault)
+    }
+
     /// Makes sure that every entry behind one can be read, as far as is known.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub struct Survey {
     pub files: (usize, usize),
     /// Damage of the record: it tells what came before the journal, and nothing else needs it.
     pub record: Vec<Fault>,
+    /// Headers of the record of which a bit is flipped, and known.
+    pub worn: Vec<Fault>,
     /// Damage of entries of the journal.
     pub gaps: Vec<Gap>,
     /// Why the journal cannot be read through, and no directory be opened over it.
@@ -41,6 +43,7 @@ impl Journal {
         };
         for head in &heads {
             survey.record.extend(record::scrub(disk, instance, head));
+            survey.worn.extend(head.fault());
         }
         let reduced = heads.iter().rev().find(|head| head.keep == record::KeepRaw::None);
         (survey.files.0, survey.reduced) = (heads.len(), reduced.map_or(0, |head| head.last));

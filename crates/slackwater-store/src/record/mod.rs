@@ -78,6 +78,8 @@ pub(crate) struct Head {
     pub keep: KeepRaw,
     /// Whether entries are missing, for they were damaged before they became record.
     pub lost: bool,
+    /// Whether a bit of it is flipped: its digest tells which.
+    pub worn: bool,
     /// Length of the file.
     len: u64,
     /// Digest of the digests of all blocks.
@@ -114,10 +116,10 @@ impl Head {
         let mut bytes = [0; HEAD];
         let there = len.min(HEAD as u64) as usize;
         file.read_at(0, &mut bytes[..there]).map_err(|cause| Fault::disk(&name, "read", cause))?;
-        if bytes[..8] != MAGIC || bytes[96..] != *blake3::hash(&bytes[..96]).as_bytes() {
+        let Some((bytes, worn)) = turned_back(bytes) else {
             let what = format!("no header of a record; entries from {first} on are concerned");
             return Err(Fault::damaged(&name, 0, what));
-        }
+        };
         let format = u32::from_le_bytes(four(&bytes[8..]));
         if format > FORMAT {
             return Err(Fault::Newer { name, found: format, known: FORMAT });
@@ -141,6 +143,7 @@ impl Head {
             after: u32::from_le_bytes(four(&bytes[52..])),
             keep,
             lost: kept & SOME_LOST > 0,
+            worn,
             len: u64::from_le_bytes(eight(&bytes[56..])),
             blocks: bundle::digest(&bytes[64..96]),
         };
@@ -155,6 +158,26 @@ impl Head {
         }
         Ok(head)
     }
+
+    /// What is wrong with it, where a bit is flipped.
+    pub fn fault(&self) -> Option<Fault> {
+        let what = "a bit of its header is flipped, and its digest tells which; all of it can be read";
+        self.worn.then(|| Fault::damaged(&self.name(), 0, what))
+    }
+}
+
+/// A header as it was written, with at most one bit turned back, and whether one was: no other header has its digest.
+fn turned_back(found: [u8; HEAD]) -> Option<([u8; HEAD], bool)> {
+    let is_whole = |bytes: &[u8; HEAD]| bytes[..8] == MAGIC && bytes[96..] == *blake3::hash(&bytes[..96]).as_bytes();
+    if is_whole(&found) {
+        return Some((found, false));
+    }
+    let with = |bit: usize| {
+        let mut bytes = found;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    };
+    (0..HEAD * 8).map(with).find(is_whole).map(|bytes| (bytes, true))
 }
 
 fn name(first: u64) -> String {
@@ -277,7 +300,7 @@ where
     }
     let (len, blocks) = writer.finish()?;
     let Span { first, last, before, after } = span;
-    let head = Head { first, last, before, after, keep, lost, len, blocks };
+    let head = Head { first, last, before, after, keep, lost, worn: false, len, blocks };
     file.write_at(0, &head.encode(instance)).map_err(failed("write"))?;
     crash::point(CrashPoint::FileWritten)?;
     file.sync().map_err(failed("sync"))?;

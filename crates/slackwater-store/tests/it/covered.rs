@@ -184,3 +184,37 @@ fn a_torn_tail_behind_damage_that_is_covered_is_cut_away() {
     let refused = open(&memory, LAST, LAST - 1).map(drop).expect_err("not covered");
     assert!(refused.to_string().contains("are concerned"), "{refused}");
 }
+
+#[test]
+fn a_flipped_bit_in_the_header_of_a_record_is_turned_back_and_told_and_two_are_refused() {
+    const RECORD: usize = 128;
+    let (memory, _) = laid();
+    open(&memory, LAST, LAST).expect("whole").retire(LAST, KeepRaw::Forever).expect("retired");
+    let records: Vec<String> = memory.names().into_iter().filter(|name| name.starts_with("record/")).collect();
+    assert!(records.len() >= 2, "some files of the record");
+    for (at, name) in records.iter().enumerate() {
+        let whole = memory.read(name);
+        let with = |bits: &[usize]| {
+            let mut bytes = whole.clone();
+            bits.iter().for_each(|bit| bytes[bit / 8] ^= 1 << (bit % 8));
+            let other = copy(&memory);
+            other.write(name, bytes);
+            other
+        };
+        for bit in 0..RECORD * 8 {
+            let worn = with(&[bit]);
+            let journal = open(&worn, LAST, 0).expect("it is known which bit");
+            journal.is_whole_behind(0).expect("nothing is lost");
+            assert_eq!(entries(&journal, 1).expect("all of it"), right(1, LAST), "bit {bit} of {name}");
+            let told: Vec<String> = journal.worn().map(|fault| fault.to_string()).collect();
+            assert!(told.len() == 1 && told[0].contains(name), "{told:?}");
+            let survey = Journal::survey(&worn, &INSTANCE, LAST).expect("read through");
+            assert!(survey.worn.len() == 1 && survey.broken.is_empty(), "{survey:?}");
+        }
+        for other in [1, 100, 700] {
+            let bits = [at, RECORD * 8 - other];
+            let said = open(&with(&bits), LAST, LAST).expect_err("two bits are no accident of one").to_string();
+            assert!(said.contains(name) && said.contains("no header of a record"), "{said}");
+        }
+    }
+}

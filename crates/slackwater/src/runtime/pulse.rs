@@ -207,7 +207,7 @@ impl Instance<'_> {
             journal: self.at,
             gone: self.gone(),
             journal_bytes: self.journal.bytes(),
-            damaged: self.journal.gaps().len() + self.journal.lost().len(),
+            damaged: self.journal.gaps().len() + self.journal.lost().len() + self.journal.worn().count(),
             sources,
             put_off,
             settled: self.head.settled.clone(),

@@ -349,6 +349,9 @@ fn on_damage(journal: &Journal, from: Option<&Manifest>, mut notes: Vec<String>)
         };
         notes.push(format!("{fault}; checkpoint {number} covers them, {means}"));
     }
+    for fault in journal.worn() {
+        notes.push(format!("{fault}; put the file back from a copy, if there is one"));
+    }
     for name in journal.lost() {
         notes.push(format!(
             "{name}: entries are missing that were damaged before they became record; without store or checkpoints not \

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// What is named by nothing that is kept. It is told, and not looked at.
 const OTHERS: &str = "others";
+/// What damage means that its digests or its neighbours undo.
+const KNOWN: &str = "what stood there is known, and nothing is lost";
 
 /// What was looked at, and what was found of it.
 pub(super) struct Part {
@@ -183,8 +185,9 @@ impl Scrub<'_> {
 
 fn record(survey: &Survey) -> Part {
     let means = "no state needs it, and not everything can be made again: store and checkpoints must not be lost";
-    let faults = survey.record.iter().map(|fault| (fault.to_string(), means.to_string())).collect();
-    Part { name: "record", holds: format!("{} files", survey.files.0), faults }
+    let needed = survey.record.iter().map(|fault| (fault.to_string(), means.to_string()));
+    let known = survey.worn.iter().map(|fault| (fault.to_string(), KNOWN.to_string()));
+    Part { name: "record", holds: format!("{} files", survey.files.0), faults: needed.chain(known).collect() }
 }
 
 /// `covered` is the last entry that a sound checkpoint covers.
@@ -197,7 +200,7 @@ fn journal(survey: &Survey, covered: u64) -> Part {
             Some(_) => {
                 "no state needs them, and not everything can be made again: store and checkpoints must not be lost"
             }
-            None => "what stood there is known, and nothing is lost",
+            None => KNOWN,
         };
         (gap.fault().to_string(), means.to_string())
     });
