@@ -99,7 +99,9 @@ pub(super) fn touched(
         let mut earlier = rows.range(..=((*time).into(), u64::MAX)).rev();
         let row = earlier.find(|(_, row)| !row.removed).map(|(_, row)| row.window);
         let row = row.filter(|row| row.end >= (*time).into());
-        for Window { start, end } in cell.into_iter().chain(row) {
+        // And what it tied may never have been a row: then nothing but the fact's own time says where that begins now.
+        let tied = Window { start: (*time).into(), end: i128::from(*time) + i128::from(gap) };
+        for Window { start, end } in cell.into_iter().chain(row).chain([tied]) {
             let last = end.min(i64::MAX.into()) as i64;
             let news = sessions.range(start as i64..=last).map(|(start, _)| i128::from(*start));
             for start in rows.range((start, 0)..=(end, 0)).map(|(id, _)| id.0).chain(news) {

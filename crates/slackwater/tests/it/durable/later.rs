@@ -69,6 +69,33 @@ fn facts_of_a_later_file_make_the_next_generation_of_what_was_sealed() {
 }
 
 #[test]
+fn a_session_that_parts_shows_what_having_hid_of_it() {
+    let calm = "[pipeline.calm]\nsql = \"SELECT symbol, count(*) AS trades FROM trades \
+                GROUP BY symbol, session(ts, INTERVAL '20 seconds') HAVING max(price) < 100\"\n";
+    let place = Place::with(&format!("{CONFIG}{calm}"));
+    place.write("first.ndjson", [trade(1, "", 0, "500"), trade(2, "", 15, "1"), trade(3, "", 30, "2")].concat());
+    // What ties the third to the first goes: by a retraction, or because it is elsewhere now.
+    place.write("gone.ndjson", trade(2, r#""v":1,"op":"retract","#, 0, "0"));
+    place.write("moved.ndjson", trade(2, r#""v":1,"#, 600, "1"));
+    for (then, starts) in [
+        ("gone.ndjson", &["2026-01-01T00:00:30Z"][..]),
+        ("moved.ndjson", &["2026-01-01T00:00:30Z", "2026-01-01T00:10:00Z"]),
+    ] {
+        let _ = std::fs::remove_dir_all(place.path("data"));
+        keep(&place, "trades=first.ndjson", &[]);
+        assert!(generations(&place, "calm").is_empty(), "its one session is hidden");
+        let later = keep(&place, &format!("trades={then}"), &[]);
+        let rows = generations(&place, "calm");
+        let found: Vec<_> = rows.iter().map(|row| row["window_start"].as_str().expect("a start")).collect();
+        assert_eq!(found, starts);
+        assert!(rows.iter().all(|row| (&row["generation"], &row["trades"]) == (&1.into(), &1.into())), "{rows:#?}");
+        let whole = place.fold(&["trades=first.ndjson", &format!("trades={then}")], &[]);
+        let newest = |out: &str| out.lines().filter(|line| line.contains("calm")).map(String::from).collect::<Vec<_>>();
+        assert_eq!(newest(&later.out), newest(&whole.bytes));
+    }
+}
+
+#[test]
 fn any_files_in_any_order_end_with_the_rows_of_one() {
     let place = place(2_400);
     let plain = place.fold(&["trades=events.ndjson"], &[]);
