@@ -47,6 +47,7 @@ pub fn verdict(
     found: Found,
     lacking: &dyn Fn() -> Option<String>,
     broken: &dyn Fn(&Manifest) -> Result<Option<String>, Fault>,
+    ticked: &dyn Fn(u64, u64) -> Result<bool, Fault>,
 ) -> Result<Verdict, Fault> {
     let Found { head, store_damage, manifests, damaged, last, reduced } = found;
     let mut notes: Vec<String> =
@@ -96,7 +97,8 @@ pub fn verdict(
         all_again("there is no checkpoint that can be used")?;
         // While state is made anew from there, what is committed is always what a checkpoint names.
         let goes_on = from.as_ref().is_some_and(|from| from.head.journal == head.journal);
-        if !goes_on && head.journal < reduced {
+        // What it has from between two ticks cannot be told where bytes of the events before it are gone.
+        if !goes_on && (head.journal < reduced || !ticked(reduced, head.journal)?) {
             notes.push("the store of results is older than what is kept of events; it is made anew".to_string());
             return Ok(Verdict::Resume { from: None, rebuild: true, notes });
         }

@@ -144,3 +144,28 @@ fn a_flipped_bit_in_the_header_of_a_record_stops_nothing_and_is_told() {
     assert_eq!(fold(&bench, "c", None).code, Some(0));
     assert_eq!(told(&bench), before, "all is made again from it");
 }
+
+#[test]
+fn a_store_from_between_two_ticks_whose_event_bytes_are_gone_is_made_anew() {
+    let mut anew = 0;
+    for commit in 1..=12 {
+        let bench = bench("none");
+        let ran = fold(&bench, "a", Some(&format!("CommitKnown:{commit}:kill")));
+        if ran.signal.is_none() {
+            break;
+        }
+        let old: Vec<_> =
+            ["", "-wal"].map(|end| (end, fs::read(bench.path(&format!("data/store.sqlite{end}"))).ok())).into();
+        assert_eq!(fold(&bench, "a", None).code, Some(0));
+        let before = told(&bench);
+        for (end, bytes) in old {
+            let path = bench.path(&format!("data/store.sqlite{end}"));
+            bytes.map_or_else(|| drop(fs::remove_file(&path)), |bytes| fs::write(&path, bytes).expect("written"));
+        }
+        let ran = fold(&bench, "a", None);
+        assert_eq!(ran.code, Some(0), "commit {commit}: {}", ran.err);
+        assert_eq!(told(&bench), before, "commit {commit}");
+        anew += usize::from(ran.err.contains("it is made anew"));
+    }
+    assert!(anew > 0, "one of them was older than what is kept of events");
+}

@@ -122,7 +122,9 @@ impl<'p> Instance<'p> {
         let castoffs = Castoffs::open(disk.clone(), identity.instance)?;
         let catalog = Catalog::read(&*disk, identity.instance);
         let lacking = || lacking(plan, &disk, &catalog, &castoffs, reduced);
-        let (from, rebuild, notes) = match verdict(found, &lacking, &|manifest| broken(plan, &disk, manifest))? {
+        let broken = |manifest: &Manifest| broken(plan, &disk, manifest);
+        let ticked = |from, to| any_tick(plan, &journal, from, to);
+        let (from, rebuild, notes) = match verdict(found, &lacking, &broken, &ticked)? {
             Verdict::Begin => (None, true, Vec::new()),
             Verdict::Resume { from, rebuild, notes } => (from.map(|from| *from), rebuild, notes),
         };
@@ -417,6 +419,25 @@ fn broken(plan: &Plan, disk: &Arc<dyn Disk>, manifest: &Manifest) -> Result<Opti
         Err(fault @ Fault::Newer { .. }) => Err(fault),
         Err(fault) => Ok(Some(fault.to_string())),
     }
+}
+
+/// Whether any entry of the journal from one to another is a tick.
+fn any_tick(plan: &Plan, journal: &Journal, from: u64, to: u64) -> Result<bool, Fault> {
+    let schemas: Vec<_> = plan.sources.iter().map(|source| &source.schema).collect();
+    for entry in journal.read(from)? {
+        match entry? {
+            (sequence, _) if sequence > to => break,
+            (_, Entry::Events(_)) => {}
+            (sequence, Entry::Step { input, .. }) => {
+                let bad =
+                    |error: CodecError| Fault::damaged(&format!("journal entry {sequence}"), 0, error.to_string());
+                if matches!(Input::decode(&input, &schemas).map_err(bad)?, Input::Tick(_)) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Why archive and quarantine cannot tell events up to an entry whose bytes are gone, if they cannot. All of them is read.
