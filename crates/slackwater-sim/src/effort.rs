@@ -2,8 +2,8 @@
 //!
 //! `SLACKWATER_EFFORT=full` asks for the full figures; without it every figure, and every floor, is a tenth.
 //! `SLACKWATER_SEED=N` runs the one case of that seed. `SLACKWATER_FIRST=N` passes over the first N seeds of worlds, voyages and
-//! whatever else is drawn by seed here, so that others than always are tried. `SLACKWATER_LARGE=N` makes N voyages through large worlds alone, and holds them against no
-//! floor: to measure what they take.
+//! whatever else is drawn by seed here, so that others than always are tried. `SLACKWATER_LARGE=N` makes N voyages through
+//! large worlds alone, and holds them against no floor: to measure what they take.
 
 use std::io::Write as _;
 
