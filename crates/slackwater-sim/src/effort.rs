@@ -25,7 +25,7 @@ pub fn asked_large() -> Option<usize> {
 
 fn asked(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, and is {text:?}")))
 }
 
 /// The seeds to try: so many of a figure, spread by the name of what is tried; or the one that was asked for.

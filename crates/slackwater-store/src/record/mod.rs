@@ -161,7 +161,7 @@ impl Head {
 
     /// What is wrong with it, where a bit is flipped.
     pub fn fault(&self) -> Option<Fault> {
-        let what = "a bit of its header is flipped, and its digest tells which; all of it can be read";
+        let what = "a bit of its header is flipped; its digest tells which, and it is read as if it were not";
         self.worn.then(|| Fault::damaged(&self.name(), 0, what))
     }
 }

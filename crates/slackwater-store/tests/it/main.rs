@@ -7,3 +7,4 @@ mod index;
 mod journal;
 mod made;
 mod memory;
+mod recover;
