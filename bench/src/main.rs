@@ -181,9 +181,12 @@ fn flat(trades: u64, runs: u64, durable: bool) -> io::Result<()> {
     println!("{}, {} threads; medians of {runs}", stage.0, stage.1);
     let mut each: Vec<Vec<f64>> = vec![Vec::new(); files.len()];
     for _ in 0..runs.max(1) {
-        for (file, each) in files.iter().zip(&mut each) {
-            let figures = measure(&stage, file, "")?;
-            each.push(figures.wall / figures.events * 1e9);
+        for ((file, length), each) in files.iter().zip(lengths.iter().chain([&trades])).zip(&mut each) {
+            // A run of some milliseconds says little, so there are as many as make a million events.
+            for _ in 0..(1_000_000 / length).max(1) {
+                let figures = measure(&stage, file, "")?;
+                each.push(figures.wall / figures.events * 1e9);
+            }
         }
     }
     let each: Vec<f64> = each.into_iter().map(median).collect();

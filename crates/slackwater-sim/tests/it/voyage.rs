@@ -39,10 +39,15 @@ const SIZE: Size = Size { sources: 2, pipelines: 1, events: 120, positions: true
 /// One of so many voyages and passages is through a world of this size.
 const LARGE: (u64, Size) = (5, Size { events: 2_000, ..SIZE });
 
+/// One of so many has so many pipelines over each source.
+const MANY: (u64, usize) = (3, 3);
+
 /// How large the world of a voyage or passage is.
 fn size(seed: u64) -> Size {
     let (one_of, large) = LARGE;
-    if effort::asked_large().is_some() || seed.is_multiple_of(one_of) { large } else { SIZE }
+    let size = if effort::asked_large().is_some() || seed.is_multiple_of(one_of) { large } else { SIZE };
+    let (one_of, many) = MANY;
+    if seed.is_multiple_of(one_of) { Size { pipelines: many, ..size } } else { size }
 }
 
 /// Makes the voyage of every seed, and gives the figures of all; fails when one of them is not as it must be.

@@ -9,13 +9,14 @@ use slackwater_store::Fault;
 use slackwater_store::archive::BUCKET;
 
 impl Instance<'_> {
-    /// Cuts sources off that have facts which are to be kept no longer; whether it did. Nothing may stand
+    /// Cuts sources off that have facts which are to be kept no longer; whether it did. Nothing but cutoffs may stand
     /// behind the last tick, and that must be committed.
     ///
     /// # Errors
     /// When the journal cannot take the decision.
     pub fn cut_off(&mut self) -> Result<bool, Fault> {
-        if !self.is_at_tick() || self.head.journal != self.at || !self.unjudged.is_empty() {
+        let right_behind = self.at > 0 && self.cut == self.at && self.head.journal >= self.ticked;
+        if !right_behind || !self.unjudged.is_empty() {
             return Ok(false);
         }
         let sources = 0..self.plan.sources.len() as u16;

@@ -159,6 +159,8 @@ pub struct Instance<'p> {
     pub(super) at: u64,
     /// Sequence of the last one that is a tick.
     pub(super) ticked: u64,
+    /// Sequence of the last of the cutoffs that stand right behind that tick; its own where there are none.
+    pub(super) cut: u64,
     pub(super) refolded: usize,
     pub(super) put_away: u64,
     /// The latest recorded time: of a tick, or of an arrival.
@@ -281,6 +283,8 @@ impl<'p> Instance<'p> {
     /// When something cannot be kept.
     pub fn end(&mut self) -> Result<(), Fault> {
         if !self.is_at_tick() {
+            // Whoever was interrupted between the cutoffs of two sources decides the others first: before the same tick.
+            self.cut_off()?;
             self.seal_all()?;
         } else if self.taken.offsets != self.head.offsets {
             // The journal does not say that a file ended, so after a restart a commit may still lack that.
@@ -331,10 +335,17 @@ impl<'p> Instance<'p> {
             self.append(&Input::Told(piece), Vec::new())?;
         }
         self.append(input, outcome)?;
-        if matches!(input, Input::Tick(_)) {
-            self.ticked = self.at;
-        }
+        self.pass_step(input);
         Ok(())
+    }
+
+    /// Notes what an input that stands in the journal now is.
+    pub(super) fn pass_step(&mut self, input: &Input) {
+        match input {
+            Input::Tick(_) => (self.ticked, self.cut) = (self.at, self.at),
+            Input::Decision(Decision::Cutoff(..)) if self.cut + 1 == self.at => self.cut = self.at,
+            _ => {}
+        }
     }
 
     fn append(&mut self, input: &Input, outcome: Vec<u8>) -> Result<(), Fault> {

@@ -257,8 +257,9 @@ impl<'p> Instance<'p> {
             return Err(Fault::damaged(&place(), 0, what));
         }
         self.at = sequence;
+        self.pass_step(&input);
         if let Input::Tick(tick) = input {
-            (self.ticked, self.recorded) = (sequence, Some(tick.at).max(self.recorded));
+            self.recorded = Some(tick.at).max(self.recorded);
         }
         Ok(())
     }
@@ -552,6 +553,7 @@ impl<'p> Made<'p> {
             oldest: None,
             behind: 0,
             ticked: 0,
+            cut: 0,
             refolded: 0,
             put_away: 0,
             recorded: manifest.head.ticked,
@@ -619,6 +621,7 @@ impl Instance<'_> {
         let (first, others) = self.shards.folds.split_at_mut(1);
         others.iter_mut().for_each(|fold| fold.settle_as(&first[0]));
         self.ticked = reader.varint()?;
+        self.cut = self.ticked;
         for (source, guards) in self.plan.sources.iter().zip(&mut self.guards) {
             *guards = Arc::new(Guards::decode(reader, &source.schema)?);
         }

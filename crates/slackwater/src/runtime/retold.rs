@@ -180,7 +180,8 @@ impl Instance<'_> {
             let what = "what archive and record tell of it is not what came of it then";
             return Err(Fault::damaged(&place, 0, what));
         }
-        (self.at, self.ticked, self.recorded) = (sequence, sequence, Some(tick.at).max(self.recorded));
+        (self.at, self.recorded) = (sequence, Some(tick.at).max(self.recorded));
+        self.pass_step(&Input::Tick(tick.clone()));
         Ok(())
     }
 

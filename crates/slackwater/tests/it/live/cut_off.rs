@@ -10,6 +10,7 @@ use slackwater::runtime::desk::{Declined, Delivery, Load};
 use slackwater::runtime::gauge::Gauge;
 use slackwater::runtime::instance::{Instance, Settings};
 use slackwater_core::cutoff::Cutoff;
+use slackwater_core::input::Decision;
 use slackwater_store::journal::Limits;
 use std::time::Duration;
 
@@ -52,9 +53,10 @@ fn a_running_instance_is_cut_off_and_stays_so_across_a_restart() {
     assert_alike(&stopped(&live), &folded(&text, &events), "what is set aside is in no row");
 }
 
-/// Delivers lines to the first source; whether there was room for them.
-fn delivered(instance: &mut Instance<'_>, config: &Config, name: &str, lines: String) -> bool {
-    let of = (0, &config.plan.sources[0].schema, config.sources[0].format);
+/// Delivers lines to a source; whether there was room for them.
+fn delivered(instance: &mut Instance<'_>, config: &Config, (source, name): (u16, &str), lines: String) -> bool {
+    let number = usize::from(source);
+    let of = (source, &config.plan.sources[number].schema, config.sources[number].format);
     let delivery = Delivery::of_bytes(of, Some(name.into()), lines.into_bytes()).expect("no header is needed");
     match instance.deliver(vec![delivery], &Gauge::default()).expect("kept").pop().expect("an answer") {
         Ok(_) => true,
@@ -76,14 +78,14 @@ fn a_cutoff_stays_in_force_though_what_comes_behind_it_finds_no_room() {
     run(&mut |instance| {
         instance.tune(&[sound.plan.sources[0].knobs.clone()]).expect("tuned");
         instance.guard(&[sound.plan.sources[0].guards.clone()]).expect("guarded");
-        assert!(delivered(instance, &sound, "first", trades_every(STEP, 0, 3_000)));
+        assert!(delivered(instance, &sound, (0, "first"), trades_every(STEP, 0, 3_000)));
         instance.pulse(vec![0], false, |_, _| {}).expect("a tick");
         assert!(instance.cut_off().expect("decided"), "the source is cut off");
         decided = instance.standing(Load::default()).sources[0].cutoff;
         let many = trades_every(STEP, 3_000, 30_000);
-        assert!(!delivered(instance, &sound, "large", many), "so much finds no room");
+        assert!(!delivered(instance, &sound, (0, "large"), many), "so much finds no room");
         // Judged under the cutoff, and told so.
-        assert!(delivered(instance, &sound, "late", trade(20_000, 0, 1.0, 7)));
+        assert!(delivered(instance, &sound, (0, "late"), trade(20_000, 0, 1.0, 7)));
         assert_eq!(instance.seen().counts()[0].beyond_retention, 1);
     });
     assert!(decided.is_some());
@@ -92,4 +94,38 @@ fn a_cutoff_stays_in_force_though_what_comes_behind_it_finds_no_room() {
         assert_eq!(instance.standing(Load::default()).sources[0].cutoff, decided);
         assert_eq!(instance.seen().counts()[0].beyond_retention, 1);
     });
+}
+
+#[test]
+fn who_is_interrupted_between_two_cutoffs_makes_no_tick_more() {
+    let one = keeping("keep_facts = \"3d\"");
+    let text = one.clone() + &one.replace("trades", "others").replace("[pipeline.", "[pipeline.of_");
+    let (sound, folders) = (config(&text), [(); 2].map(|()| tempfile::tempdir().expect("a folder")));
+    let settings = Settings { keep_facts: vec![Some(3 * DAY); 2], ..Settings::of_threads(1) };
+    let run = |at: usize, work: &mut dyn FnMut(&mut Instance<'_>)| {
+        bare(&text, folders[at].path(), (settings.clone(), Clock::start()), |instance, _| work(instance));
+    };
+    let all = |instance: &mut Instance<'_>| {
+        let guards: Vec<_> = sound.plan.sources.iter().map(|source| source.guards.clone()).collect();
+        instance.guard(&guards).expect("guarded");
+        assert!((0..2).all(|source| delivered(instance, &sound, (source, "all"), trades_every(STEP, 0, 3_000))));
+    };
+    let ended = |instance: &mut Instance<'_>| {
+        instance.end().expect("ended");
+        let cutoffs: Vec<_> = instance.standing(Load::default()).sources.iter().map(|source| source.cutoff).collect();
+        (instance.head().ticks, cutoffs)
+    };
+    let mut calm = (0, Vec::new());
+    run(0, &mut |instance| {
+        all(instance);
+        calm = ended(instance);
+    });
+    let &[Some(first), Some(_)] = &calm.1[..] else { panic!("both sources are cut off: {calm:?}") };
+    run(1, &mut |instance| {
+        all(instance);
+        instance.decide(Decision::EndOfInput).expect("decided");
+        instance.pulse(Vec::new(), true, |_, _| {}).expect("a tick");
+        instance.decide(Decision::Cutoff(0, first)).expect("decided");
+    });
+    run(1, &mut |instance| assert_eq!(ended(instance), calm));
 }

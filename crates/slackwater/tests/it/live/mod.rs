@@ -62,7 +62,8 @@ pub fn bare<T>(
     work: impl FnOnce(&mut Instance<'_>, &Reopened) -> T,
 ) -> T {
     let config = config(text);
-    let (plan, formats) = (Arc::new(config.plan.clone()), vec![config.sources[0].format]);
+    let formats: Vec<_> = config.sources.iter().map(|source| source.format).collect();
+    let plan = Arc::new(config.plan.clone());
     let opening = Opening {
         plan: &plan,
         formats: &formats,
