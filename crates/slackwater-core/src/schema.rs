@@ -325,13 +325,9 @@ fn check_roles(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {
                     format!("field `{}` is a float64 and cannot be an identity: declare a decimal", fields[*id].name);
                 return fail(*id, message);
             }
-            if Some(*id) == roles.arrival || (Some(*id) == roles.sequence && !roles.order_by_sequence) {
-                let message =
-                    format!("field `{}` is arrival or sequence and cannot be an identity too", fields[*id].name);
-                return fail(*id, message);
-            }
         }
     }
+    check_hidden(fields, roles)?;
     if let (Some(field), false) = (roles.version.or(roles.op), matches!(roles.identity, IdentityRule::Fields(_))) {
         let message = String::from(
             "version and op need identity = \"FIELD\": where content or position is the identity, no two events share one",
@@ -344,6 +340,23 @@ fn check_roles(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {
     if roles.order_by_sequence && roles.sequence.is_none() {
         let message = String::from("order = \"sequence\" needs sequence = \"FIELD\"");
         return Err(SchemaError { field: None, message });
+    }
+    Ok(())
+}
+
+/// What is no content has no second role, for all others are read from the content.
+fn check_hidden(fields: &[Field], roles: &Roles) -> Result<(), SchemaError> {
+    let hidden = [(roles.arrival, "arrival"), (roles.sequence.filter(|_| !roles.order_by_sequence), "sequence")];
+    let ids: &[usize] = if let IdentityRule::Fields(ids) = &roles.identity { ids } else { &[] };
+    let single = [(roles.origin, "origin"), (roles.version, "version"), (roles.op, "op")];
+    let single = single.into_iter().filter_map(|(field, role)| Some((field?, role)));
+    let others = ids.iter().map(|id| (*id, "identity")).chain([(roles.event_time, "event_time")]).chain(single);
+    for (field, role) in hidden {
+        let Some((field, other)) = others.clone().find(|(other, _)| Some(*other) == field) else { continue };
+        let name = &fields[field].name;
+        let message =
+            format!("field `{name}` is {role}, which is no content, and so cannot be {other} too: name another field");
+        return Err(SchemaError { field: Some(field), message });
     }
     Ok(())
 }

@@ -5,6 +5,9 @@ use crate::disk::Disk;
 use crate::parcel::{self, Label};
 
 const NAME: &str = "instance";
+/// What is to be said where it is gone.
+pub const MISSING: &str =
+    "instance: it is not there, and the directory was used before; put back the whole directory from one copy";
 const LABEL: Label = Label { kind: *b"inst", instance: [0; 16], number: 0 };
 
 /// What is fixed when a directory is begun.

@@ -171,6 +171,8 @@ fn make_durable(
         tail.file.read_at(tail.doubtful, &mut bytes)?;
         tail.file.write_at(tail.doubtful, &bytes)?;
         tail.file.sync()?;
+        // A copy may lack a folder in which there was nothing.
+        disk.make_folder(record::FOLDER)?;
         for folder in ["", record::FOLDER, FOLDER] {
             disk.sync_folder(folder)?;
         }

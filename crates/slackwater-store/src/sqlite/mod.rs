@@ -295,6 +295,11 @@ impl Store for Sqlite {
     }
 
     fn check(&mut self) -> Result<(), Fault> {
+        // Sums are of rows, and say nothing of what leads to them.
+        let said: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fault)?;
+        if said != "ok" {
+            return Err(damaged(said.replace('\n', " ")));
+        }
         let Some(head) = self.head()? else { return Ok(()) };
         for (number, (pipeline, expected)) in (0..).zip(self.plan.pipelines.iter().zip(&head.rows)) {
             let (rows, current) = (format!("{}_rows", pipeline.name), format!("{}_current", pipeline.name));

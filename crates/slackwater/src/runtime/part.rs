@@ -75,9 +75,21 @@ pub(super) fn drive<E: Send>(stages: Vec<Stage<'_, E>>, threads: usize) -> Resul
     work.failed.into_inner().expect("nothing panics with this lock").map_or(Ok(()), Err)
 }
 
+/// Stops all threads when one panics: what it was driving will never be done, and nobody may wait for that.
+struct Alarm<'a>(&'a AtomicBool);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl<E: Send> Work<'_, E> {
     /// What a thread does until all parts are done.
     fn run(&self, me: usize) {
+        let _alarm = Alarm(&self.stop);
         let mut idle = 0;
         while self.left.load(Ordering::Acquire) > 0 && !self.stop.load(Ordering::Acquire) {
             let worked = self.step(|slot| slot.home == me)

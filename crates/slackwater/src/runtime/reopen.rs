@@ -31,7 +31,7 @@ use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::crash::{self, CrashPoint};
 use slackwater_store::disk::Disk;
 use slackwater_store::entry::Entry;
-use slackwater_store::identity::Identity;
+use slackwater_store::identity::{self, Identity};
 use slackwater_store::index::{Entries as Winners, Index};
 use slackwater_store::journal::{Entries, Journal, Known, Limits};
 use slackwater_store::recover::{Found, Verdict, verdict};
@@ -109,9 +109,9 @@ impl<'p> Instance<'p> {
             Err(fault @ Fault::Damaged { .. }) => (None, None, Some(fault.to_string())),
             Err(fault) => return Err(fault),
         };
-        if let Some(head) = head.as_ref().filter(|head| head.instance != identity.instance) {
-            let text = format!("the store of results belongs to another instance ({:02x?})", head.instance);
-            return Err(Fault::Refused(text));
+        if head.as_ref().is_some_and(|head| head.instance != identity.instance) {
+            let another = "the store of results is that of another directory; put back its own, or take it away, so that it is made anew";
+            return Err(Fault::Refused(if known.is_none() { identity::MISSING } else { another }.to_string()));
         }
         let committed = head.as_ref().map_or(0, |head| head.journal);
         let committed = manifests.iter().map(|manifest| manifest.head.journal).fold(committed, u64::max);
@@ -312,10 +312,7 @@ fn journal(
     // The identity comes last: what has one has a journal, and a journal without one was never written to.
     let journal = Journal::create(disk.clone(), identity.instance, limits);
     let journal = journal.map_err(|fault| match fault {
-        Fault::Refused(what) => Fault::Refused(format!(
-            "instance: it is not there, and the directory was used before ({what}); put back the whole directory from one \
-             copy"
-        )),
+        Fault::Refused(what) => Fault::Refused(format!("{} ({what})", identity::MISSING)),
         fault => fault,
     })?;
     identity.write(&**disk)?;

@@ -13,7 +13,7 @@ pub mod render;
 mod row_groups;
 
 /// The path that stands for standard input or output.
-const STANDARD_STREAM: &str = "-";
+pub const STANDARD_STREAM: &str = "-";
 
 /// How the bytes of a file are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

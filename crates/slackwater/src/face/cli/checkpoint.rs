@@ -12,8 +12,9 @@ use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::disk::Disk;
-use slackwater_store::identity::Identity;
+use slackwater_store::identity::{self, Identity};
 use slackwater_store::index::Index;
+use slackwater_store::sqlite;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -43,7 +44,12 @@ type Looked = Vec<(u64, Result<Manifest, Fault>)>;
 fn look(args: &CheckpointArgs, verify: bool) -> Result<(Looked, Vec<Part>), Stop> {
     let plan = Arc::new(directory::config(&args.data)?.plan);
     let disk: Arc<dyn Disk> = Arc::new(directory::lock(&args.data, false)?);
-    let Some(identity) = Identity::read(&*disk)? else { return Ok((Vec::new(), Vec::new())) };
+    let Some(identity) = Identity::read(&*disk)? else {
+        // The first start may have ended before it wrote anything.
+        let used = args.data.join(sqlite::FILE).is_file() || !disk.list("checkpoint").unwrap_or_default().is_empty();
+        let missing = || Stop::Kept(Fault::Refused(identity::MISSING.to_string()));
+        return if used { Err(missing()) } else { Ok((Vec::new(), Vec::new())) };
+    };
     let checkpoints = Checkpoints::open(disk.clone(), identity.instance)?;
     let numbers = checkpoints.list()?;
     let read = |number: &u64| match verify {

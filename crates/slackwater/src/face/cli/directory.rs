@@ -12,7 +12,8 @@ use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
 use slackwater_store::disk::{Disk, Folder, Onlooker};
-use slackwater_store::sqlite::Sqlite;
+use slackwater_store::identity::{self, Identity};
+use slackwater_store::sqlite::{FILE, Sqlite};
 use slackwater_store::store::{Head, Store};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -45,6 +46,48 @@ pub(super) fn config(data: &Path) -> Result<Config, Stop> {
     config::load(&text, &name).map_err(|errors| Stop::Kept(Fault::damaged(CONFIG, 0, errors.render(false))))
 }
 
+/// The results of a directory, to be read, also beside a process that uses it: its own, and none from before what stands
+/// beside them.
+pub(super) fn results(data: &Path, plan: &Arc<Plan>) -> Result<Sqlite, Stop> {
+    let disk: Arc<dyn Disk> = Arc::new(Onlooker::new(data));
+    let identity = Identity::read(&*disk)?;
+    // Before the store is read, for a process that uses it goes on meanwhile.
+    let newest = identity.as_ref().and_then(|identity| newest(&disk, identity.instance));
+    let mut store = Sqlite::read(data, plan.clone())?;
+    if let Some(head) = store.head()? {
+        let instance = identity.map(|identity| identity.instance);
+        belongs(&head, instance, newest.as_ref()).map_err(|what| Stop::Kept(Fault::Refused(what)))?;
+    }
+    Ok(store)
+}
+
+/// The newest checkpoint that can be read; what is damaged of the others is the business of whoever looks for that.
+fn newest(disk: &Arc<dyn Disk>, instance: [u8; 16]) -> Option<Manifest> {
+    let checkpoints = Checkpoints::open(disk.clone(), instance).ok()?;
+    checkpoints.list().ok()?.into_iter().find_map(|number| checkpoints.read(number).ok())
+}
+
+/// Whether results are those of the directory in which they lie.
+pub(super) fn belongs(head: &Head, instance: Option<[u8; 16]>, newest: Option<&Manifest>) -> Result<(), String> {
+    let Some(instance) = instance else {
+        return Err(identity::MISSING.to_string());
+    };
+    if head.instance != instance {
+        return Err(format!(
+            "{FILE}: it is the store of another directory; put back its own, or take it away: the next start makes it anew"
+        ));
+    }
+    // The commit that names a checkpoint comes right behind it, and may have failed.
+    match newest.filter(|newest| newest.head.commit > head.commit + 1) {
+        None => Ok(()),
+        Some(Manifest { head: Head { checkpoint, commit, .. }, .. }) => Err(format!(
+            "{FILE}: it ends with commit {}, and checkpoint {checkpoint} is of commit {commit}, so it is an older copy; the next \
+             start over this directory brings it up to date",
+            head.commit
+        )),
+    }
+}
+
 /// What was committed in a directory: its results, and the facts behind them.
 pub(super) struct Committed {
     pub plan: Arc<Plan>,
@@ -59,7 +102,7 @@ pub(super) struct Committed {
 pub(super) fn committed(data: &Path) -> Result<Committed, Stop> {
     let plan = Arc::new(config(data)?.plan);
     let disk: Arc<dyn Disk> = Arc::new(lock(data, false)?);
-    let mut store = Sqlite::read(data, plan.clone())?;
+    let mut store = results(data, &plan)?;
     store.check()?;
     let refused = |what: &str| Stop::Kept(Fault::Refused(format!("--data {}: {what}", data.display())));
     let nothing = || refused("nothing was committed in this directory yet");
@@ -88,7 +131,7 @@ pub(super) fn beside<T>(data: &Path, look: impl Fn(&Plan, &Archive) -> Result<T,
     let gone =
         |stop: &Stop| matches!(stop, Stop::Kept(Fault::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound);
     let once = || {
-        let head = Sqlite::read(data, plan.clone())?.head()?.filter(|head| head.checkpoint > 0);
+        let head = results(data, &plan)?.head()?.filter(|head| head.checkpoint > 0);
         let nothing =
             || format!("--data {}: nothing was committed in this directory yet, or no checkpoint", data.display());
         let head = head.ok_or_else(|| Stop::Kept(Fault::Refused(nothing())))?;

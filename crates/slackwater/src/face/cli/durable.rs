@@ -28,8 +28,8 @@ use std::time::Duration;
 pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), Stop> {
     let chosen = choose(&config.plan, &args.pipelines)?;
     let shape = shape(&chosen, &args.out)?;
-    apart(&args.out, args.quarantine.as_deref())?;
     let asked = inputs(args, &config)?;
+    apart(args, &asked)?;
     can_be_kept(&asked, &config.plan)?;
     let keep_raw = home::keep_raw(&config).map_err(|text| Stop::Usage(format!("--data: {text}")))?;
     // Every file is looked at, and both outputs are made, before anything is kept.

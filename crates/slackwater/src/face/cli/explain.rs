@@ -104,7 +104,8 @@ fn span(pipeline: &Pipeline, row: &Final) -> Window {
     let Window { start, end } = row.window;
     match &pipeline.windowing {
         Windowing::Aligned(_) => row.window,
-        Windowing::Session { gap } => Window { start, end: end - i128::from(*gap) + 1 },
+        // A row that is no more may have become part of a session beside it.
+        Windowing::Session { gap } => Window { start: start - i128::from(*gap), end: end + 1 },
         Windowing::Bars(_) => {
             let anchor = row.bar.and_then(|bar| bar.anchor);
             // The next fact may be what closed it.

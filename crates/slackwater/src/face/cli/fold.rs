@@ -2,6 +2,7 @@
 
 use super::summary::{Generations, Summary};
 use super::{Exit, FoldArgs, check, durable, tell, threads};
+use crate::connect::files::STANDARD_STREAM;
 use crate::connect::files::columnar;
 use crate::connect::files::input::{FileChunks, InputError};
 use crate::connect::files::output::{OutputError, OutputFile};
@@ -20,7 +21,7 @@ use slackwater_core::plan::Plan;
 use slackwater_core::quarantine::Quarantined;
 use slackwater_store::{Fault, crew};
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 use std::time::Duration;
@@ -108,11 +109,12 @@ fn fold(args: &FoldArgs, config: &mut Config) -> Result<(), Stop> {
     config.plan.pipelines.retain(|pipeline| chosen.contains(&pipeline.name));
     let plan = &config.plan;
     let shape = shape(&chosen, &args.out)?;
-    apart(&args.out, args.quarantine.as_deref())?;
     if args.as_arrived {
         have_arrivals(plan)?;
     }
-    let feeds = inputs(args, config)?.iter().map(|asked| open(asked, config)).collect::<Result<Vec<_>, Stop>>()?;
+    let asked = inputs(args, config)?;
+    apart(args, &asked)?;
+    let feeds = asked.iter().map(|asked| open(asked, config)).collect::<Result<Vec<_>, Stop>>()?;
     let total = feeds.iter().map(|feed| feed.bytes_total()).sum::<Option<u64>>();
     // Both are made before anything is read: a place that cannot be written to is found out at once.
     let out = OutputFile::create(Path::new(&args.out))?;
@@ -197,24 +199,39 @@ pub(super) fn shape(chosen: &[String], out: &str) -> Result<Shape, Stop> {
     Ok(shape)
 }
 
-/// Refuses one place for both outputs, for each would overwrite the other, and refused events as columns.
-pub(super) fn apart(out: &str, quarantine: Option<&str>) -> Result<(), Stop> {
-    let place = |path: &str| {
-        let path = Path::new(path);
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
-        path.canonicalize().unwrap_or(folder.join(path.file_name().unwrap_or_default()))
-    };
-    match quarantine {
-        Some(quarantine) if quarantine.ends_with(".parquet") => {
-            let text = format!("--quarantine {quarantine}: refused events are written as JSON lines; name it .ndjson");
-            Err(Stop::Usage(text))
-        }
-        Some(quarantine) if place(quarantine) == place(out) => {
-            Err(Stop::Usage(format!("--quarantine {quarantine}: this is the output too; name another file")))
-        }
-        _ => Ok(()),
+/// Refuses outputs that would overwrite each other or what the fold lives on, and refused events as columns.
+pub(super) fn apart(args: &FoldArgs, asked: &[Asked]) -> Result<(), Stop> {
+    let quarantine = args.quarantine.as_deref();
+    if let Some(quarantine) = quarantine.filter(|quarantine| quarantine.ends_with(".parquet")) {
+        let text = format!("--quarantine {quarantine}: refused events are written as JSON lines; name it .ndjson");
+        return Err(Stop::Usage(text));
     }
+    if let Some(quarantine) = quarantine.filter(|quarantine| place(quarantine) == place(&args.out)) {
+        return Err(Stop::Usage(format!("--quarantine {quarantine}: this is the output too; name another file")));
+    }
+    for (option, output) in [("--out", Some(&*args.out)), ("--quarantine", quarantine)] {
+        let Some(output) = output.filter(|output| *output != STANDARD_STREAM) else { continue };
+        let stands = place(output);
+        let refuse = |what: &str| Err(Stop::Usage(format!("{option} {output}: this is {what}; name another file")));
+        if asked.iter().any(|asked| stands.is_file() && stands == place(&asked.path)) {
+            return refuse("an input, which it would replace");
+        }
+        if stands == place(&args.config) {
+            return refuse("the configuration, which it would replace");
+        }
+        if args.data.as_ref().is_some_and(|data| data.canonicalize().is_ok_and(|data| stands.starts_with(data))) {
+            return refuse("a place in the data directory, which is not to be written to by others");
+        }
+    }
+    Ok(())
+}
+
+/// Where a file is, or would be made.
+fn place(path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or(folder.to_path_buf());
+    path.canonicalize().unwrap_or(folder.join(path.file_name().unwrap_or_default()))
 }
 
 /// An input that was asked for.

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use slackwater_core::poison::Reason;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
-use slackwater_store::sqlite::Sqlite;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,7 +67,7 @@ fn show(at: &At, number: u64) -> Result<Value, Stop> {
 
 fn kept(data: &Path, which: &Which, limit: usize) -> Result<Vec<Value>, Stop> {
     let plan = Arc::new(directory::config(data)?.plan);
-    let mut store = Sqlite::read(data, plan.clone())?;
+    let mut store = directory::results(data, &plan)?;
     let events = set_aside(&mut store, which, limit)?;
     Ok(events.iter().map(|aside| shown(&plan, aside)).collect())
 }

@@ -6,7 +6,6 @@ use super::{Exit, QueryArgs, directory, remote, tell};
 use crate::connect::files::render;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
-use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Ask, Store};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -101,7 +100,7 @@ fn query(args: &QueryArgs, data: &Path) -> Result<String, Stop> {
     }
     let mut finals = Vec::new();
     if args.tier != "provisional" {
-        let mut store = Sqlite::read(data, plan.clone())?;
+        let mut store = directory::results(data, &plan)?;
         // A read that misses a row must not pass for an answer.
         store.check()?;
         let (from, to) = (args.from.map(i128::from), args.to.map(i128::from));

@@ -16,7 +16,6 @@ use slackwater_core::hold::Release;
 use slackwater_core::plan::Plan;
 use slackwater_store::Fault;
 use slackwater_store::disk::Disk;
-use slackwater_store::sqlite::Sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +32,7 @@ fn held(args: &SourceHeldArgs) -> Result<Vec<Value>, Stop> {
         let plan = Arc::new(directory::config(data)?.plan);
         let source = args.source.as_ref().map(|name| source(&plan, name)).transpose()?;
         let pipeline = args.pipeline.as_ref().map(|name| directory::pipeline(&plan, Some(name))).transpose()?;
-        let mut held = Sqlite::read(data, plan.clone())?.held(None)?;
+        let mut held = directory::results(data, &plan)?.held(None)?;
         held.retain(|noted| {
             let mine = source.is_none_or(|one| one == noted.note.source());
             mine && pipeline.is_none_or(|one| one == noted.note.pipeline) && noted.number >= args.from
@@ -95,7 +94,7 @@ fn kept(args: &SourceReleaseArgs, data: &Path) -> Result<Value, Stop> {
     let wanted = match args.number {
         None => Release { source, pipeline, identity: None },
         Some(number) => {
-            let found = find(&Sqlite::read(data, plan.clone())?.held(None)?, number);
+            let found = find(&directory::results(data, &plan)?.held(None)?, number);
             let found =
                 found.filter(|found| found.source == source && pipeline.is_none_or(|p| found.pipeline == Some(p)));
             found.ok_or_else(|| Stop::Usage(format!("nothing of the number {number} is held; see `source held`")))?

@@ -1,5 +1,6 @@
 //! What of a data directory is sound beside its checkpoints: every file that is kept, and what damage of it makes impossible.
 
+use super::directory;
 use crate::runtime::reopen::shelves;
 use serde_json::{Value, json};
 use slackwater_core::plan::Plan;
@@ -109,11 +110,15 @@ impl Scrub<'_> {
             store.head()
         };
         let name = sqlite::FILE;
+        let newest = self.sound.iter().copied().max_by_key(|manifest| manifest.head.checkpoint);
         match look() {
             Ok(head) => {
+                let stray = head.as_ref().and_then(|head| directory::belongs(head, Some(self.instance), newest).err());
+                let means = "until then, no results can be asked for";
                 let holds =
                     head.as_ref().map_or(String::from("no commit yet"), |head| format!("commit {}", head.commit));
-                (Part { name, holds, faults: Vec::new() }, head)
+                let faults = stray.map(|what| (what, means.to_string())).into_iter().collect();
+                (Part { name, holds, faults }, head)
             }
             Err(fault) => {
                 let means =

@@ -7,7 +7,6 @@ use crate::connect::files::render::{hex, time};
 use crate::face::api::report;
 use serde_json::{Value, json};
 use slackwater_core::judge::Counts;
-use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::Store;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,7 +28,7 @@ pub(super) fn run(args: &StatusArgs) -> Exit {
 /// What a directory says of it.
 fn kept(data: &Path) -> Result<Value, Stop> {
     let plan = Arc::new(directory::config(data)?.plan);
-    let mut store = Sqlite::read(data, plan.clone())?;
+    let mut store = directory::results(data, &plan)?;
     let Some(head) = store.head()? else {
         return Err(Stop::Usage(format!("--data {}: nothing was committed in this directory yet", data.display())));
     };

@@ -279,6 +279,14 @@ fn values_must_be_of_their_keys_types_and_words() {
         ("require = [1]", "`require` must be a text in quotes or a list of them, and is an array"),
         ("origins = [\"X\"]", "`origins` needs `origin`: without it the source is its own only origin"),
         (
+            "arrival = \"ts\"",
+            "field `ts` is arrival, which is no content, and so cannot be event_time too: name another field",
+        ),
+        (
+            "origin = \"id\"\nsequence = \"id\"",
+            "field `id` is sequence, which is no content, and so cannot be identity too: name another field",
+        ),
+        (
             "lag_by_origin = { X = \"1s\" }",
             "`lag_by_origin` needs `origin`: without it the source is its own only origin",
         ),

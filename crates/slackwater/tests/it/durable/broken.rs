@@ -57,6 +57,70 @@ fn a_damaged_store_is_made_anew() {
 }
 
 #[test]
+fn a_store_whose_ways_to_the_rows_are_damaged_is_made_anew() {
+    let (place, rows, out) = full();
+    let store = place.path("data/store.sqlite");
+    for name in ["minutes_rows_by_start", "visits_rows_by_tick", "counts", "offsets"] {
+        let page: u32 = {
+            let connection = rusqlite::Connection::open(&store).expect("a store");
+            let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+            connection.query_row(root, [name], |row| row.get(0)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
+        let mut bytes = fs::read(&store).expect("the file");
+        let at = (page as usize - 1) * 4096;
+        bytes[at..at + 8].fill(0);
+        fs::write(&store, bytes).expect("written");
+        let verified = place.run(&["checkpoint", "verify", "--data", "data"]);
+        assert!(verified.code == 6 && verified.out.contains("store.sqlite: "), "{name}: {}", verified.out);
+        let again = keep(&place, "trades=later.ndjson", &[]);
+        assert_eq!((&again.out, &all(&place)), (&out, &rows), "{name}");
+    }
+}
+
+#[test]
+fn results_of_another_directory_or_of_before_are_not_given() {
+    let (place, _, _) = full();
+    let (store, other) = (place.path("data/store.sqlite"), super::place(10));
+    keep(&other, "trades=events.ndjson", &[]);
+    let own = fs::read(&store).expect("a store");
+    let refused = |what: &str| {
+        for args in [&["query", "minutes"][..], &["status"], &["verify"], &["quarantine", "list"]] {
+            let ran = place.run(&[args, &["--data", "data"]].concat());
+            assert!(ran.code == 6 && ran.err.contains(what), "{args:?}: {} {}", ran.code, ran.err);
+        }
+        let verified = place.run(&["checkpoint", "verify", "--data", "data"]);
+        assert!(verified.code == 6 && (verified.out + &verified.err).contains(what), "{what}");
+    };
+    lose_store(&place);
+    fs::copy(other.path("data/store.sqlite"), &store).expect("copied");
+    refused("it is the store of another directory");
+    fs::write(&store, &own).expect("written");
+    place.write("more.ndjson", trades(4_000, 1_000));
+    for count in 0..3 {
+        place.write("more.ndjson", trades(4_000, 1_000 + count));
+        keep(&place, "trades=more.ndjson", &[]);
+    }
+    let rows = all(&place);
+    lose_store(&place);
+    fs::write(&store, &own).expect("written");
+    refused("it is an older copy");
+    keep(&place, "trades=more.ndjson", &[]);
+    assert_eq!(all(&place), rows);
+    fs::remove_file(place.path("data/instance")).expect("removed");
+    refused("put back the whole directory");
+    let ran = place.run(&durable("trades=more.ndjson", &[]));
+    assert!(ran.code == 6 && ran.err.contains("instance: it is not there"), "{}", ran.err);
+}
+
+#[test]
+fn a_copy_may_lack_an_empty_folder() {
+    let place = place(500);
+    let out = keep(&place, "trades=events.ndjson", &[]).out;
+    fs::remove_dir(place.path("data/record")).expect("it is empty");
+    assert_eq!(keep(&place, "trades=events.ndjson", &[]).out, out);
+}
+
+#[test]
 fn damaged_checkpoints_are_passed_over() {
     let (place, rows, out) = full();
     let manifests = || {

@@ -74,6 +74,24 @@ fn a_row_is_explained_by_its_facts_as_of_each_generation() {
 }
 
 #[test]
+fn a_session_that_became_part_of_another_is_explained() {
+    let place = Place::with(CONFIG);
+    let trade = |id: u64, second: u64| {
+        let ts = 1_767_225_600_000 + second * 1_000;
+        format!(r#"{{"id":{id},"symbol":"ABC","ts":{ts},"price":1,"size":1}}"#) + "\n"
+    };
+    for (file, second) in [("late.ndjson", 100), ("early.ndjson", 85)] {
+        place.write(file, trade(second, second));
+        keep(&place, &format!("trades={file}"), &[]);
+    }
+    for (generation, facts) in [("1", 1), ("2", 1)] {
+        let args = ["explain", "--data", "data", "visits", "2026-01-01T00:01:40Z", "--generation", generation];
+        let told = said(&place, &args);
+        assert!(told.contains(&format!("facts {facts}, ")) && told.contains("the same bits"), "{told}");
+    }
+}
+
+#[test]
 fn what_was_changed_behind_the_store_s_back_is_found() {
     let place = place(1_000);
     keep(&place, "trades=events.ndjson", &[]);

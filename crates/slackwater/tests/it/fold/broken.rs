@@ -241,6 +241,33 @@ fn one_file_is_not_both_output_and_quarantine() {
 }
 
 #[test]
+fn no_output_replaces_what_the_fold_lives_on() {
+    let place = place(1);
+    std::os::unix::fs::symlink("events.ndjson", place.path("link.ndjson")).expect("a link");
+    let events = place.read("events.ndjson");
+    for (out, quarantine, what) in [
+        ("events.ndjson", "aside.ndjson", "an input"),
+        ("link.ndjson", "aside.ndjson", "an input"),
+        ("out.ndjson", "./events.ndjson", "an input"),
+        ("out.ndjson", "c.toml", "the configuration"),
+        ("data/out.ndjson", "aside.ndjson", "a place in the data directory"),
+        ("out.ndjson", "data/store.sqlite", "a place in the data directory"),
+    ] {
+        let fold =
+            ["fold", "-c", "c.toml", "--out", out, "--quarantine", quarantine, "--input", "trades=events.ndjson"];
+        for data in [&[][..], &["--data", "data"]] {
+            if data.is_empty() && what.contains("data") {
+                continue;
+            }
+            std::fs::create_dir_all(place.path("data")).expect("a folder");
+            let said = fails(&place, &[&fold[..], data].concat(), 2);
+            assert!(said.contains(what) && said.contains("name another file"), "{said}");
+            assert_eq!(place.read("events.ndjson"), events);
+        }
+    }
+}
+
+#[test]
 fn a_fold_that_is_killed_leaves_what_was_there_and_gives_the_same_bytes_when_run_again() {
     let place = place(50_000);
     let whole = place.fold(&["trades=events.ndjson"], &[]).bytes;
