@@ -114,11 +114,12 @@ impl Instance<'_> {
         let mut ends: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
         for delivery in deliveries {
             let Delivery { source, name, bytes, header, digest, ahead } = delivery;
+            let named = name.map(|name| Named { source, name, digest });
             if self.watermarks.is_halted(source.into()) {
-                plans.push(Plan::Known(Box::new(Err(Declined::Halted))));
+                let answer = named.as_ref().and_then(|named| self.answered(named));
+                plans.push(Plan::Known(Box::new(answer.unwrap_or(Err(Declined::Halted)))));
                 continue;
             }
-            let named = name.map(|name| Named { source, name, digest });
             if let Some(plan) = named.as_ref().and_then(|named| self.known(named, &mut names, coming.len())) {
                 plans.push(plan);
                 continue;
@@ -186,12 +187,17 @@ impl Instance<'_> {
         group.plans.into_iter().map(answer).collect()
     }
 
+    /// What a delivery of this name was told, if one was.
+    fn answered(&self, named: &Named) -> Option<Result<Receipt, Declined>> {
+        let known = self.receipts.of(named.source, &named.name)?;
+        let same = || Ok(Receipt { counts: known.counts.clone(), repeated: true });
+        Some(if known.digest == named.digest { same() } else { Err(Declined::NameTaken) })
+    }
+
     /// What is to become of a named delivery, if its name is known, or was used in this round. Else it is used from now on
     /// for the chunk of this number.
     fn known(&self, named: &Named, names: &mut BTreeMap<(u16, Arc<str>), (u128, usize)>, chunk: usize) -> Option<Plan> {
-        if let Some(known) = self.receipts.of(named.source, &named.name) {
-            let same = || Ok(Receipt { counts: known.counts.clone(), repeated: true });
-            let answer = if known.digest == named.digest { same() } else { Err(Declined::NameTaken) };
+        if let Some(answer) = self.answered(named) {
             return Some(Plan::Known(Box::new(answer)));
         }
         let key = (named.source, named.name.clone());

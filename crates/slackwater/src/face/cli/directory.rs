@@ -8,6 +8,7 @@ use crate::face::home::{self, CONFIG};
 use crate::runtime::reopen::shelves;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
+use slackwater_core::value::{Type, Value};
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
@@ -162,15 +163,16 @@ pub(super) fn pipeline(plan: &Plan, name: Option<&str>) -> Result<u16, Stop> {
     }
 }
 
-/// Values that key columns must have, by column, as an output writes them.
-pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<(usize, String)>, Stop> {
+/// What a key column must have, by column: a value as an output writes it, or none.
+pub(super) type Wanted = (usize, Option<String>);
+
+/// The values that a person asks for.
+pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<Wanted>, Stop> {
     let columns = &plan.pipelines[usize::from(pipeline)].key;
     let names = || columns.iter().map(|column| column.name.as_str());
     let mut keys = Vec::new();
     for text in asked {
-        let Some((name, value)) = text.split_once('=') else {
-            return Err(Stop::Usage(format!("--key {text}: write COLUMN=VALUE, as in --key symbol=BTC")));
-        };
+        let (name, value) = text.split_once('=').map_or((&**text, None), |(name, value)| (name, Some(value)));
         let Some(index) = names().position(|known| known == name) else {
             let all: Vec<&str> = names().collect();
             let hint = nearest(name, names()).map_or(format!("the group-by columns are {}", all.join(", ")), |near| {
@@ -178,13 +180,20 @@ pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<(
             });
             return Err(Stop::Usage(format!("--key {text}: there is no such column; {hint}")));
         };
-        keys.push((index, value.to_string()));
+        keys.push((index, value.map(String::from)));
     }
     Ok(keys)
 }
 
-/// Whether a row has these values in its key.
-pub(super) fn has_key(plan: &Plan, row: &Final, keys: &[(usize, String)]) -> bool {
+/// Whether a row has these values in its key. An empty one is the empty text, where there may be one, and else null.
+pub(super) fn has_key(plan: &Plan, row: &Final, keys: &[Wanted]) -> bool {
     let columns = &plan.pipelines[usize::from(row.pipeline)].key;
-    keys.iter().all(|(index, wanted)| render::cell(row.key[*index].value(), columns[*index].expr.ty) == *wanted)
+    keys.iter().all(|(index, wanted)| {
+        let (value, ty) = (row.key[*index].value(), columns[*index].expr.ty);
+        let is_null = matches!(value, Value::Null);
+        match wanted {
+            None => is_null,
+            Some(wanted) => !(is_null && ty == Type::Text) && render::cell(value, ty) == *wanted,
+        }
+    })
 }

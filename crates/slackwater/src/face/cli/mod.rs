@@ -353,8 +353,9 @@ struct QueryArgs {
     /// The pipeline; may be left out where there is one
     #[arg(value_name = "PIPELINE")]
     pipeline: Option<String>,
-    /// Rows of this key only: a group-by column and its value, as an output has it; may be given for several columns
-    #[arg(long = "key", value_name = "COLUMN=VALUE")]
+    /// Rows of this key only: a group-by column and its value, as an output has it; a column alone for null (with --data). May be
+    /// given for several columns
+    #[arg(long = "key", value_name = "COLUMN[=VALUE]")]
     keys: Vec<String>,
     /// Windows that start at this time or later
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -403,8 +404,8 @@ struct ExplainArgs {
     /// The pipeline
     #[arg(value_name = "PIPELINE")]
     pipeline: String,
-    /// The row's key: each group-by column and its value, as an output has it
-    #[arg(long = "key", value_name = "COLUMN=VALUE")]
+    /// The row's key: each group-by column and its value, as an output has it; a column alone for null
+    #[arg(long = "key", value_name = "COLUMN[=VALUE]")]
     keys: Vec<String>,
     /// The row's window_start
     #[arg(value_name = "WINDOW", value_parser = time)]

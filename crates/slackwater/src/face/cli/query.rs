@@ -41,7 +41,9 @@ fn asked(args: &QueryArgs) -> Result<String, Stop> {
     }
     for key in &args.keys {
         let Some((name, value)) = key.split_once('=') else {
-            return Err(Stop::Usage(format!("--key {key}: write COLUMN=VALUE, as in --key symbol=BTC")));
+            let text =
+                format!("--key {key}: write COLUMN=VALUE, as in --key symbol=BTC; null is asked of a directory only");
+            return Err(Stop::Usage(text));
         };
         parameters.push((format!("key.{name}"), value.to_string()));
     }

@@ -49,6 +49,7 @@ fn start(args: &RunArgs, config: &Config) -> Result<(Live, Server), Exit> {
         tell(&format!("error: {message}; {help}\n"));
         return Err(Exit::Config);
     }
+    are_read(config)?;
     let service = config.service;
     let pace = Pace { tick: service.tick, publish: service.publish, checkpoint: service.checkpoint, ..Pace::default() };
     let options = Options { threads: threads(args.threads), pace, windows: service.windows, tails: Vec::new() };
@@ -68,6 +69,25 @@ fn start(args: &RunArgs, config: &Config) -> Result<(Live, Server), Exit> {
             })
         }
     }
+}
+
+/// Refuses sources of a kind that nothing here reads, and tells of those that name nothing to be read.
+fn are_read(config: &Config) -> Result<(), Exit> {
+    for source in &config.sources {
+        let name = &source.name;
+        match source.kind {
+            Kind::Http => {}
+            Kind::Files if source.path.is_some() => {}
+            Kind::Files => tell(&format!("note: source `{name}` has no `path`, so nothing is read for it\n")),
+            other => {
+                let help = "send its events by HTTP (kind = \"http\"), or write them to files (kind = \"files\")";
+                let kind = other.name();
+                tell(&format!("error: source `{name}`: this version does not read kind = \"{kind}\"; {help}\n"));
+                return Err(Exit::Config);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What paths in a configuration are relative to.

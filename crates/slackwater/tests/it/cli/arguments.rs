@@ -214,6 +214,16 @@ fn a_csv_file_without_a_required_column_is_an_input_that_cannot_be_read() {
 }
 
 #[test]
+fn a_service_refuses_sources_that_nothing_reads() {
+    let place = place();
+    place.write("c.toml", place.read("c.toml").replace("kind = \"files\"", "kind = \"kafka\""));
+    let ran = place.run(&["run", "-c", "c.toml", "--data", "data"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("does not read kind = \"kafka\"; send its events by HTTP"), "{}", ran.err);
+    assert!(!place.path("data").exists());
+}
+
+#[test]
 fn words_that_find_no_room_are_an_error_and_no_panic() {
     let place = place();
     for command in ["config check -c c.toml", "config schema -c c.toml --json"] {

@@ -2,6 +2,7 @@
 
 use super::{CONFIG, all, keep, place, trades};
 use crate::program::{Place, lines};
+use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ fn rows_are_asked_for_by_key_time_and_generation() {
     for (wrong, hint) in [
         (vec!["minute"], "did you mean `minutes`?"),
         (vec!["minutes", "--key", "symbl=A"], "did you mean `symbol`?"),
-        (vec!["minutes", "--key", "A"], "COLUMN=VALUE"),
+        (vec!["minutes", "--key", "A"], "there is no such column"),
         (vec![], "name a pipeline"),
     ] {
         let ran = place.run(&[&["query", "--data", "data"][..], &wrong].concat());
@@ -70,6 +71,23 @@ fn a_row_is_explained_by_its_facts_as_of_each_generation() {
                 assert_eq!(row["trades"].as_u64(), Some(told.len() as u64 - 1), "as many facts as it counts");
             }
         }
+    }
+}
+
+#[test]
+fn a_key_that_is_null_is_not_one_that_is_empty() {
+    let place = Place::with(&CONFIG.replace("symbol = \"string\"", "symbol = \"string?\""));
+    let trade = |id: u64, symbol: &str| {
+        format!(r#"{{"id":{id},"symbol":{symbol},"ts":1767225600000,"price":1,"size":1}}"#) + "\n"
+    };
+    place.write("events.ndjson", trade(1, "null") + &trade(2, "\"\"") + &trade(3, "\"A\""));
+    keep(&place, "trades=events.ndjson", &[]);
+    for (key, symbol) in [("symbol", Value::Null), ("symbol=", "".into()), ("symbol=A", "A".into())] {
+        let asked = ["query", "--data", "data", "minutes", "--key", key];
+        let rows = lines(&said(&place, &asked));
+        assert!(rows.len() == 1 && rows[0]["symbol"] == symbol, "{key}: {rows:?}");
+        let explain = ["explain", "--data", "data", "minutes", "2026-01-01T00:00:00Z", "--key", key];
+        assert!(said(&place, &explain).contains("the same bits"), "{key}");
     }
 }
 

@@ -11,8 +11,11 @@ fn a_refused_event_halts_its_source_until_it_is_resumed_also_across_a_restart() 
     let text = CONFIG.replace("kind = \"files\"", "kind = \"files\"\npoison = \"halt\"");
     let open = || Live::open(config(&text), folder.path(), quick()).expect("opened");
     let live = open();
-    let poisoned = live.push("trades", None, b"nonsense\n".to_vec()).expect("taken in");
-    assert_eq!(poisoned.counts.refused(), 1);
+    let poison = |live: &Live| live.push("trades", Some("poison"), b"nonsense\n".to_vec());
+    let poisoned = poison(&live).expect("taken in");
+    assert_eq!((poisoned.counts.refused(), poisoned.repeated), (1, false));
+    let again = poison(&live).expect("answered as before");
+    assert_eq!((again.counts, again.repeated), (poisoned.counts, true));
     let event = || trades(1, 1).into_bytes();
     let halted = |live: &Live| matches!(live.push("trades", None, event()), Err(PushError::Declined(Declined::Halted)));
     assert!(halted(&live));
