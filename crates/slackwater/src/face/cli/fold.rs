@@ -246,7 +246,7 @@ pub(super) fn inputs(args: &FoldArgs, config: &Config) -> Result<Vec<Asked>, Sto
     let names = || config.sources.iter().map(|source| source.name.as_str());
     let (mut asked, mut fed, mut standard) = (Vec::new(), vec![false; config.sources.len()], false);
     for input in &args.inputs {
-        let Some((name, path)) = input.split_once('=') else {
+        let Some((name, path)) = input.split_once('=').filter(|(_, path)| !path.is_empty()) else {
             return Err(Stop::Usage(format!("--input {input}: write SOURCE=PATH, as in --input trades=trades.csv")));
         };
         let Some(index) = names().position(|known| known == name) else {

@@ -336,7 +336,7 @@ struct FoldArgs {
 fn tick(text: &str) -> Result<i64, String> {
     match slackwater_core::time::parse_duration(text) {
         Some(nanos) if nanos > 0 => Ok(nanos),
-        _ => Err("write a time above zero, as 500ms, 1s or 1m".to_string()),
+        _ => Err("write a whole number above zero with its unit, as 1500ms, 1s or 1m, at most 292 years".to_string()),
     }
 }
 
