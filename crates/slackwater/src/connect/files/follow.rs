@@ -1,9 +1,12 @@
 //! Files that grow, are rotated or begin anew: read as far as they have whole records, and on from there.
 //!
 //! A file is known by what it is, not by its name: one that is renamed is read on under the name that it had until it has not
-//! grown for a while, for whoever wrote it may not have noticed yet; the file that has its name now is begun after that. Across
-//! starts it is known by its content up to where it was left. Nothing is opened but plain files that stand in the folder
-//! itself.
+//! grown for a while, for whoever wrote it may not have noticed yet. Each file that is seen under its name meanwhile is opened
+//! at once, so that it may be renamed too, and waits for its turn: those of one name are read one after the other.
+//!
+//! Across starts a file is known by its content up to where it was left; of those that waited, the one that still has the name
+//! is found. A file that is shorter than what was read of it, or has other bytes before that place, was begun anew and is read
+//! from its start. Nothing is opened but plain files that stand in the folder itself.
 
 use super::Packing;
 use crate::decode::csv;
@@ -33,6 +36,9 @@ const REST: Duration = Duration::from_secs(5);
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 18;
 
+/// Bytes before the place that a file was read to by which it is seen whether it was begun anew.
+const TRACE: usize = 256;
+
 /// What a file is, whatever its name.
 type Id = (u64, u64);
 
@@ -44,6 +50,7 @@ pub struct Follower {
     folder: PathBuf,
     /// The one file that is wanted; none: all of the folder.
     only: Option<String>,
+    /// Of each part the first is read, and the others wait in the order in which they had its name.
     open: Vec<Followed>,
     /// Files that were read to their end and will not grow.
     done: BTreeSet<Id>,
@@ -54,7 +61,7 @@ pub struct Follower {
     drained: bool,
 }
 
-/// A file that is being read.
+/// A file that is being read, or will be.
 struct Followed {
     part: Arc<str>,
     id: Id,
@@ -63,9 +70,15 @@ struct Followed {
     offset: u64,
     line: u64,
     pending: Vec<u8>,
+    /// The last bytes before the place that it was read to.
+    trace: Vec<u8>,
     header: Option<Header>,
+    /// One that had its name before is still being read.
+    waits: bool,
     /// It has another name now, or none.
     left: bool,
+    /// How long it was when that was last seen.
+    len: u64,
     /// When it was last found to be longer, or to have its name.
     alive: Stopwatch,
     /// The rest of a record that is too long is passed over.
@@ -129,7 +142,7 @@ impl Follower {
         self.only.as_deref().is_none_or(|only| only == name)
     }
 
-    /// Looks at the folder: what is new is begun, what was renamed is read to its end.
+    /// Looks at the folder: what is new is opened, what was renamed is read to its end.
     fn look(&mut self, known: &dyn Fn(&str) -> Option<Offset>) -> Result<(), String> {
         self.looked = Some(Stopwatch::start());
         let wrong = |cause: io::Error| format!("{}: {cause}", self.folder.display());
@@ -145,34 +158,50 @@ impl Follower {
                 followed.alive = Stopwatch::start();
             }
             let len = followed.file.metadata().map_err(|cause| format!("{}: {cause}", followed.part))?.len();
-            if len < followed.offset + followed.pending.len() as u64 {
+            if len < followed.end() {
                 followed.restart();
             }
+            followed.note(len);
         }
         for (name, file, id) in entries {
-            let open = self.open.iter().any(|followed| followed.id == id || *followed.part == *name);
+            let open = self.open.iter().any(|followed| followed.id == id);
             if open || self.done.contains(&id) || !self.is_wanted(&name) {
                 continue;
             }
             self.open.push(Followed::new(name.into(), id, file));
         }
+        self.line_up();
         Ok(())
+    }
+
+    /// Of each part only the first is read.
+    fn line_up(&mut self) {
+        let mut parts = BTreeSet::new();
+        for Followed { part, waits, .. } in &mut self.open {
+            *waits = !parts.insert(&**part);
+        }
     }
 
     /// Finds the files that were read before, by name or, where they were renamed in the meantime, by what is in them.
     fn find(&mut self, entries: &[(String, File, Id)], known: &dyn Fn(&str) -> Option<Offset>) -> Result<(), String> {
         let names = entries.iter().map(|(name, ..)| name.clone());
         let names: Vec<String> = names.filter(|name| self.is_wanted(name)).collect();
+        // What is open already waited for its turn: it had its name later.
+        let mut first = 0;
         for name in &names {
             let Some(offset) = known(name) else { continue };
             let own = entries.iter().position(|(other, ..)| other == name);
             let others = (0..entries.len()).filter(|at| Some(*at) != own && known(&entries[*at].0).is_none());
             for at in own.into_iter().chain(others).collect::<Vec<_>>() {
                 let (_, file, id) = &entries[at];
+                if self.open.iter().any(|followed| followed.id == *id) {
+                    continue;
+                }
                 let file = file.try_clone().map_err(|cause| format!("{name}: {cause}"))?;
                 let mut followed = Followed::new(name.as_str().into(), *id, file);
                 if followed.go_on(&self.plan, (self.source, self.format), &offset)? {
-                    self.open.push(followed);
+                    self.open.insert(first, followed);
+                    first += 1;
                     break;
                 }
             }
@@ -193,10 +222,14 @@ impl Tail for Follower {
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             self.look(known)?;
         }
-        let (plan, source, format) = (&self.plan, self.source, self.format);
+        let (plan, source, format) = (self.plan.clone(), self.source, self.format);
         let mut at = 0;
         while at < self.open.len() {
             let followed = &mut self.open[at];
+            if followed.waits {
+                at += 1;
+                continue;
+            }
             let schema = &plan.sources[usize::from(source)].schema;
             if let Some(chunk) = followed.read_on((source, format), schema)? {
                 self.drained = false;
@@ -205,23 +238,24 @@ impl Tail for Follower {
             if followed.is_done() {
                 let gone = self.open.remove(at);
                 self.done.insert(gone.id);
-                // The file that has its name now can be begun.
-                self.looked = None;
+                // The next that had its name stands behind this place.
+                self.line_up();
             } else {
                 at += 1;
             }
         }
-        self.drained = self.looked.is_some();
+        self.drained = true;
         Ok(None)
     }
 
     fn is_caught_up(&self) -> bool {
-        // Of one that was renamed more may come, and then of the one that has its name now.
+        // Of one that was renamed more may come, and then of those that had its name after it.
         self.drained && !self.open.iter().any(|followed| followed.left)
     }
 
     fn rewind(&mut self) {
-        self.open.clear();
+        // Nothing was given of what waits, so nothing that is known would find it again.
+        self.open.retain(|followed| followed.waits);
         self.done.clear();
         (self.looked, self.found, self.drained) = (None, false, false);
     }
@@ -229,9 +263,22 @@ impl Tail for Follower {
 
 impl Followed {
     fn new(part: Arc<str>, id: Id, file: File) -> Self {
-        let (pending, header) = (Vec::new(), None);
-        let (left, alive, skipping) = (false, Stopwatch::start(), false);
-        Followed { part, id, file, offset: 0, line: 1, pending, header, left, alive, skipping }
+        let (pending, trace, header) = (Vec::new(), Vec::new(), None);
+        let (waits, left, skipping, alive) = (false, false, false, Stopwatch::start());
+        Followed { part, id, file, offset: 0, line: 1, pending, trace, header, waits, left, len: 0, alive, skipping }
+    }
+
+    /// The place that it was read to.
+    fn end(&self) -> u64 {
+        self.offset + self.pending.len() as u64
+    }
+
+    /// Notes how long it is.
+    fn note(&mut self, len: u64) {
+        if len > self.len {
+            self.alive = Stopwatch::start();
+        }
+        self.len = len;
     }
 
     /// Whether nothing more will come of it.
@@ -239,14 +286,21 @@ impl Followed {
         self.left && self.alive.elapsed() >= REST
     }
 
-    /// The file was made empty: it begins anew.
+    /// The file was made empty, or is to be read from its start for another reason: it begins anew.
     fn restart(&mut self) {
-        (self.offset, self.line, self.header, self.skipping) = (0, 1, None, false);
+        (self.offset, self.line, self.header, self.skipping, self.len) = (0, 1, None, false, 0);
         self.pending.clear();
+        self.trace.clear();
     }
 
     /// Goes on where it was left, if it is the file that was left there.
     fn go_on(&mut self, plan: &Plan, (source, format): (u16, Format), known: &Offset) -> Result<bool, String> {
+        // It is read before the rest, so that a file that is changed meanwhile is seen to be another.
+        let before = known.offset.min(TRACE as u64);
+        let mut trace = vec![0; before as usize];
+        if self.file.read_exact_at(&mut trace, known.offset - before).is_err() {
+            return Ok(false);
+        }
         let schema = &plan.sources[usize::from(source)].schema;
         let mut again = Again { followed: self, source, format, schema, end: known.offset };
         // A header that does not fit is told when the file is read.
@@ -255,26 +309,45 @@ impl Followed {
             return Ok(false);
         };
         let whole = self.offset == known.offset;
-        (self.offset, self.line) = (known.offset, known.line);
+        (self.offset, self.line, self.trace) = (known.offset, known.line, trace);
         self.pending.clear();
         Ok(whole)
     }
 
+    /// Reads on, or from the start where the file was begun anew. Gives how many bytes there were.
     fn fill(&mut self) -> Result<usize, String> {
-        let (at, len) = (self.offset + self.pending.len() as u64, self.pending.len());
-        self.pending.resize(len + PIECE, 0);
+        loop {
+            if let Some(more) = self.extend()? {
+                return Ok(more);
+            }
+            self.restart();
+        }
+    }
+
+    /// Reads on, together with what was read last; none where that is not there any more.
+    fn extend(&mut self) -> Result<Option<usize>, String> {
+        let (end, len, trace) = (self.end(), self.pending.len(), self.trace.len());
+        let at = end - trace as u64;
+        self.pending.resize(len + trace + PIECE, 0);
         let read = loop {
             match self.file.read_at(&mut self.pending[len..], at) {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        let more = *read.as_ref().unwrap_or(&0);
-        self.pending.truncate(len + more);
-        if more > 0 {
-            self.alive = Stopwatch::start();
+        self.pending.truncate(len + *read.as_ref().unwrap_or(&0));
+        let kept = self.pending[len..].starts_with(&self.trace);
+        self.pending.drain(len..self.pending.len().min(len + trace));
+        read.map_err(|cause| format!("{}: reading failed at byte {at}: {cause}", self.part))?;
+        if !kept {
+            return Ok(None);
         }
-        read.map_err(|cause| format!("{}: reading failed at byte {at}: {cause}", self.part))
+        let new = &self.pending[len..];
+        self.trace.extend_from_slice(&new[new.len().saturating_sub(TRACE)..]);
+        self.trace.drain(..self.trace.len().saturating_sub(TRACE));
+        let more = new.len();
+        self.note(self.len.max(self.end()));
+        Ok(Some(more))
     }
 
     /// What is whole of it, if anything is.

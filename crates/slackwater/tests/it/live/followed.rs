@@ -156,6 +156,44 @@ fn a_file_that_is_rotated_is_read_to_its_end_also_while_nobody_looked() {
 }
 
 #[test]
+fn files_that_are_rotated_one_soon_after_the_other_are_all_read_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    let old = |number: u32| folder.path().join(format!("in.ndjson.{number}"));
+    let events = trades(0, 500);
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let part = |from: usize, to: usize| lines[from..to].concat();
+    let all = |live: &Live| live.board().standing().sources[0].counts.received;
+    append(&file, &part(0, 200));
+    let live = start(&file, &data);
+    received(&live, 200);
+    fs::rename(&file, old(1)).expect("renamed");
+    append(&file, &part(220, 229));
+    // Long enough for it to be seen. Its last record has no line end.
+    std::thread::sleep(Duration::from_millis(500));
+    append(&file, part(229, 230).trim_end());
+    fs::rename(&file, old(2)).expect("renamed");
+    append(&file, &part(230, 330));
+    append(&old(1), &part(200, 220));
+    received(&live, 220);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(all(&live), 220, "the others wait for their turn");
+    received(&live, 330);
+    // Rotated while it runs, and not done when it stops: that one is first, and the one that has the name waits.
+    fs::rename(&file, old(3)).expect("renamed");
+    append(&file, &part(350, lines.len()));
+    std::thread::sleep(Duration::from_millis(500));
+    stopped(&live);
+    append(&old(3), &part(330, 350));
+    let live = start(&file, &data);
+    received(&live, 350);
+    assert_eq!(all(&live), 350, "the one that has the name waits");
+    received(&live, lines.len());
+    assert_alike(&stopped(&live), &folded(CONFIG, &events), "rotated twice");
+    assert_eq!(all(&live), lines.len() as u64, "nothing is read twice");
+}
+
+#[test]
 fn a_file_that_is_emptied_begins_anew() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
@@ -166,6 +204,29 @@ fn a_file_that_is_emptied_begins_anew() {
     fs::write(&file, trades(300, 20)).expect("emptied, and written anew");
     received(&live, first + trades(300, 20).lines().count());
     assert_alike(&stopped(&live), &folded(CONFIG, &(trades(0, 300) + &trades(300, 20))), "emptied");
+}
+
+#[test]
+fn a_file_that_is_written_anew_with_more_than_it_had_is_read_from_its_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    let (first, second, third) = (trades(0, 100), trades(100, 200), trades(300, 400));
+    let count = |events: &str| events.lines().count();
+    // The mark is no part of the first event, and the last event is not whole.
+    append(&file, &format!("\u{feff}{first}{{\"id\":"));
+    let live = start(&file, &data);
+    received(&live, count(&first));
+    fs::write(&file, format!("\u{feff}{second}")).expect("written anew");
+    received(&live, count(&first) + count(&second));
+    stopped(&live);
+    let live = start(&file, &data);
+    // Long enough for it to be found where it was left.
+    std::thread::sleep(Duration::from_millis(500));
+    fs::write(&file, &third).expect("written anew");
+    let events = first + &second + &third;
+    received(&live, count(&events));
+    assert_alike(&stopped(&live), &folded(CONFIG, &events), "written anew");
+    assert_eq!(live.board().standing().sources[0].counts.received, count(&events) as u64, "nothing is read twice");
 }
 
 #[test]
