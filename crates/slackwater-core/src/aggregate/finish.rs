@@ -5,7 +5,7 @@
 
 use super::{Accumulator, Bag, histogram, percentile};
 use crate::number::{ExactSum, Nat, Ratio, Specials};
-use crate::plan::expr::{Faults, leave};
+use crate::plan::expr::{Faults, double, leave};
 use crate::plan::{Finish, Result};
 use crate::value::{Scalar, Type, Value};
 use core::cmp::Ordering;
@@ -95,7 +95,7 @@ fn total<'a>(state: &Accumulator, scale: u8, ty: Type) -> Value<'a> {
             let Signed { negative, magnitude, den, .. } = Signed::of(state).expect("shares are exact");
             leave(&ratio(negative, magnitude, 0, den, scale.into()), false, ty)
         }
-        Accumulator::Float(sum) => Value::F64(sum.to_f64()),
+        Accumulator::Float(sum) => double(sum.to_f64()),
         Accumulator::Exact(sum) if ty.is_wide() => Value::Wide(sum.total()),
         Accumulator::Exact(sum) => Value::Decimal(sum.to_i128().expect("the type bounds the digits of a sum")),
         _ => unreachable!("a sum is read from a state that sums"),
@@ -163,7 +163,7 @@ fn ratio(negative: bool, num: Nat, exponent: i64, den: Nat, scale: u32) -> Ratio
 fn mean<'a>(sum: &Accumulator, n: i64, scale: u8, ty: Type) -> Value<'a> {
     let Some(sum) = Signed::of(sum) else {
         let Accumulator::Float(sum) = sum else { unreachable!("only doubles can be infinite") };
-        return if matches!(ty, Type::Decimal { .. }) { Value::Null } else { Value::F64(sum.to_f64()) };
+        return if matches!(ty, Type::Decimal { .. }) { Value::Null } else { double(sum.to_f64()) };
     };
     let den = Nat::from(n as u64);
     leave(&ratio(sum.negative, sum.magnitude, sum.exponent, den, scale.into()), false, ty)

@@ -314,7 +314,7 @@ pub(crate) fn leave(ratio: &Ratio, root: bool, ty: Type) -> Value<'static> {
             wide.map_or(Value::Null, |wide| fit(wide, precision))
         }
         _ if root => Value::F64(ratio.sqrt_to_f64()),
-        _ => Value::F64(ratio.to_f64()),
+        _ => double(ratio.to_f64()),
     }
 }
 
@@ -329,7 +329,7 @@ fn fit(wide: I384, precision: u8) -> Value<'static> {
 }
 
 /// An IEEE result with the bits that equal values share: no -0, and one NaN.
-fn double(x: f64) -> Value<'static> {
+pub(crate) fn double(x: f64) -> Value<'static> {
     Value::F64(if x.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else { x + 0.0 })
 }
 

@@ -128,7 +128,15 @@ impl Scope<'_> {
     }
 
     fn cast(&self, inner: &Ex, to: Ty) -> Val {
-        self.rounded(inner, to).unwrap_or_else(|| convert(self.eval(inner), to))
+        let whole = match to {
+            Ty::I64 => Ty::Decimal(19, 0),
+            Ty::U64 => Ty::Decimal(20, 0),
+            other => other,
+        };
+        match self.rounded(inner, whole) {
+            Some(rounded) if whole == to => rounded,
+            rounded => convert(rounded.unwrap_or_else(|| self.eval(inner)), to),
+        }
     }
 
     /// A quotient that is cast, whatever becomes of its sign on the way, is rounded once, to what the CAST asks for.

@@ -27,7 +27,8 @@ pub fn at_one_scale((a, sa): (&BigInt, u32), (b, sb): (&BigInt, u32)) -> (BigInt
 pub fn to_f64(x: &BigRational) -> f64 {
     let (num, den) = (x.numer().magnitude(), x.denom().magnitude());
     let size = nearest(num, den);
-    if x.is_negative() { -size } else { size }
+    // No zero has a sign.
+    if x.is_negative() && size > 0.0 { -size } else { size }
 }
 
 /// num / den as a double, digit by binary digit.

@@ -29,6 +29,11 @@ pub enum HeaderError {
     /// No CSV record.
     #[error("the header is not a CSV record: a quote is not closed, or text follows a closed one, or it is not UTF-8")]
     Malformed,
+    /// Lines that end with nothing but a carriage return.
+    #[error(
+        "a name in the header has a carriage return in it: end lines with a line feed, as `tr '\\r' '\\n'` makes them"
+    )]
+    CarriageReturn,
     /// Longer than an event may be.
     #[error("the header is longer than {} bytes: is this a CSV file?", slackwater_core::limits::EVENT_BYTES)]
     TooLarge,
@@ -70,6 +75,10 @@ impl Header {
             (Ok(_), Ok(names)) => names,
             _ => return Err(HeaderError::Malformed),
         };
+        // All lines of such a file would be its header.
+        if names.iter().any(|name| name.contains('\r')) {
+            return Err(HeaderError::CarriageReturn);
+        }
         let columns: Vec<_> = names.iter().map(|name| schema.index(name)).collect();
         for (index, field) in schema.fields().iter().enumerate() {
             match columns.iter().filter(|column| **column == Some(index)).count() {

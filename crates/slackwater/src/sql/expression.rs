@@ -184,8 +184,11 @@ fn form(scope: &mut impl Scope, ast: &Ast) -> Outcome<Expr> {
             }
             let ty = at(scope, ast, data_type_of(data_type))?;
             let inner = compile(scope, expr)?;
-            let exact = if is_cast(scope, expr) { None } else { exactly(scope, &inner, ty) };
-            exact.map_or_else(|| at(scope, ast, typing::cast(inner, ty)), Ok)
+            let exact = if is_cast(scope, expr) { None } else { exactly(scope, &inner, whole(ty)) };
+            match exact {
+                Some(exact) if exact.ty == ty => Ok(exact),
+                exact => at(scope, ast, typing::cast(exact.unwrap_or(inner), ty)),
+            }
         }
         Ast::Function(function) => call(scope, ast, function),
         Ast::Interval(_) => refuse(scope, ast, "an interval stands only in a window", None),
@@ -209,6 +212,15 @@ fn is_cast(scope: &impl Scope, ast: &Ast) -> bool {
             arguments(scope, function).is_ok_and(|values| values.iter().any(|value| is_cast(scope, value)))
         }
         _ => false,
+    }
+}
+
+/// The decimal that has all values of an integer type, and none between them; every other type is itself.
+fn whole(ty: Type) -> Type {
+    match ty {
+        Type::I64 => Type::Decimal { precision: 19, scale: 0 },
+        Type::U64 => Type::Decimal { precision: 20, scale: 0 },
+        other => other,
     }
 }
 

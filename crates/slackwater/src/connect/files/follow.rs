@@ -15,7 +15,7 @@ use crate::runtime::Feed;
 use crate::runtime::clock::Stopwatch;
 use crate::runtime::replay::Resumed;
 use crate::runtime::service::Tail;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use slackwater_core::limits;
 use slackwater_core::plan::Plan;
 use slackwater_store::store::Offset;
@@ -39,8 +39,9 @@ const PIECE: usize = 1 << 18;
 /// Bytes before the place that a file was read to by which it is seen whether it was begun anew.
 const TRACE: usize = 256;
 
-/// What a file is, whatever its name.
-type Id = (u64, u64);
+/// What a file is, whatever its name: device, number, and when it was made, where that is known, for a number is used again
+/// once its file is gone.
+type Id = (u64, u64, (i64, u32));
 
 /// A file, or all files of a folder, followed.
 pub struct Follower {
@@ -131,7 +132,8 @@ impl Follower {
             let file = File::from(file);
             let known = file.metadata()?;
             if known.is_file() && known.nlink() == 1 {
-                found.push((known.mtime(), known.mtime_nsec(), name, file, (known.dev(), known.ino())));
+                let id = (known.dev(), known.ino(), made(&file));
+                found.push((known.mtime(), known.mtime_nsec(), name, file, id));
             }
         }
         found.sort_by(|a, b| (a.0, a.1, &a.2).cmp(&(b.0, b.1, &b.2)));
@@ -151,6 +153,8 @@ impl Follower {
             self.find(&entries, known)?;
             self.found = true;
         }
+        // What is gone does not come back, and its number may.
+        self.done.retain(|done| entries.iter().any(|(.., id)| id == done));
         for followed in &mut self.open {
             let name = entries.iter().find(|(.., id)| *id == followed.id).map(|(name, ..)| name.as_str());
             followed.left = name != Some(&*followed.part);
@@ -208,6 +212,13 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// When a file was made; always the same where the system does not know.
+fn made(file: &File) -> (i64, u32) {
+    let asked = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME);
+    let known = asked.ok().filter(|found| StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME));
+    known.map_or((0, 0), |found| (found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
 }
 
 impl Tail for Follower {

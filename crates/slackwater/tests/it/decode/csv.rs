@@ -147,6 +147,7 @@ fn a_declared_field_with_two_columns_is_an_error_of_the_file() {
 #[test]
 fn a_header_must_be_a_record() {
     assert_eq!(header("ts,\"note", &notes()), Err(HeaderError::Malformed));
+    assert_eq!(header("ts,note\r1,a\r2,b", &notes()), Err(HeaderError::CarriageReturn), "a file without line feeds");
     assert_eq!(Header::parse(b"ts,\xff", &notes()), Err(HeaderError::Malformed));
 }
 

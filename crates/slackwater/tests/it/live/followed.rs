@@ -1,6 +1,7 @@
 //! Files that a running instance follows: grown, rotated, cut off, and what is no plain file.
 
 use super::{assert_alike, config, folded, quick, stopped};
+use crate::durable::retained::trade;
 use crate::durable::{CONFIG, trades};
 use slackwater::face::api::live::{Live, Options};
 use slackwater::runtime::clock::{Clock, Stopwatch};
@@ -191,6 +192,27 @@ fn files_that_are_rotated_one_soon_after_the_other_are_all_read_in_order() {
     received(&live, lines.len());
     assert_alike(&stopped(&live), &folded(CONFIG, &events), "rotated twice");
     assert_eq!(all(&live), lines.len() as u64, "nothing is read twice");
+}
+
+#[test]
+fn a_file_that_has_the_number_of_one_that_is_gone_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str| folder.path().join(name);
+    let line = |id: u64| trade(id, 0, id as f64, 5);
+    let (file, lines) = (place("in.ndjson"), |from: u64| (from..from + 10).map(line).collect::<String>());
+    append(&file, &lines(0));
+    let live = start(&file, &place("data"));
+    received(&live, 10);
+    fs::rename(&file, place("in.1")).expect("renamed");
+    append(&file, &lines(10));
+    // The first one is done by then.
+    received(&live, 20);
+    fs::remove_file(place("in.1")).expect("removed");
+    fs::rename(&file, place("in.2")).expect("renamed");
+    append(&file, &lines(20));
+    received(&live, 30);
+    assert_eq!(live.board().standing().sources[0].counts.facts, 30);
+    stopped(&live);
 }
 
 #[test]

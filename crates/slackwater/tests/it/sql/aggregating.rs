@@ -172,6 +172,36 @@ fn a_cast_to_a_double_rounds_also_where_another_cast_follows() {
 }
 
 #[test]
+fn a_quotient_leaves_as_the_integer_that_a_cast_asks_for_rounded_once() {
+    let greatest = [
+        r#""n":9223372036854775807,"price":99999999999999.4999"#,
+        r#""n":9223372036854775807,"price":99999999999999.5"#,
+    ];
+    for (text, exact) in [
+        ("CAST(avg(n) AS BIGINT)", "9223372036854775807"),
+        ("CAST(-avg(n) AS BIGINT)", "-9223372036854775807"),
+        ("CAST(abs(-avg(n)) AS u64)", "9223372036854775807"),
+        ("CAST(avg(price) AS u64)", "99999999999999"),
+        ("min(CAST(price / 1 AS i64))", "99999999999999"),
+        ("max(CAST(n / 1 AS BIGINT))", "9223372036854775807"),
+        ("CAST(CAST(avg(n) AS DOUBLE PRECISION) AS BIGINT)", "null"),
+        ("CAST(-avg(n) AS u64)", "null"),
+    ] {
+        assert_eq!(value(text, &greatest), exact, "{text}");
+    }
+    assert_eq!(faults("CAST(-avg(n) AS u64)", &greatest), 1);
+    assert_eq!(faults("CAST(avg(n * 1000) AS BIGINT)", &greatest), 1);
+}
+
+#[test]
+fn no_zero_has_a_sign_however_little_is_left_of_a_number() {
+    let little = [r#""f":-5e-324,"size":1"#, r#""f":0,"size":1"#];
+    for text in ["avg(f)", "wavg(f, size)", "percentile_cont(0.1) WITHIN GROUP (ORDER BY f DESC)"] {
+        assert_eq!(value(text, &little), "0.0", "{text}");
+    }
+}
+
+#[test]
 fn variances_roots_and_weighted_means_leave_as_decimals_too() {
     assert_eq!(value("CAST(var_pop(price) AS DECIMAL(20,10))", &THREE), "\"1.5555555556\"");
     assert_eq!(value("CAST(stddev_pop(price) AS DECIMAL(38,30))", &THREE), "\"1.247219128924647128527916244106\"");
