@@ -90,17 +90,24 @@ impl<'a> Run<'a> {
         self.ticked = Some(at);
     }
 
-    /// Ticks through a time in which nothing arrives, but for the ticks that could not bring anything.
+    /// Ticks through a time in which nothing arrives, but for the ticks that could not bring anything. Where time alone moves a
+    /// watermark, the last of them is not left out: what comes next is late by that one, whether or not it sealed anything.
     fn wait(&mut self, until: i64, every: i64) {
-        while let Some(last) = self.ticked
-            && let Some(moves) = self.machine.next_move(self.plan, last)
-        {
+        let before = until.saturating_sub(every);
+        // What was refused without an arrival tells of no time at which somebody looked.
+        let begun = |last: &i64| *last < before && *last > tick_behind(i64::MIN, every);
+        let by_time = self.plan.sources.iter().any(|of| of.knobs.wall_clock || of.knobs.idle_after.is_some());
+        while let Some(last) = self.ticked.filter(begun) {
             // The first tick that is not before that time.
-            let next = tick_behind(moves.saturating_sub(1), every).max(last.saturating_add(every));
-            if next >= until {
+            let next = match self.machine.next_move(self.plan, last) {
+                Some(moves) => tick_behind(moves.saturating_sub(1), every),
+                None if by_time => before,
+                None => return,
+            };
+            if next > before && !by_time {
                 return;
             }
-            self.tick(next);
+            self.tick(next.max(last.saturating_add(every)).min(before));
         }
     }
 

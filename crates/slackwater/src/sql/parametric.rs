@@ -142,8 +142,10 @@ fn fraction(scope: &WindowScope<'_>, name: &str, ast: &Ast) -> Outcome<Fraction>
             let (message, help) = (
                 "a percentile is a number from 0 to 1",
                 match name {
-                    "approx_percentile" => "write 0.5 for the median: approx_percentile(x, 0.5)".to_string(),
-                    _ => format!("write 0.5 for the median: {name}(0.5)"),
+                    "approx_percentile" => {
+                        "write 0.5 for the median: approx_percentile(x, 0.5); no sign, no exponent".to_string()
+                    }
+                    _ => format!("write 0.5 for the median: {name}(0.5); no sign, no exponent"),
                 },
             );
             Err(SqlError { span: place::of(scope.sql(), ast), message: message.to_string(), help: Some(help) })

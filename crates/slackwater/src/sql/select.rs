@@ -204,7 +204,10 @@ fn key_columns(rows: &mut RowScope<'_>, select: &Select, groups: Vec<&Ast>) -> O
             let help = Some("write the column's name");
             return expression::refuse(rows, ast, "GROUP BY takes no numbers of columns, and no constants", help);
         }
-        let alias = aliased.iter().find(|(expr, _)| *expr == ast).map(|(_, alias)| alias.value.clone());
+        // Where it is selected under its own name too, another name is another column.
+        let plain = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(expr) if expr == ast);
+        let alias = aliased.iter().find(|(expr, _)| *expr == ast).filter(|_| !select.projection.iter().any(plain));
+        let alias = alias.map(|(_, alias)| alias.value.clone());
         let name = match (alias, ast) {
             (Some(alias), _) => alias,
             (None, Ast::Identifier(name)) => name.value.clone(),

@@ -284,3 +284,18 @@ fn what_is_held_as_it_arrived_stays_held_and_is_counted() {
     assert_eq!(told(&held), ["10:00:00 1 seal 1", "10:01:00 1 seal 1", "10:02:00 1 seal 1"]);
     assert_eq!((&held.summary["held"], &held.summary["facts"]), (&1.into(), &4.into()));
 }
+
+#[test]
+fn what_comes_after_a_silence_is_late_by_the_tick_right_before_it() {
+    let lines = [trade(1, "00:20", "00:20"), trade(2, "03:30", "10:00")];
+    for source in ["watermark = \"wall_clock\"\nlag = \"0s\"", "idle_after = \"5s\"\nlag = \"0s\""] {
+        let folded = replay(&config(source), &lines, &["--generations"]);
+        assert_eq!(told(&folded), ["10:00:00 1 seal 1", "10:03:00 1 late 1"], "{source}");
+        // Something that keeps a window open meanwhile changes nothing of that.
+        let more = [&lines[..], &[trade(3, "30:00", "05:00")]].concat();
+        let folded = replay(&config(source), &more, &["--generations"]);
+        assert_eq!(told(&folded)[..2], ["10:00:00 1 seal 1", "10:03:00 1 late 1"], "{source}");
+        let held = replay(&config(&format!("{source}\nlate = \"hold\"")), &lines, &["--generations"]);
+        assert_eq!(told(&held), ["10:00:00 1 seal 1"], "{source}");
+    }
+}

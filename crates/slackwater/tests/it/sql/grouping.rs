@@ -75,6 +75,22 @@ fn a_key_column_can_be_renamed_and_reused_in_expressions() {
 }
 
 #[test]
+fn a_key_that_is_selected_twice_has_both_its_names() {
+    for (items, keys) in [
+        ("venue, venue AS v", ["venue", "v"]),
+        ("venue AS v, venue", ["venue", "v"]),
+        ("venue AS v, venue AS w", ["v", "w"]),
+    ] {
+        let [key, other] = keys;
+        for group in ["venue", "v"] {
+            let row = |venue: &str, count: u32| format!(r#""{key}":"{venue}" | "{other}":"{venue}","x":{count}"#);
+            let (first, second) = (row("X", 3), row("Y", 1));
+            check(&format!("SELECT {items}, count(*) AS x FROM trades GROUP BY {group}, DAY"), &[&first, &second]);
+        }
+    }
+}
+
+#[test]
 fn a_field_comes_before_an_alias_of_its_name() {
     check(
         "SELECT venue, max(symbol) AS symbol FROM trades GROUP BY venue, DAY",
