@@ -94,6 +94,13 @@ impl Watermarks {
         self.reached.iter().map(settle).collect()
     }
 
+    /// Whether a tick would move any watermark.
+    pub fn would_move(&self, plan: &Plan, tick: &Tick, seen: &Judge) -> bool {
+        let mut then = self.clone();
+        then.tick(plan, tick, seen);
+        then.reached != self.reached
+    }
+
     /// The first time after a tick at `at` at which another one could bring rows though nothing comes, if there is one.
     /// `dues` are by pipeline the watermarks at which something may seal next.
     pub fn next_move(&self, plan: &Plan, at: i64, seen: &Judge, dues: &[Option<i128>]) -> Option<i64> {

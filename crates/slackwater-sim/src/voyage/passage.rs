@@ -342,7 +342,7 @@ impl Crossing<'_> {
     /// A tick with its commit; and if that is asked for, a checkpoint.
     fn beat(&mut self, instance: &mut Instance<'_>, (caught_up, checkpoint): (Vec<u16>, bool)) -> Result<(), Stop> {
         let mut finals = Vec::new();
-        instance.pulse(caught_up, checkpoint, |_, told| finals = told)?;
+        instance.pulse(instance.tick_now(caught_up), checkpoint, |_, told| finals = told)?;
         self.cuts.iter().try_for_each(|cuts| cuts.stand_behind(&self.script.trial.compiled.config.plan, &finals))
     }
 

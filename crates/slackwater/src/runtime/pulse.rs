@@ -74,8 +74,12 @@ impl Instance<'_> {
         self.watermarks.is_halted(source.into())
     }
 
-    /// Ticks and commits, with a checkpoint if that is asked for. `caught_up` are the sources whose readers had taken in
-    /// all that was there. As soon as it is committed, `tell` is given the rows that became or changed as final, in output
+    /// A tick at this moment. `caught_up` are the sources whose readers have taken in all that is there.
+    pub fn tick_now(&self, caught_up: Vec<u16>) -> Tick {
+        Tick { at: self.clock.now(), caught_up }
+    }
+
+    /// Ticks and commits, with a checkpoint if that is asked for. As soon as it is committed, `tell` is given the rows that became or changed as final, in output
     /// order. Gives how long the commit took, with its checkpoint if it had one.
     ///
     /// # Errors
@@ -83,13 +87,11 @@ impl Instance<'_> {
     /// opened again.
     pub fn pulse(
         &mut self,
-        caught_up: Vec<u16>,
+        tick: Tick,
         checkpoint: bool,
         tell: impl FnOnce(&Head, Vec<Final>),
     ) -> Result<Duration, Fault> {
-        let at = self.clock.now();
-        self.recorded = Some(at).max(self.recorded);
-        let tick = Tick { at, caught_up };
+        self.recorded = Some(tick.at).max(self.recorded);
         let outcome = self.tick(&tick)?;
         self.record(&Input::Tick(tick), outcome)?;
         let watch = Stopwatch::start();
@@ -113,10 +115,10 @@ impl Instance<'_> {
         Ok(took)
     }
 
-    /// Whether a tick now could bring anything: something came since the last one, other readers have caught up, or time
+    /// Whether a tick could bring anything: something came since the last one, other readers have caught up, or time
     /// alone moves a watermark past something.
-    pub fn is_due(&self, caught_up: &[u16]) -> bool {
-        let other = |source: usize| self.watermarks.is_caught_up(source) != caught_up.contains(&(source as u16));
+    pub fn is_due(&self, tick: &Tick) -> bool {
+        let other = |source: usize| self.watermarks.is_caught_up(source) != tick.caught_up.contains(&(source as u16));
         if !self.is_at_tick() || (0..self.plan.sources.len()).any(other) {
             return true;
         }
@@ -128,7 +130,12 @@ impl Instance<'_> {
         }
         let Some(ticked) = self.head.ticked else { return true };
         let next = self.watermarks.next_move(self.plan, ticked, &self.seen(), &dues);
-        next.is_some_and(|next| next <= self.clock.now())
+        next.is_some_and(|next| next <= tick.at)
+    }
+
+    /// Whether what comes next could be late by this tick where it is not by the last one.
+    pub fn is_moved_by(&self, tick: &Tick) -> bool {
+        self.watermarks.would_move(self.plan, tick, &self.seen())
     }
 
     /// Whether a checkpoint may be written beside what goes on: where there is more than one thread for it.

@@ -16,7 +16,7 @@ use super::restraint::Reader;
 use super::retrial::Dealt;
 use super::syncer::{Syncer, Underway};
 use crate::decode::Chunk;
-use slackwater_core::input::Decision;
+use slackwater_core::input::{Decision, Tick};
 use slackwater_core::plan::{Guards, Knobs};
 use slackwater_store::Fault;
 use slackwater_store::store::Offset;
@@ -103,6 +103,8 @@ pub struct Service<'p, O> {
     times: Times,
     /// When it was last looked at whether a tick is due; never since the instance was opened.
     looked: Option<Stopwatch>,
+    /// The tick that was due then and could bring nothing, and nothing has come since.
+    left_out: Option<Tick>,
     published: Stopwatch,
     kept: Stopwatch,
     /// Whether something came since rows were last shown.
@@ -156,6 +158,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             gauge,
             times: Times::default(),
             looked: None,
+            left_out: None,
             published: now(),
             kept: now(),
             moved: true,
@@ -237,11 +240,12 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// Journals what waits, unless a sync is under way.
     fn begin(&mut self) -> Result<bool, Fault> {
-        let Some(instance) = self.instance.as_mut().filter(|_| self.begun.is_none()) else { return Ok(false) };
-        let waiting = self.front.desk.take(ROUND);
-        if waiting.is_empty() {
+        if self.begun.is_some() || self.front.desk.load().deliveries == 0 {
             return Ok(false);
         }
+        self.make_up()?;
+        let Some(instance) = &mut self.instance else { return Ok(false) };
+        let waiting = self.front.desk.take(ROUND);
         let (deliveries, answers): (Vec<Delivery>, Vec<_>) =
             waiting.into_iter().map(|Waiting { delivery, answer }| (delivery, answer)).unzip();
         let sources = deliveries.iter().map(|delivery| delivery.source).collect();
@@ -342,6 +346,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             return Ok(false);
         }
         self.settle()?;
+        self.make_up()?;
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let watch = Stopwatch::start();
         let sources: Vec<u16> = coming.iter().map(|coming| coming.chunk.source).collect();
@@ -370,7 +375,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     /// Carries out orders.
     fn obey(&mut self) -> Result<bool, Fault> {
         let Some((order, done)) = self.front.orders.next() else { return Ok(false) };
-        if let Err(fault) = self.settle() {
+        if let Err(fault) = self.settle().and_then(|()| self.make_up()) {
             done(Err(fault.to_string()));
             return Err(fault);
         }
@@ -430,10 +435,26 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             served[usize::from(source)] &= heard && !instance.is_halted(source);
         }
         let caught_up: Vec<u16> = (0..).zip(served).filter_map(|(source, served)| served.then_some(source)).collect();
-        if !instance.is_due(&caught_up) {
+        let tick = instance.tick_now(caught_up);
+        if !instance.is_due(&tick) {
+            self.left_out = Some(tick);
             return Ok(false);
         }
-        let ticked = self.beat(caught_up, crowded)?;
+        self.tick(tick, crowded)
+    }
+
+    /// Makes up for the tick that was left out, before anything follows it: what comes is late by that one, and not by the
+    /// last one that is recorded.
+    fn make_up(&mut self) -> Result<(), Fault> {
+        let Some(instance) = &self.instance else { return Ok(()) };
+        match self.left_out.take().filter(|tick| instance.is_moved_by(tick)) {
+            Some(tick) => self.tick(tick, false).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn tick(&mut self, tick: Tick, crowded: bool) -> Result<bool, Fault> {
+        let ticked = self.beat(tick, crowded)?;
         if let Some(instance) = &mut self.instance {
             // It stands right behind the tick, and counts with what comes.
             instance.cut_off()?;
@@ -441,14 +462,19 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         Ok(ticked)
     }
 
-    fn beat(&mut self, caught_up: Vec<u16>, crowded: bool) -> Result<bool, Fault> {
+    fn beat(&mut self, tick: Tick, crowded: bool) -> Result<bool, Fault> {
+        if self.left_out.as_ref().is_some_and(|left_out| left_out.caught_up != tick.caught_up) {
+            // Who was idle by that one may not be by this.
+            self.make_up()?;
+        }
+        self.left_out = None;
         // Where it presses, what comes waits until the checkpoint before is there.
         self.settle()?;
         let counts = self.end_keeping(crowded || self.crowded)?;
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let due = (crowded || self.kept.elapsed() >= self.pace.checkpoint) && self.keeping.is_none();
         let now = due && (self.crowded || !instance.may_keep_aside());
-        let took = instance.pulse(caught_up, now, |head, finals| {
+        let took = instance.pulse(tick, now, |head, finals| {
             let ((tick, at), settled) = (head.tick(), head.settled.clone());
             self.front.board.tell(News::Committed { tick, at, settled, finals });
         })?;
@@ -557,7 +583,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             drop(synced.map(Underway::wait));
             answers.into_iter().for_each(|answer| answer(Err(unknown.clone())));
         }
-        (self.instance, self.looked) = (None, None);
+        (self.instance, self.looked, self.left_out) = (None, None, None);
         // Nothing may be written any more when the directory is opened again. Whether it could be makes no difference.
         let _ = self.end_keeping(true);
         self.tails.iter_mut().for_each(|tail| tail.rewind());
@@ -593,12 +619,11 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// The last tick before a stop, with a checkpoint.
     fn finish(&mut self) -> Result<(), Fault> {
-        if self.instance.is_none() {
-            return Ok(());
-        }
+        let Some(instance) = &self.instance else { return Ok(()) };
+        let tick = instance.tick_now(Vec::new());
         // The last checkpoint is there when this ends.
         self.crowded = true;
-        self.beat(Vec::new(), true).map(drop)
+        self.beat(tick, true).map(drop)
     }
 }
 

@@ -138,7 +138,7 @@ pub(super) fn in_directory<T>(
         _ if instance.is_committed() => {}
         true => instance.checkpoint()?,
         false if instance.head().settled.contains(&Settled::All) => instance.end()?,
-        false => drop(instance.pulse(Vec::new(), true, |_, _| {})?),
+        false => drop(instance.pulse(instance.tick_now(Vec::new()), true, |_, _| {})?),
     }
     Ok(done)
 }

@@ -79,7 +79,7 @@ fn a_cutoff_stays_in_force_though_what_comes_behind_it_finds_no_room() {
         instance.tune(&[sound.plan.sources[0].knobs.clone()]).expect("tuned");
         instance.guard(&[sound.plan.sources[0].guards.clone()]).expect("guarded");
         assert!(delivered(instance, &sound, (0, "first"), trades_every(STEP, 0, 3_000)));
-        instance.pulse(vec![0], false, |_, _| {}).expect("a tick");
+        instance.pulse(instance.tick_now(vec![0]), false, |_, _| {}).expect("a tick");
         assert!(instance.cut_off().expect("decided"), "the source is cut off");
         decided = instance.standing(Load::default()).sources[0].cutoff;
         let many = trades_every(STEP, 3_000, 30_000);
@@ -124,7 +124,7 @@ fn who_is_interrupted_between_two_cutoffs_makes_no_tick_more() {
     run(1, &mut |instance| {
         all(instance);
         instance.decide(Decision::EndOfInput).expect("decided");
-        instance.pulse(Vec::new(), true, |_, _| {}).expect("a tick");
+        instance.pulse(instance.tick_now(Vec::new()), true, |_, _| {}).expect("a tick");
         instance.decide(Decision::Cutoff(0, first)).expect("decided");
     });
     run(1, &mut |instance| assert_eq!(ended(instance), calm));
