@@ -7,6 +7,7 @@ mod oracle;
 mod permutation;
 mod rebuild;
 mod regime;
+mod silence;
 mod voyage;
 mod wreck;
 

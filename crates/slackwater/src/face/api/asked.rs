@@ -8,7 +8,11 @@ use slackwater_core::time::parse_rfc3339;
 
 /// The parameters of a request, in order.
 #[derive(Clone, Debug)]
-pub(super) struct Asked(Vec<(String, String)>);
+pub(super) struct Asked {
+    all: Vec<(String, String)>,
+    /// Which of them are a name alone, without the sign behind which a value stands.
+    bare: Vec<bool>,
+}
 
 impl Asked {
     /// The parameters of a request. Those in `known` may be there; those that begin with `prefix` too, if there is one.
@@ -31,17 +35,23 @@ impl Asked {
                 return Err(Refusal::bad("parameter_twice", text, "give it once"));
             }
         }
-        Ok(Asked(all))
+        // The pieces that the parameters were read from.
+        let pieces = uri.query().unwrap_or_default().split('&').filter(|piece| !piece.is_empty());
+        let bare = pieces.map(|piece| !piece.contains('=')).collect();
+        Ok(Asked { all, bare })
     }
 
     /// A parameter.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The parameters that begin so, without that.
-    pub fn behind<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    /// The parameters that begin so, without that, and the value of each that is not a name alone.
+    pub fn behind<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        self.all.iter().zip(&self.bare).filter_map(move |((name, value), bare)| {
+            let name = name.strip_prefix(prefix)?;
+            Some((name, (!bare).then_some(value.as_str())))
+        })
     }
 
     /// A time, in nanoseconds since the epoch.

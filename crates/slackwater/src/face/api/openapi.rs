@@ -77,7 +77,7 @@ fn queries(path: &str) -> Vec<Value> {
             ("limit", "query", "integer", "Rows of a page, 1 to 10000, default 1000"),
             ("cursor", "query", "string", "What the page before gave as `next`"),
             ("format", "query", "string", "json, ndjson or csv; else by Accept"),
-            ("key.COLUMN", "query", "string", "Rows with this value in a group-by column"),
+            ("key.COLUMN", "query", "string", "Rows with this value in a group-by column; null without `=`"),
         ],
         "/v1/pipelines/{pipeline}/stream" => &[
             ("interval", "query", "string", "From one look at moving rows to the next, default 500ms"),

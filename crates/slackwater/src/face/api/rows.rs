@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::report;
 use crate::connect::files::render;
 use crate::connect::http::tokens::Caller;
-use crate::decode::spelling::nearest;
+use crate::face::key;
 use crate::runtime::board::Moving;
 use axum::body::Body;
 use axum::response::Response;
@@ -52,7 +52,7 @@ struct Wanted {
     pipeline: u16,
     ask: Ask,
     tier: Tier,
-    keys: Vec<(usize, String)>,
+    keys: Vec<key::Wanted>,
     after: Option<Place>,
     limit: usize,
 }
@@ -103,22 +103,16 @@ fn wanted(plan: &Plan, pipeline: u16, asked: &Asked) -> Result<Wanted, Refusal> 
 }
 
 /// Values that key columns must have.
-fn keys(plan: &Plan, pipeline: u16, asked: &Asked) -> Result<Vec<(usize, String)>, Refusal> {
-    let columns = &plan.pipelines[usize::from(pipeline)].key;
-    let names = || columns.iter().map(|column| column.name.as_str());
-    let mut keys = Vec::new();
-    for (name, value) in asked.behind("key.") {
-        let Some(index) = names().position(|known| known == name) else {
-            let name: String = name.chars().take(40).collect();
-            let help = match nearest(&name, names()) {
-                Some(near) => format!("did you mean `key.{near}`?"),
-                None => format!("the group-by columns are {}", names().collect::<Vec<_>>().join(", ")),
-            };
-            return Err(Refusal::bad("unknown_key", format!("there is no group-by column `{name}`"), help));
+fn keys(plan: &Plan, pipeline: u16, asked: &Asked) -> Result<Vec<key::Wanted>, Refusal> {
+    let one =
+        |(name, value): (&str, Option<&str>)| match key::column(plan, pipeline, name, |name| format!("key.{name}")) {
+            Ok(index) => Ok((index, value.map(String::from))),
+            Err(help) => {
+                let name: String = name.chars().take(40).collect();
+                Err(Refusal::bad("unknown_key", format!("there is no group-by column `{name}`"), help))
+            }
         };
-        keys.push((index, value.to_string()));
-    }
-    Ok(keys)
+    asked.behind("key.").map(one).collect()
 }
 
 fn shape(asked: &Asked, headers: &HeaderMap) -> Result<Shape, Refusal> {
@@ -138,13 +132,9 @@ fn shape(asked: &Asked, headers: &HeaderMap) -> Result<Shape, Refusal> {
 
 impl Wanted {
     fn takes(&self, plan: &Plan, row: &Final) -> bool {
-        let columns = &plan.pipelines[usize::from(row.pipeline)].key;
-        let has = |(index, wanted): &(usize, String)| {
-            render::cell(row.key[*index].value(), columns[*index].expr.ty) == *wanted
-        };
         self.ask.from.is_none_or(|from| row.window.start >= from)
             && self.ask.to.is_none_or(|to| row.window.start < to)
-            && self.keys.iter().all(has)
+            && key::has(plan, row, &self.keys)
     }
 }
 

@@ -1,14 +1,12 @@
 //! A data directory as commands find it: whose it is, and the configuration that made it.
 
 use super::fold::Stop;
-use crate::connect::files::render;
 use crate::decode::spelling::nearest;
 use crate::face::config::{self, Config};
 use crate::face::home::{self, CONFIG};
+use crate::face::key;
 use crate::runtime::reopen::shelves;
-use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
-use slackwater_core::value::{Type, Value};
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
@@ -163,37 +161,16 @@ pub(super) fn pipeline(plan: &Plan, name: Option<&str>) -> Result<u16, Stop> {
     }
 }
 
-/// What a key column must have, by column: a value as an output writes it, or none.
-pub(super) type Wanted = (usize, Option<String>);
-
 /// The values that a person asks for.
-pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<Wanted>, Stop> {
-    let columns = &plan.pipelines[usize::from(pipeline)].key;
-    let names = || columns.iter().map(|column| column.name.as_str());
-    let mut keys = Vec::new();
-    for text in asked {
-        let (name, value) = text.split_once('=').map_or((&**text, None), |(name, value)| (name, Some(value)));
-        let Some(index) = names().position(|known| known == name) else {
-            let all: Vec<&str> = names().collect();
-            let hint = nearest(name, names()).map_or(format!("the group-by columns are {}", all.join(", ")), |near| {
-                format!("did you mean `{near}`?")
-            });
-            return Err(Stop::Usage(format!("--key {text}: there is no such column; {hint}")));
-        };
-        keys.push((index, value.map(String::from)));
-    }
-    Ok(keys)
-}
-
-/// Whether a row has these values in its key. An empty one is the empty text, where there may be one, and else null.
-pub(super) fn has_key(plan: &Plan, row: &Final, keys: &[Wanted]) -> bool {
-    let columns = &plan.pipelines[usize::from(row.pipeline)].key;
-    keys.iter().all(|(index, wanted)| {
-        let (value, ty) = (row.key[*index].value(), columns[*index].expr.ty);
-        let is_null = matches!(value, Value::Null);
-        match wanted {
-            None => is_null,
-            Some(wanted) => !(is_null && ty == Type::Text) && render::cell(value, ty) == *wanted,
-        }
-    })
+pub(super) fn keys(plan: &Plan, pipeline: u16, asked: &[String]) -> Result<Vec<key::Wanted>, Stop> {
+    asked
+        .iter()
+        .map(|text| {
+            let (name, value) = text.split_once('=').map_or((&**text, None), |(name, value)| (name, Some(value)));
+            match key::column(plan, pipeline, name, str::to_string) {
+                Ok(index) => Ok((index, value.map(String::from))),
+                Err(hint) => Err(Stop::Usage(format!("--key {text}: there is no such column; {hint}"))),
+            }
+        })
+        .collect()
 }

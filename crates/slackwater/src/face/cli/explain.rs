@@ -5,6 +5,7 @@ use super::directory::{self, Committed};
 use super::fold::Stop;
 use super::{Exit, ExplainArgs, gone, tell};
 use crate::connect::files::render;
+use crate::face::key;
 use crate::runtime::recompute::{Feeding, recompute};
 use slackwater_core::fold::Final;
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
@@ -38,7 +39,7 @@ fn explain(args: &ExplainArgs) -> Result<(String, bool), Stop> {
         let wanted = kept.row.window.start == i128::from(args.window)
             && args.bar.is_none_or(|bar| kept.row.bar.is_some_and(|known| known.ordinal == bar))
             && args.generation.is_none_or(|generation| kept.row.generation == generation)
-            && directory::has_key(&plan, &kept.row, &keys);
+            && key::has(&plan, &kept.row, &keys);
         if wanted {
             found.retain(|other| !same_row(&other.row, &kept.row));
             found.push(kept);

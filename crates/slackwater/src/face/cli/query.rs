@@ -4,6 +4,7 @@ use super::check::print;
 use super::fold::Stop;
 use super::{Exit, QueryArgs, directory, remote, tell};
 use crate::connect::files::render;
+use crate::face::key;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_store::store::{Ask, Store};
@@ -39,19 +40,21 @@ fn asked(args: &QueryArgs) -> Result<String, Stop> {
     if args.generations {
         parameters.push(("generations".to_string(), "true".to_string()));
     }
+    let mut nulls = String::new();
     for key in &args.keys {
-        let Some((name, value)) = key.split_once('=') else {
-            let text =
-                format!("--key {key}: write COLUMN=VALUE, as in --key symbol=BTC; null is asked of a directory only");
-            return Err(Stop::Usage(text));
-        };
-        parameters.push((format!("key.{name}"), value.to_string()));
+        match key.split_once('=') {
+            Some((name, value)) => parameters.push((format!("key.{name}"), value.to_string())),
+            None => {
+                nulls.push('&');
+                remote::encode(&format!("key.{key}"), &mut nulls);
+            }
+        }
     }
     let (mut text, mut cursor) = (String::new(), None);
     loop {
         let mut page = parameters.clone();
         page.extend(cursor.take().map(|cursor| ("cursor".to_string(), cursor)));
-        let answered = remote::ask(&server, &format!("/v1/pipelines/{named}/rows{}", remote::query(&page)))?;
+        let answered = remote::ask(&server, &format!("/v1/pipelines/{named}/rows{}{nulls}", remote::query(&page)))?;
         let header = if csv && !text.is_empty() { answered.text.find('\n').map_or(0, |end| end + 1) } else { 0 };
         text.push_str(&answered.text[header..]);
         match answered.headers.get("slackwater-next").and_then(|next| next.to_str().ok()) {
@@ -109,7 +112,7 @@ fn query(args: &QueryArgs, data: &Path) -> Result<String, Stop> {
         let ask = Ask { from, to, as_of: args.as_of, generations: args.generations };
         store.rows(pipeline, &ask, &mut |kept| {
             let shown = args.generations || !kept.row.removed;
-            if shown && directory::has_key(&plan, &kept.row, &keys) {
+            if shown && key::has(&plan, &kept.row, &keys) {
                 finals.push(kept.row);
             }
             Ok(())

@@ -127,6 +127,7 @@ fn a_service_is_run_asked_stopped_killed_and_run_again() {
     let all = query(&["--tier", "all"]);
     assert_eq!((all.len(), all[3]["tier"].as_str()), (4, Some("provisional")));
     assert_eq!(query(&["--key", "symbol=ABC", "--from", "2026-01-01T00:02:00Z"]), finals[2..]);
+    assert_eq!((query(&["--key", "symbol"]).len(), query(&["--key", "symbol="]).len()), (0, 0), "null and empty");
     let table = place.run(&["query", "minutes", "--url", &url, "--format", "table"]).out;
     let heads: Vec<&str> = table.lines().next().expect("a header").split_whitespace().collect();
     assert_eq!((table.lines().count(), heads[0], heads[heads.len() - 1]), (4, "symbol", "trades"), "{table}");

@@ -1,6 +1,6 @@
 //! Rows, status, quarantine: what can be read, and in which shapes.
 
-use super::{Site, minute, until};
+use super::{CONFIG, Site, minute, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -57,6 +57,23 @@ fn rows_come_with_their_tiers_and_how_far_they_are_final() {
     assert_eq!(history.iter().map(|row| row["generation"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
     // As of a time before the service began, nothing was.
     assert_eq!(rows(&site, "as_of=2020-01-01T00:00:00Z").len(), 0);
+}
+
+#[test]
+fn a_key_may_be_asked_for_that_is_null_or_the_empty_text() {
+    let text = CONFIG.replace("symbol = \"string\"", "symbol = \"string?\"");
+    let config = slackwater::face::config::load(&text, "test.toml").expect("a sound configuration");
+    let site = Site::over(tempfile::tempdir().expect("a folder"), &config).expect("a server");
+    let trade =
+        |id: u64, symbol: &str| format!("{{\"id\":{id},\"symbol\":{symbol},\"ts\":1767225600,\"price\":{id}}}\n");
+    site.trades(&[trade(1, "null"), trade(2, "\"\""), trade(3, "\"ABC\"")].concat()).expect(200);
+    let total = |query: &str| -> Vec<Value> {
+        rows(&site, &format!("tier=all{query}")).iter().map(|row| row["total"].clone()).collect()
+    };
+    until(|| (total("").len() == 3).then_some(()));
+    assert_eq!(total("&key.symbol"), ["1.00"]);
+    assert_eq!(total("&key.symbol="), ["2.00"]);
+    assert_eq!(total("&key.symbol=ABC"), ["3.00"]);
 }
 
 #[test]

@@ -213,23 +213,3 @@ fn an_old_generation_is_not_the_newest_where_a_bar_has_moved() {
     assert!(kept.iter().all(|row| row.bar.expect("a bar").ordinal > 0), "{kept:?}");
     stopped(&live);
 }
-
-#[test]
-fn what_comes_behind_a_silence_is_late_by_the_ticks_that_there_were() {
-    let by_wall_clock = ORIGINS.replace("idle_after = \"IDLE\"", "watermark = \"wall_clock\"");
-    let by_silence = ORIGINS.replace("IDLE", "100ms");
-    for text in [by_wall_clock, by_silence] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (live, told) = open(&text.replace("lag = ", "late = \"hold\"\nlag = "), folder.path());
-        push(&live, &event(1, "X", now_ms() + 100), 1);
-        let (sealed, _) = next_commit(&told);
-        // Nothing is left that could seal, so nothing is recorded, and time goes on.
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        let late = event(2, "X", sealed / 1_000_000 + 100);
-        let in_time = event(3, "Y", now_ms() + 1_000);
-        push(&live, &[late, in_time].concat(), 2);
-        live.stop();
-        live.wait().expect("a clean stop");
-        assert_eq!(live.board().standing().sources[0].held, 1, "{text}");
-    }
-}
