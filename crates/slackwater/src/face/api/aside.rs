@@ -46,14 +46,19 @@ pub(super) async fn list(app: Arc<App>, caller: Caller, request: Request<Body>) 
 
 /// `GET /v1/quarantine/{number}`.
 pub(super) async fn show(app: Arc<App>, caller: Caller, number: &str) -> Result<Response, Refusal> {
-    let missing = || Refusal::unknown("unknown_event", "no event of this number was set aside", "see /v1/quarantine");
     let number: u64 = number.parse().map_err(|_| missing())?;
+    Ok(json(&shown(&app.plan, &one(&app, &caller, number).await?)))
+}
+
+/// The event that has a number.
+async fn one(app: &App, caller: &Caller, number: u64) -> Result<Aside, Refusal> {
     let which = Which { from: number, all: true, ..Which::default() };
-    let events = app.readers.read(move |store| listed(store, &which, 1)).await?;
-    match &events[..] {
-        [aside] if aside.number == number && caller.sees(aside.event.source) => Ok(json(&shown(&app.plan, aside))),
-        _ => Err(missing()),
-    }
+    let found = app.readers.read(move |store| listed(store, &which, 1)).await?.pop();
+    found.filter(|aside| aside.number == number && caller.sees(aside.event.source)).ok_or_else(missing)
+}
+
+fn missing() -> Refusal {
+    Refusal::unknown("unknown_event", "no event of this number was set aside", "see /v1/quarantine")
 }
 
 /// `POST /v1/quarantine/release` and `/v1/quarantine/discard`.
@@ -71,6 +76,9 @@ pub(super) async fn deal(
     if source.is_none() && reason.is_none() && number.is_none() && !asked.flag("all")? {
         let help = "name a `source`, a `reason` or a `number` of /v1/quarantine, or write all=true";
         return Err(Refusal::bad("nothing_named", "this does not say which events are meant", help));
+    }
+    if let Some(number) = number {
+        one(&app, &caller, number).await?;
     }
     let meant = |index: u16| source.is_none_or(|one| one == index) && caller.sees(index);
     let sources = (0..app.plan.sources.len() as u16).map(meant).collect();

@@ -57,12 +57,15 @@ fn list(args: &QuarantineListArgs) -> Result<Vec<Value>, Stop> {
 fn show(at: &At, number: u64) -> Result<Value, Stop> {
     match &at.data {
         None => remote::json(&remote::server(&at.url()), &format!("/v1/quarantine/{number}")),
-        Some(data) => {
-            let which = Which { from: number, all: true, ..Which::default() };
-            let found = kept(data, &which, 1)?.pop().filter(|event| event["number"] == json!(number));
-            found.ok_or_else(|| Stop::Usage(format!("no event of the number {number} was set aside")))
-        }
+        Some(data) => numbered(data, number),
     }
+}
+
+/// The event of a directory that has a number.
+fn numbered(data: &Path, number: u64) -> Result<Value, Stop> {
+    let which = Which { from: number, all: true, ..Which::default() };
+    let found = kept(data, &which, 1)?.pop().filter(|event| event["number"] == json!(number));
+    found.ok_or_else(|| Stop::Usage(format!("no event of the number {number} was set aside")))
 }
 
 fn kept(data: &Path, which: &Which, limit: usize) -> Result<Vec<Value>, Stop> {
@@ -163,6 +166,7 @@ fn in_place(args: &QuarantineDealArgs, data: &Path, with: Dealing) -> Result<Val
     let reason = args.reason.as_deref().map(known).transpose()?;
     let one = args.source.as_ref().map(|name| source(&plan, name)).transpose()?;
     let sources: Vec<bool> = (0..plan.sources.len() as u16).map(|index| one.is_none_or(|one| one == index)).collect();
+    args.numbers.iter().try_for_each(|number| numbered(data, *number).map(drop))?;
     let disk: Arc<dyn Disk> = Arc::new(directory::lock(data, false)?);
     let numbers = each(args);
     let dealt = in_directory(&config, &plan, (data, disk), |instance| {

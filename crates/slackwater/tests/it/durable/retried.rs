@@ -159,6 +159,8 @@ fn what_is_discarded_stays_in_quarantine_for_good_and_is_listed_no_more() {
     let refused: Vec<&Value> = all_of_them.iter().filter(|event| event["reason"] != "conflict").collect();
     let numbers: Vec<String> = refused.iter().take(2).map(|event| event["number"].to_string()).collect();
     let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let unknown = place.run(&["quarantine", "discard", "--data", "data", numbers[0], "4711"]);
+    assert!(unknown.code == 2 && unknown.err.contains("no event of the number 4711"), "{}", unknown.err);
     assert_eq!(deal(&place, "discard", &numbers)["discarded"], 2);
     let twice = deal(&place, "discard", &numbers);
     assert_eq!((&twice["discarded"], &twice["discarded_before"]), (&json!(0), &json!(2)));

@@ -106,6 +106,7 @@ fn guards_that_are_read_again_judge_what_comes_and_a_release_what_came() {
     let act = |verb: &str, query: &str| poster::act(port, &format!("/v1/quarantine/{verb}{query}")).expect("an answer");
     assert_eq!(act("release", "").0, 400, "it has to be said which are meant");
     assert_eq!(act("release", "?reason=boredom").0, 400);
+    assert_eq!(act("discard", "?number=4711").0, 404);
     let (status, body) = act("discard", &format!("?number={number}"));
     assert!(status == 200 && body.contains("\"discarded\":1"), "{body}");
     let (status, body) = act("release", "?all=true");
