@@ -2,12 +2,12 @@
 
 mod journal;
 mod laws;
+mod live;
 mod model;
 mod oracle;
 mod permutation;
 mod rebuild;
 mod regime;
-mod silence;
 mod voyage;
 mod wreck;
 
