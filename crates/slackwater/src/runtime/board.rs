@@ -66,6 +66,8 @@ pub struct SourceStanding {
     pub caught_up: bool,
     /// Whether it takes nothing in until it is resumed.
     pub halted: bool,
+    /// What keeps its readers from reading something that is there.
+    pub wrong: Vec<String>,
     /// Facts that are held by one pipeline at least.
     pub held: u64,
     /// Where it is cut off, if it is.

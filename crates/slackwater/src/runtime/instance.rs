@@ -177,6 +177,11 @@ impl<'p> Instance<'p> {
         &self.head
     }
 
+    /// How far each file or partition of a source was taken in.
+    pub fn offsets(&self, source: u16) -> Vec<slackwater_store::store::Offset> {
+        self.taken.offsets.iter().filter(|offset| offset.source == source).cloned().collect()
+    }
+
     /// How far a file or partition was taken in.
     pub fn offset(&self, source: u16, part: &str) -> Option<&slackwater_store::store::Offset> {
         self.taken.of(source, part)

@@ -201,7 +201,7 @@ impl Instance<'_> {
             let held = self.shards.holds.count(number as u16);
             let restraint = self.restraint(number, &mut origins, &put_off);
             let cutoff = self.shards.cutoffs.of(number as u16);
-            SourceStanding { counts, origins, caught_up, halted, held, cutoff, restraint }
+            SourceStanding { counts, origins, caught_up, halted, wrong: Vec::new(), held, cutoff, restraint }
         };
         let sources = self.plan.sources.iter().enumerate().map(source).collect();
         Standing {

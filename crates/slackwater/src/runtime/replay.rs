@@ -284,6 +284,28 @@ impl Replaying<'_> {
     }
 }
 
+/// Which of some places a feed was taken in to before, for its bytes up to there are those that were; of several the furthest.
+pub fn known_in<F: Feed>(mut feed: F, known: &[Offset]) -> Option<usize> {
+    let mut order: Vec<usize> = (0..known.len()).filter(|at| known[*at].offset > 0).collect();
+    order.sort_by_key(|at| known[*at].offset);
+    let (mut digest, mut found, mut left) = (0, None, order.into_iter().peekable());
+    while left.peek().is_some()
+        && let Ok(Some(chunk)) = feed.next()
+    {
+        let mut from = 0;
+        while let Some(at) = left.next_if(|at| known[*at].offset <= chunk.end()) {
+            let Some(to) = known[at].offset.checked_sub(chunk.offset).map(|to| to as usize) else { continue };
+            let piece = &chunk.bytes[from..to];
+            if piece.is_empty() || piece.ends_with(b"\n") || to == chunk.bytes.len() {
+                (digest, from) = (chain(digest, chunk.line, piece), to);
+                found = if digest == known[at].digest { Some(at) } else { found };
+            }
+        }
+        digest = chain(digest, chunk.line, &chunk.bytes[from..]);
+    }
+    found
+}
+
 /// A feed that goes on where its file was left.
 #[derive(Debug)]
 pub struct Resumed<F> {

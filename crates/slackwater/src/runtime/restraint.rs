@@ -95,11 +95,13 @@ pub(super) struct Reader {
     waits: Option<Chunk>,
     /// Whose events it was found to carry.
     carried: Names,
+    /// What keeps it from reading something, as it was last noticed.
+    wrong: Option<String>,
 }
 
 impl Reader {
     pub fn new(tail: Box<dyn Tail>) -> Reader {
-        Reader { tail, waits: None, carried: Names::new() }
+        Reader { tail, waits: None, carried: Names::new(), wrong: None }
     }
 
     pub fn source(&self) -> u16 {
@@ -109,20 +111,34 @@ impl Reader {
     /// What came next, unless it is to wait.
     pub fn next(
         &mut self,
-        known: &dyn Fn(&str) -> Option<Offset>,
+        known: &dyn Fn() -> Vec<Offset>,
         of: (&Source, Format),
         (restraint, now): (&Restraint, i64),
-    ) -> Result<Option<Chunk>, String> {
+    ) -> Option<Chunk> {
         let waited = self.waits.take();
         let again = waited.is_some();
-        let Some(chunk) = waited.map_or_else(|| self.tail.next(known), |chunk| Ok(Some(chunk)))? else {
-            return Ok(None);
-        };
+        let chunk = waited.or_else(|| self.tail.next(known))?;
         if !restraint.ahead.is_empty() && self.is_held(of, &chunk, (restraint, now), again) {
             self.waits = Some(chunk);
-            return Ok(None);
+            return None;
         }
-        Ok(Some(chunk))
+        Some(chunk)
+    }
+
+    /// What keeps it from reading something, as it was last noticed.
+    pub fn wrong(&self) -> Option<&str> {
+        self.wrong.as_deref()
+    }
+
+    /// Notices what keeps it from reading something; whether that is another thing than before.
+    pub fn is_wrong_anew(&mut self) -> bool {
+        let wrong = self.tail.wrong();
+        let anew = wrong != self.wrong;
+        if anew && let Some(wrong) = &wrong {
+            tracing::warn!("not read: {wrong}");
+        }
+        self.wrong = wrong;
+        anew
     }
 
     /// Whether what it read is to wait. A reader that carries others too is not held back: they come behind this.

@@ -62,11 +62,12 @@ pub trait Tail: Send {
     /// Index of its source.
     fn source(&self) -> u16;
 
-    /// What came next, if anything did. `known` is how far each part was taken in before the last [`Tail::rewind`].
-    ///
-    /// # Errors
-    /// What a person should know; it is asked again later.
-    fn next(&mut self, known: &dyn Fn(&str) -> Option<Offset>) -> Result<Option<Chunk>, String>;
+    /// What came next, if anything did. `known` is how far each part of the source was taken in before the last
+    /// [`Tail::rewind`].
+    fn next(&mut self, known: &dyn Fn() -> Vec<Offset>) -> Option<Chunk>;
+
+    /// What keeps it from reading something that is there, for a person to know.
+    fn wrong(&self) -> Option<String>;
 
     /// Whether everything that was there when it was last asked has been given.
     fn is_caught_up(&self) -> bool;
@@ -116,8 +117,6 @@ pub struct Service<'p, O> {
     windows: (usize, Option<u64>),
     /// Whether the journal had no room for what came: a checkpoint makes some.
     crowded: bool,
-    /// What keeps a file from being read on.
-    stuck: Option<String>,
     /// What is journaled and not judged.
     begun: Option<Round>,
     syncer: Syncer,
@@ -166,7 +165,6 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             told: now(),
             windows: (0, None),
             crowded: false,
-            stuck: None,
             begun: None,
             syncer,
             keeping: None,
@@ -321,25 +319,21 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
     fn take_tails(&mut self) -> Result<bool, Fault> {
         let Some(instance) = &mut self.instance else { return Ok(false) };
         let (mut coming, mut bytes) = (Vec::new(), 0);
-        self.stuck = None;
         let (standing, now) = (self.front.board.standing(), instance.clock.now());
         for tail in &mut self.tails {
             let source = tail.source();
             let number = usize::from(source);
             let (of, restraint) = (instance.kind_of(number), &standing.sources[number].restraint);
-            while bytes < ROUND && !instance.is_halted(source) {
-                match tail.next(&|part| instance.offset(source, part).cloned(), of, (restraint, now)) {
-                    Ok(Some(chunk)) => {
-                        bytes += chunk.bytes.len();
-                        let ahead = Ahead::of(chunk.line, &chunk.bytes);
-                        coming.push(Coming { chunk, ahead, named: None });
-                    }
-                    Ok(None) => break,
-                    Err(why) => {
-                        self.stuck = Some(why);
-                        break;
-                    }
-                }
+            while bytes < ROUND
+                && !instance.is_halted(source)
+                && let Some(chunk) = tail.next(&|| instance.offsets(source), of, (restraint, now))
+            {
+                bytes += chunk.bytes.len();
+                let ahead = Ahead::of(chunk.line, &chunk.bytes);
+                coming.push(Coming { chunk, ahead, named: None });
+            }
+            if tail.is_wrong_anew() {
+                self.untold = true;
             }
         }
         if coming.is_empty() {
@@ -549,7 +543,9 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let board = &self.front.board;
         let mut standing = instance.standing(self.front.desk.load());
         (standing.open, standing.times) = (board.open(), Times { sync: standing.times.sync, ..self.times });
-        standing.trouble.clone_from(&self.stuck);
+        for tail in &self.tails {
+            standing.sources[usize::from(tail.source())].wrong.extend(tail.wrong().map(String::from));
+        }
         // They are many, and what is told more often than it ticks need not count them again.
         if self.windows.1 != Some(standing.ticks) {
             self.windows = (instance.windows().0, Some(standing.ticks));

@@ -150,12 +150,23 @@ pub fn table(plan: &Plan, pipeline: u16, rows: &[Final], out: &mut String) {
     aligned(&lines, out);
 }
 
+/// A text of an event as a terminal may show it: on one line, with what would steer the terminal spelled out.
+pub fn visible(text: &str) -> String {
+    let steers = |sign: char| sign.is_control() || matches!(sign, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::with_capacity(text.len());
+    for sign in text.chars() {
+        match steers(sign) {
+            true => out.extend(sign.escape_default()),
+            false => out.push(sign),
+        }
+    }
+    out
+}
+
 /// Appends the records of a CSV output, its header the first of them, as such a table. All have the same number of cells.
 pub fn aligned(records: &[Vec<String>], out: &mut String) {
     let shown = 1..records.first().map_or(0, Vec::len).saturating_sub(1).max(1);
-    // A table has one line a row.
-    let cells =
-        |record: &Vec<String>| record[shown.clone()].iter().map(|cell| cell.replace(['\n', '\r'], " ")).collect();
+    let cells = |record: &Vec<String>| record[shown.clone()].iter().map(|cell| visible(cell)).collect();
     let lines: Vec<Vec<String>> = records.iter().map(cells).collect();
     let width = |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..shown.len()).map(width).collect();

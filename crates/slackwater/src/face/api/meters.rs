@@ -108,7 +108,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
     let (became, received) = (Family::<Labels, Count>::default(), Family::<Labels, Count>::default());
     // What is in quarantine may leave it: that is no counter.
     let number = Family::<Labels, Number>::default;
-    let (halted, held, refused, open) = (number(), number(), number(), number());
+    let (halted, stuck, held, refused, open) = (number(), number(), number(), number(), number());
     for (source, of) in report::seen(&app.plan, standing, caller) {
         let counts = &of.counts;
         let all = [
@@ -121,6 +121,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
         let named = || ("source", source.name.clone());
         received.get_or_create(&vec![named()]).inc_by(counts.received);
         halted.get_or_create(&vec![named()]).set(f64::from(u8::from(of.halted)));
+        stuck.get_or_create(&vec![named()]).set(f64::from(u8::from(!of.wrong.is_empty())));
         held.get_or_create(&vec![named()]).set(of.held as f64);
         open.get_or_create(&vec![named()]).set(counts.open() as f64);
         for (verdict, count) in all {
@@ -137,6 +138,7 @@ fn events(registry: &mut Registry, app: &App, standing: &Standing, caller: &Call
     registry.register("quarantine_open", "Refused events that are neither released nor discarded", open);
     registry.register("held_facts", "Late facts that wait to be released", held);
     registry.register("source_halted", "Whether a source takes nothing in until it is resumed", halted);
+    registry.register("source_stuck", "Whether something of a source cannot be read; the log says what", stuck);
 }
 
 fn progress(registry: &mut Registry, app: &App, standing: &Standing, caller: &Caller) {

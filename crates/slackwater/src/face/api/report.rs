@@ -112,6 +112,8 @@ pub(super) fn status(app: &App, caller: &Caller) -> Value {
             "counts": counts(&of.counts),
             "caught_up": of.caught_up,
             "halted": of.halted,
+            // What it is may name files of this machine; the log has it.
+            "stuck": !of.wrong.is_empty(),
             "held": of.held,
             "cutoff": cutoff(of.cutoff),
             "discarded": of.counts.discarded,

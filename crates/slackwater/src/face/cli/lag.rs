@@ -186,7 +186,7 @@ fn text(args: &LagArgs, found: &Found<'_>) -> String {
          \x20   learnt from {} days: {} of a million late; tried on {} days: {} of a million late, {:.1} a day\n\
          \x20 lag {} (configured): {} of a million late, {:.1} a day; in bursts after {} silences {} of {} late\n",
         of.source,
-        of.origin,
+        render::visible(&of.origin),
         shown.join(", "),
         span(lateness.max()),
         seconds(advised.lag.max(0) as u64),

@@ -3,7 +3,7 @@
 use super::check::print;
 use super::fold::Stop;
 use super::{Exit, StatusArgs, directory, remote, span};
-use crate::connect::files::render::{hex, time};
+use crate::connect::files::render::{hex, time, visible};
 use crate::face::api::report;
 use serde_json::{Value, json};
 use slackwater_core::judge::Counts;
@@ -96,24 +96,7 @@ fn shown(status: &Value) -> String {
     if status["takes_events"] == json!(false) {
         out.push_str("takes no events now; see its log\n");
     }
-    for source in status["sources"].as_array().into_iter().flatten() {
-        let halted = if source["halted"] == json!(true) { ", halted" } else { "" };
-        let name = source["name"].as_str().unwrap_or_default();
-        let _ = writeln!(out, "source {name}: received {}{halted}", source["counts"]["received"]);
-        if let Some(held) = source["held"].as_u64().filter(|held| *held > 0) {
-            let _ = writeln!(out, "  held {held}");
-        }
-        out.push_str(&retention_lines(source));
-        for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
-            let _ = writeln!(out, "  quarantined {reason}: {count}");
-        }
-        if let Some(discarded) = source["discarded"].as_u64().filter(|discarded| *discarded > 0) {
-            let _ = writeln!(out, "  of these discarded: {discarded}");
-        }
-        for origin in source["origins"].as_array().into_iter().flatten() {
-            out.push_str(&origin_line(origin));
-        }
-    }
+    status["sources"].as_array().into_iter().flatten().for_each(|source| source_lines(source, &mut out));
     for pipeline in status["pipelines"].as_array().into_iter().flatten() {
         let name = pipeline["name"].as_str().unwrap_or_default();
         let through = pipeline["finalized_through"].as_str().unwrap_or("nothing yet");
@@ -133,6 +116,27 @@ fn shown(status: &Value) -> String {
         }
     }
     out
+}
+
+fn source_lines(source: &Value, out: &mut String) {
+    let halted = if source["halted"] == json!(true) { ", halted" } else { "" };
+    let stuck = if source["stuck"] == json!(true) { ", cannot read something; see its log" } else { "" };
+    let name = source["name"].as_str().unwrap_or_default();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "source {name}: received {}{halted}{stuck}", source["counts"]["received"]);
+    if let Some(held) = source["held"].as_u64().filter(|held| *held > 0) {
+        let _ = writeln!(out, "  held {held}");
+    }
+    out.push_str(&retention_lines(source));
+    for (reason, count) in source["counts"]["quarantined"].as_object().into_iter().flatten() {
+        let _ = writeln!(out, "  quarantined {reason}: {count}");
+    }
+    if let Some(discarded) = source["discarded"].as_u64().filter(|discarded| *discarded > 0) {
+        let _ = writeln!(out, "  of these discarded: {discarded}");
+    }
+    for origin in source["origins"].as_array().into_iter().flatten() {
+        out.push_str(&origin_line(origin));
+    }
 }
 
 /// Where a source is cut off, and what came too late for that.
@@ -167,7 +171,7 @@ fn origin_line(origin: &Value) -> String {
     let late = |name: &str| late[name].as_f64().map_or("-".to_string(), |seconds| span((seconds * 1e9) as u64));
     format!(
         "  origin {}: frontier {}, watermark {}{}, late p50 {}, p90 {}, p99 {}, p99.9 {}, max {}\n",
-        text(&origin["origin"]),
+        visible(&text(&origin["origin"])),
         text(&origin["frontier"]),
         text(&origin["watermark"]),
         origin_word(origin),

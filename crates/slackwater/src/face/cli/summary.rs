@@ -1,6 +1,6 @@
 //! The last words of a fold: where every event went, how many rows, and one digest over them.
 
-use crate::connect::files::render::hex;
+use crate::connect::files::render::{hex, visible};
 use crate::face::api::report;
 use crate::runtime::engine::Folded;
 use slackwater_core::delta::Cause;
@@ -110,7 +110,7 @@ impl Summary {
             let _ = writeln!(out, "generations that removed their row {}", generations.removed);
         }
         for Late { source, origin, lateness } in &self.lateness {
-            let _ = write!(out, "lateness {source} {origin}");
+            let _ = write!(out, "lateness {source} {}", visible(origin));
             for (name, per_mille) in SHOWN {
                 let _ = write!(out, " {name} {}", span(lateness.per_mille(per_mille)));
             }

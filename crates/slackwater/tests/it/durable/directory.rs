@@ -219,3 +219,20 @@ fn the_bytes_of_events_are_left_out_where_that_is_asked_for() {
     let kept = keep(&place, "trades=events.ndjson", &[]);
     assert_eq!(keep(&place, "trades=events.ndjson", &[]).out, kept.out);
 }
+
+#[test]
+fn what_events_hold_steers_no_terminal() {
+    let place = Place::with(CONFIG);
+    place.write("in.ndjson", r#"{"id":1,"symbol":"A: idle\nB\u001b[31m\u202e","ts":1767225600000,"price":1,"size":1}"#);
+    let fold = ["fold", "-c", "c.toml", "--input", "trades=in.ndjson", "--out", "out.ndjson", "--data", "data"];
+    let folded = place.run(&fold);
+    assert_eq!(folded.code, 0, "{}", folded.err);
+    let table = place.run(&["query", "--data", "data", "minutes", "--format", "table"]);
+    assert!(
+        !folded.err.contains('\u{1b}') && !table.out.contains(['\u{1b}', '\u{202e}']),
+        "{}{}",
+        folded.err,
+        table.out
+    );
+    assert!(table.out.contains(r"A: idle\nB\u{1b}[31m\u{202e}"), "{}", table.out);
+}

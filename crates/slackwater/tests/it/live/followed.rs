@@ -274,6 +274,138 @@ fn all_plain_files_of_a_folder_are_followed_and_nothing_else_is() {
     assert_eq!(live.board().standing().sources[0].counts.received, expected.lines().count() as u64);
 }
 
+/// Ten trades from a number on.
+fn ten(from: u64) -> String {
+    (from..from + 10).map(|id| trade(id, 0, id as f64, 5)).collect()
+}
+
+#[test]
+fn a_file_between_two_rotations_is_found_again_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    let old = |number: u32| folder.path().join(format!("in.ndjson.{number}"));
+    append(&file, &ten(0));
+    let live = start(&file, &data);
+    received(&live, 10);
+    fs::rename(&file, old(1)).expect("renamed");
+    append(&file, &ten(20));
+    // What waits is opened; then it is rotated as well, while the first is not done.
+    std::thread::sleep(Duration::from_millis(300));
+    fs::rename(&file, old(2)).expect("renamed");
+    append(&file, &ten(30));
+    append(&folder.path().join("in.ndjsonx"), &ten(100));
+    append(&folder.path().join("other.ndjson"), &ten(200));
+    append(&old(1), &ten(10));
+    received(&live, 20);
+    stopped(&live);
+    let live = start(&file, &data);
+    received(&live, 40);
+    stopped(&live);
+    let counts = live.board().standing().sources[0].counts.clone();
+    assert_eq!((counts.received, counts.facts), (40, 40), "nothing is read twice, and nothing of others");
+}
+
+#[test]
+fn a_file_of_a_folder_is_read_on_under_another_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, data) = (folder.path().join("in"), folder.path().join("data"));
+    fs::create_dir(&files).expect("a folder");
+    append(&files.join("a"), &ten(0));
+    append(&files.join("b"), &(ten(10) + "broken\n"));
+    let live = start(&files, &data);
+    received(&live, 21);
+    // One is renamed while it runs, and grows only long after; the other is replaced.
+    fs::rename(files.join("a"), files.join("c")).expect("renamed");
+    fs::rename(files.join("b"), files.join("d")).expect("renamed");
+    append(&files.join("b"), &ten(20));
+    received(&live, 31);
+    std::thread::sleep(Duration::from_millis(6_000));
+    assert!(live.board().standing().sources[0].caught_up);
+    append(&files.join("c"), &ten(30));
+    received(&live, 41);
+    stopped(&live);
+    // And while nobody looks, as logs are shifted: d is e, b is d.
+    fs::rename(files.join("d"), files.join("e")).expect("renamed");
+    fs::rename(files.join("b"), files.join("d")).expect("renamed");
+    append(&files.join("b"), &ten(40));
+    let live = start(&files, &data);
+    received(&live, 51);
+    std::thread::sleep(Duration::from_millis(500));
+    stopped(&live);
+    let counts = live.board().standing().sources[0].counts.clone();
+    assert_eq!((counts.received, counts.facts, counts.refused()), (51, 50, 1), "nothing is read twice: {counts:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, data) = (folder.path().join("in"), folder.path().join("data"));
+    fs::create_dir(&files).expect("a folder");
+    let text = CONFIG.replace("format = \"json\"", "format = \"csv\"");
+    let path = format!("kind = \"files\"\npath = {:?}", files.display().to_string());
+    let config = slackwater::face::config::load(&text.replace("kind = \"files\"", &path), "test.toml").expect("sound");
+    append(&files.join("a"), "foo,bar\n1,2\n");
+    std::thread::sleep(Duration::from_millis(20));
+    append(&files.join("b"), "id,symbol,ts,price,size\n1,ABC,1767225600000,1,1\n");
+    let live = Live::open(config, &data, quick()).expect("opened");
+    received(&live, 1);
+    let wrong = || live.board().standing().sources[0].wrong.clone();
+    while wrong().is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(wrong()[0].starts_with("a: ") && wrong()[0].contains("header"), "{:?}", wrong());
+    // Written anew, with a header that fits.
+    fs::write(files.join("a"), "id,symbol,ts,price,size\n2,ABC,1767225600000,1,1\n").expect("written");
+    received(&live, 2);
+    while !wrong().is_empty() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    stopped(&live);
+}
+
+#[test]
+fn where_places_are_identities_nothing_is_read_in_the_place_of_what_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("in.ndjson"), folder.path().join("data"));
+    let text = CONFIG.replace("identity = \"id\"\n", "identity = \"position\"\n");
+    let text = text.replace("version = \"v\"\nop = \"op\"\n", "");
+    let path = format!("kind = \"files\"\npath = {:?}", file.display().to_string());
+    let config = slackwater::face::config::load(&text.replace("kind = \"files\"", &path), "test.toml").expect("sound");
+    let open = || Live::open(config.clone(), &data, quick()).expect("opened");
+    let refuses = |live: &Live| {
+        while live.board().standing().sources[0].wrong.is_empty() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let standing = live.board().standing();
+        assert!(
+            standing.sources[0].wrong[0].contains("give the source an `identity`"),
+            "{:?}",
+            standing.sources[0].wrong
+        );
+        assert_eq!((standing.sources[0].counts.received, standing.sources[0].counts.facts), (20, 20));
+    };
+    append(&file, &ten(0));
+    let live = open();
+    received(&live, 10);
+    append(&file, &ten(10));
+    received(&live, 20);
+    fs::rename(&file, folder.path().join("in.ndjson.1")).expect("renamed");
+    append(&file, &ten(30));
+    refuses(&live);
+    stopped(&live);
+    // Nor after a restart, nor where it is the same file that was written anew.
+    let live = open();
+    refuses(&live);
+    stopped(&live);
+    fs::rename(folder.path().join("in.ndjson.1"), &file).expect("renamed");
+    let live = open();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(live.board().standing().sources[0].wrong.is_empty());
+    fs::write(&file, ten(50)).expect("written anew");
+    refuses(&live);
+    stopped(&live);
+}
+
 #[test]
 fn a_path_that_cannot_be_followed_is_refused_with_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -281,5 +413,12 @@ fn a_path_that_cannot_be_followed_is_refused_with_its_name() {
     let nowhere = folder.path().join("nowhere/in.ndjson");
     let error = Live::open(following(&nowhere), &folder.path().join("data"), options).expect_err("refused");
     assert!(error.to_string().contains("source `trades`") && error.to_string().contains("nowhere"), "{error}");
+    let (file, link) = (folder.path().join("in.ndjson"), folder.path().join("link.ndjson"));
+    append(&file, &ten(0));
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    for (path, why) in [(link, "it is a link"), (folder.path().join("in.ndjson.gz"), "a packed file")] {
+        let error = Live::open(following(&path), &folder.path().join("data"), quick()).expect_err("refused");
+        assert!(error.to_string().contains(why), "{error}");
+    }
     let _ = (config(CONFIG), Pace::default());
 }

@@ -19,9 +19,13 @@ impl Tail for Brittle {
         0
     }
 
-    fn next(&mut self, _: &dyn Fn(&str) -> Option<Offset>) -> Result<Option<Chunk>, String> {
+    fn next(&mut self, _: &dyn Fn() -> Vec<Offset>) -> Option<Chunk> {
         assert!(!self.0.load(Ordering::Acquire), "told to");
-        Ok(None)
+        None
+    }
+
+    fn wrong(&self) -> Option<String> {
+        None
     }
 
     fn is_caught_up(&self) -> bool {
