@@ -15,6 +15,21 @@ use slackwater_store::store::Head;
 use std::time::Duration;
 
 impl Instance<'_> {
+    /// Whether its inputs may be said to have ended.
+    ///
+    /// # Errors
+    /// When it is the directory of a service, which could not go on after that.
+    pub fn may_end(&self) -> Result<(), Fault> {
+        if self.head.ticks > 0 && !self.watermarks.has_ended() && !self.head.settled.contains(&Settled::All) {
+            return Err(Fault::Refused(
+                "this directory is that of a service, and `fold` would seal every window of it for good: give the file to the \
+                 service as a source, or name another directory"
+                    .to_string(),
+            ));
+        }
+        Ok(())
+    }
+
     /// From the next tick on each source's watermark follows these knobs. What is not as it was recorded is a decision.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ pub(super) fn fold(args: &FoldArgs, data: &Path, config: Config) -> Result<(), S
         name: clock::lot(),
     };
     let (mut instance, opened) = Instance::open(opening, &gauge)?;
+    instance.may_end()?;
     home::keep_config(&*disk, &config.text)?;
     opened.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
     let guards: Vec<_> = config.plan.sources.iter().map(|source| source.guards.clone()).collect();

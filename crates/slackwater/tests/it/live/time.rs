@@ -196,6 +196,21 @@ fn a_directory_of_finite_inputs_is_refused() {
 }
 
 #[test]
+fn the_directory_of_a_service_is_not_folded_into() {
+    let place = Place::with(CONFIG);
+    let live = Live::open(config(CONFIG), &place.path("data"), quick()).expect("opened");
+    push(&live, &crate::durable::trades(0, 10), 10);
+    let rows = stopped(&live);
+    place.write("in.ndjson", crate::durable::trades(10, 10));
+    let args = ["fold", "-c", "c.toml", "--input", "trades=in.ndjson", "--out", "out.ndjson", "--data", "data"];
+    // A file of this configuration is another kind of source, and no other plan.
+    let ran = place.run(&args);
+    assert!(ran.code != 0 && ran.err.contains("that of a service"), "{}", ran.err);
+    let again = Live::open(config(CONFIG), &place.path("data"), quick()).expect("the service goes on");
+    super::assert_alike(&stopped(&again), &rows, "nothing has changed");
+}
+
+#[test]
 fn an_old_generation_is_not_the_newest_where_a_bar_has_moved() {
     let folder = tempfile::tempdir().expect("a folder");
     let bars = "SELECT count(*) AS trades FROM trades GROUP BY tick_bar(2)";
