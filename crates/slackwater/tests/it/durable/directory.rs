@@ -236,3 +236,17 @@ fn what_events_hold_steers_no_terminal() {
     );
     assert!(table.out.contains(r"A: idle\nB\u{1b}[31m\u{202e}"), "{}", table.out);
 }
+
+#[test]
+fn a_limit_of_files_is_a_full_disk_and_ends_no_process() {
+    let place = Place::with(CONFIG);
+    // Hard to compress, and of one minute: the journal is the first to be too long.
+    let trade = |n: u64| crate::durable::retained::trade(n * 7_919 % 1_000_003, 0, 0.0, n * 104_729 % 9_999_991);
+    place.write("in.ndjson", (1..40_000).map(trade).collect::<String>());
+    let fold = "\"$SLACKWATER\" fold -c c.toml --input trades=in.ndjson --out out.ndjson --data data";
+    let limited = place.shell(&format!("ulimit -f 512; {fold}"));
+    assert!(limited.code == 6 && limited.err.contains("File too large"), "{} {}", limited.code, limited.err);
+    assert_eq!(place.shell(fold).code, 0);
+    let whole = place.shell("\"$SLACKWATER\" fold -c c.toml --input trades=in.ndjson --out whole.ndjson");
+    assert_eq!((whole.code, place.read("out.ndjson")), (0, place.read("whole.ndjson")));
+}
