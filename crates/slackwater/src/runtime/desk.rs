@@ -64,7 +64,7 @@ impl Delivery {
         let digest = xxhash_rust::xxh3::xxh3_128(&bytes);
         let mut header = None;
         match format {
-            Format::Json => {}
+            Format::Json => drop(bytes.drain(..frame::byte_order_mark(&bytes))),
             Format::Csv => {
                 let mut at = frame::byte_order_mark(&bytes);
                 loop {

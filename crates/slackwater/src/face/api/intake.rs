@@ -14,7 +14,7 @@ use crate::runtime::desk::{Answer, Declined, Delivery, Receipt};
 use crate::runtime::restraint;
 use axum::body::Body;
 use axum::response::Response;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Request, StatusCode};
 use slackwater_core::schema::IdentityRule;
 use std::sync::Arc;
@@ -108,6 +108,10 @@ fn head(app: &App, caller: &Caller, source: &str, headers: &HeaderMap) -> Result
         let text = "this Content-Encoding is not known";
         Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", text, help)
     })?;
+    if headers.get_all(TRANSFER_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let help = "say how the body is packed in Content-Encoding";
+        return Err(Refusal::bad("transfer_encoding", "this Transfer-Encoding is not known", help));
+    }
     let name = name(headers)?;
     let identity = &app.plan.sources[usize::from(number)].schema.roles().identity;
     if name.is_none() && *identity == IdentityRule::Position {

@@ -70,6 +70,7 @@ fn numbered(data: &Path, number: u64) -> Result<Value, Stop> {
 
 fn kept(data: &Path, which: &Which, limit: usize) -> Result<Vec<Value>, Stop> {
     let plan = Arc::new(directory::config(data)?.plan);
+    which.source.as_ref().map(|name| source(&plan, name)).transpose()?;
     let mut store = directory::results(data, &plan)?;
     let events = set_aside(&mut store, which, limit)?;
     Ok(events.iter().map(|aside| shown(&plan, aside)).collect())

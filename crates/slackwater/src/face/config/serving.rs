@@ -173,6 +173,13 @@ pub(super) fn server(mut section: Section<'_>, sources: &[&str], problems: &mut 
         }
     }
     let hosts = section.texts("hosts", problems).unwrap_or_default();
+    for host in &hosts {
+        let fits = |sign: char| sign.is_alphanumeric() || "-._:[]".contains(sign);
+        if host.value.is_empty() || !host.value.chars().all(fits) {
+            let help = "write it as the Host of a request has it, such as \"metrics.example.org\"";
+            problems.add(host.span.clone(), format!("`{}` is no name of a host", host.value)).help(help);
+        }
+    }
     server.hosts = hosts.iter().map(|host| host.value.to_ascii_lowercase()).collect();
     server.metrics = section.flag("metrics", problems).unwrap_or(true);
     server.behind_proxy = section.flag("behind_proxy", problems).unwrap_or(false);

@@ -115,6 +115,11 @@ fn settings(name: &str, section: &mut Section<'_>, problems: &mut Problems<'_>) 
         problems.add(path.span.clone(), message).help("remove it, or write kind = \"files\"");
     }
     let path = path.map(|path| path.value.to_string());
+    if kind == Some(Kind::Http) && format == Some(Format::Parquet) {
+        let place = section.get("format").map_or(section.place(), |value| value.span());
+        let message = "a Parquet file is no stream of events, and is not taken by HTTP";
+        problems.add(place, message.to_string()).help("write format = \"json\" or \"csv\"; or give the file to `fold`");
+    }
     let halts = section.choice("poison", &[("quarantine", false), ("halt", true)], problems).unwrap_or_default();
     Some(SourceConfig {
         name: name.to_string(),

@@ -64,6 +64,7 @@ fn every_mistake_in_them_is_shown_with_what_to_write() {
     says("[service]\ntik = \"1s\"\n", "unknown key `tik` in [service]", "did you mean `tick`?");
     says("[service]\ntick = \"0s\"\n", "`tick` must be from 10ms to 3600s, and is 0ns", "tick = \"0s\"");
     says("[service]\ntick = 5\n", "`tick` must be a duration in quotes, and is an integer", "\"250ms\"");
+    says("[server]\nhosts = [\"http://x\"]\n", "`http://x` is no name of a host", "\"metrics.example.org\"");
     says("[server]\nlisten = \"localhost:80\"\n", "`localhost:80` is no address to listen on", "\"127.0.0.1:8741\"");
     says(
         "[server]\nlisten = \"0.0.0.0:80\"\n",

@@ -89,6 +89,8 @@ fn guards_that_are_read_again_judge_what_comes_and_a_release_what_came() {
     let refused = quarantined("require");
     assert!(refused >= 2, "what was judged before is not judged anew");
     assert!(poster::get(port, "/metrics").expect("metrics").1.contains("slackwater_quarantine_open"));
+    // What was refused last can be released once it is committed.
+    wait("the ledger of all", &|| lines(&run(&["quarantine", "list"])).len() as u64 == refused);
     let released = run(&["quarantine", "release", "--reason", "require", "--source", "trades"]);
     assert_eq!(released, format!("{} released, 1 refused again\n", refused - 1));
     let second = || rows(port).into_iter().find(|row| row["generation"] == 2);
