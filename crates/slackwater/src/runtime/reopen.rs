@@ -144,12 +144,7 @@ impl<'p> Instance<'p> {
             Made { plan, formats, settings, disk, store, journal, checkpoints, clock, identity, catalog, castoffs };
         let (mut instance, from) = made.from(from)?;
         let mut reopened = Reopened { checkpoint: from, notes, ..Reopened::default() };
-        // It may take a while, and nothing is served meanwhile.
-        match instance.journal.last() - instance.at {
-            0 => {}
-            entries if rebuild => tracing::warn!(entries, "results are made anew from what the directory has"),
-            entries => tracing::info!(entries, "what came behind the checkpoint is taken in again"),
-        }
+        announce(instance.journal.last() - instance.at, rebuild);
         reopened.replayed = instance.replay(head.as_ref(), gauge)?;
         instance.clock.not_before(instance.recorded)?;
         if reopened.replayed > 0 && instance.may_be_cut() {
@@ -301,6 +296,15 @@ impl<'p> Instance<'p> {
             self.head.commit = commit;
         }
         Ok(())
+    }
+}
+
+/// Says what is done before anything is served, for it may take a while.
+fn announce(entries: u64, rebuild: bool) {
+    match entries {
+        0 => {}
+        _ if rebuild => tracing::warn!(entries, "results are made anew from what the directory has"),
+        _ => tracing::info!(entries, "what came behind the checkpoint is taken in again"),
     }
 }
 
