@@ -5,6 +5,7 @@ use super::unpack::{Encoding, Unpackable, Unpacker};
 use crate::runtime::clock::Stopwatch;
 use axum::body::Body;
 use http_body_util::BodyExt;
+use hyper::header::{EXPECT, HeaderMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,8 +15,9 @@ use tokio::time::timeout;
 const PERMIT: usize = 1 << 10;
 /// Bytes that are read of a body that was refused, so that its sender sees the answer.
 const LINGER_BYTES: usize = 16 << 20;
-/// Time that is spent on that.
-const LINGER: Duration = Duration::from_secs(2);
+/// Time that is spent on that, and on waiting for more of it.
+const LINGER: Duration = Duration::from_millis(900);
+const PAUSE: Duration = Duration::from_millis(300);
 /// Bytes that are unpacked before others have their turn.
 const TURN: usize = 16 << 10;
 
@@ -76,11 +78,18 @@ pub async fn read(mut body: Body, encoding: Encoding, limits: &Limits, room: &Ro
     read
 }
 
-/// Reads on for a short while, so that the sender comes to read the answer.
-pub async fn discard(mut body: Body) {
+/// Reads a body that is refused by its head for a short while, so that the sender comes to read the answer; not that of one
+/// who waits to be told to go on.
+pub async fn decline(headers: &HeaderMap, body: Body) {
+    if !headers.contains_key(EXPECT) {
+        discard(body).await;
+    }
+}
+
+async fn discard(mut body: Body) {
     let rest = async {
         let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Ok(Some(Ok(frame))) = timeout(PAUSE, body.frame()).await {
             read += frame.data_ref().map_or(0, |data| data.len());
             if read > LINGER_BYTES {
                 break;

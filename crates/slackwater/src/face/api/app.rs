@@ -293,7 +293,8 @@ async fn run(app: Arc<App>, route: Route, mut request: Request) -> Result<Respon
         policy => match called(&app, &access, policy, &request) {
             Ok(caller) => Some(caller),
             Err(refusal) => {
-                crate::connect::http::body::discard(request.into_body()).await;
+                let (parts, body) = request.into_parts();
+                crate::connect::http::body::decline(&parts.headers, body).await;
                 return Err(refusal);
             }
         },

@@ -39,7 +39,7 @@ pub(super) async fn ingest(
     let head = match head(&app, &caller, source, &parts.headers) {
         Ok(head) => head,
         Err(refusal) => {
-            body::discard(body).await;
+            body::decline(&parts.headers, body).await;
             return Err(refusal);
         }
     };

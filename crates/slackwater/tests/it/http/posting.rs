@@ -105,6 +105,14 @@ fn the_content_type_must_be_that_of_the_source() {
 }
 
 #[test]
+fn who_waits_to_be_told_to_go_on_is_refused_by_the_head_alone() {
+    let site = Site::start("");
+    let head = "POST /v1/ingest/nowhere HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 100\r\n";
+    // Nobody sends the body, and nobody says that it should come.
+    assert_eq!(site.send(&format!("{head}{NDJSON}\r\n"), b"").expect(404).code(), "unknown_source");
+}
+
+#[test]
 fn what_is_not_there_or_not_by_http_is_said_so() {
     let site = Site::start("");
     let refused = site.post("/v1/ingest/trade", NDJSON, b"{}").expect(404);
