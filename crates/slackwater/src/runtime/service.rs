@@ -361,7 +361,11 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         // What was journaled meanwhile stands before the decision.
         self.settle()?;
         match &mut self.instance {
-            Some(instance) if !instance.is_halted(source) => instance.decide(Decision::Halt(source)),
+            Some(instance) if !instance.is_halted(source) => {
+                let name = &instance.plan.sources[usize::from(source)].name;
+                tracing::warn!(source = name, "an event was refused, and nothing is taken in until somebody resumes");
+                instance.decide(Decision::Halt(source))
+            }
             _ => Ok(()),
         }
     }
