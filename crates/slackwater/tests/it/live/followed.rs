@@ -360,6 +360,14 @@ fn a_file_that_cannot_be_read_is_told_and_holds_up_no_other() {
     while !wrong().is_empty() {
         std::thread::sleep(Duration::from_millis(2));
     }
+    // A folder that is gone is not read to its end.
+    while !live.board().standing().sources[0].caught_up {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    fs::rename(&files, folder.path().join("elsewhere")).expect("renamed");
+    while wrong().is_empty() || live.board().standing().sources[0].caught_up {
+        std::thread::sleep(Duration::from_millis(2));
+    }
     stopped(&live);
 }
 

@@ -314,11 +314,12 @@ impl Tail for Follower {
         if self.drained && !due {
             return None;
         }
-        if due && let Err(cause) = self.look(known) {
+        let looked = if due { self.look(known) } else { Ok(()) };
+        let next = self.read_on();
+        self.drained = next.is_none() && looked.is_ok();
+        if let Err(cause) = looked {
             self.wrong = vec![format!("{}: {cause}", self.folder.display())];
         }
-        let next = self.read_on();
-        self.drained = next.is_none();
         next
     }
 
