@@ -619,6 +619,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
 
     /// The last tick before a stop, with a checkpoint.
     fn finish(&mut self) -> Result<(), Fault> {
+        self.make_up()?;
         let Some(instance) = &self.instance else { return Ok(()) };
         let tick = instance.tick_now(Vec::new());
         // The last checkpoint is there when this ends.

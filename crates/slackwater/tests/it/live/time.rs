@@ -1,12 +1,13 @@
 //! Time: what seals, what holds a watermark, and what moves none.
 
-use super::{config, open, push, quick, stopped};
+use super::{bare, config, open, push, quick, stopped};
 use crate::durable::CONFIG;
 use crate::program::Place;
 use slackwater::decode::{Chunk, Decoder};
 use slackwater::face::api::live::Live;
 use slackwater::runtime::board::News;
 use slackwater::runtime::clock::Clock;
+use slackwater::runtime::instance::Settings;
 use slackwater_core::delta::Cause;
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::input::{Input, Tick};
@@ -193,6 +194,23 @@ fn a_directory_of_finite_inputs_is_refused() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let live = Live::open(config(CONFIG), &place.path("data"), quick());
     assert!(live.expect_err("refused").to_string().contains("filled by `fold`"));
+}
+
+#[test]
+fn who_stops_in_a_silence_leaves_a_checkpoint_of_the_last_tick() {
+    let by_wall_clock = ORIGINS.replace("idle_after = \"IDLE\"", "watermark = \"wall_clock\"");
+    for text in [by_wall_clock, ORIGINS.replace("IDLE", "50ms")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (live, told) = open(&text, folder.path());
+        push(&live, &event(1, "X", now_ms() + 100), 1);
+        next_commit(&told);
+        // Ticks are left out, and a checkpoint is due again.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        stopped(&live);
+        let replayed =
+            bare(&text, folder.path(), (Settings::of_threads(1), Clock::start()), |_, reopened| reopened.replayed);
+        assert_eq!(replayed, 0, "{text}");
+    }
 }
 
 #[test]
