@@ -3,6 +3,11 @@
 use super::{NDJSON, Site, minute};
 use proptest::prelude::*;
 use slackwater::face::api::ROUTES;
+use slackwater::face::api::serve::{Served, Server};
+use slackwater_store::sqlite::Sqlite;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const KNOWN: [&str; 12] =
     ["trades", "minutes", "rows", "stream", "..", "%2e%2e", "%00", "data", "store.sqlite", "etc", "passwd", "~"];
@@ -54,16 +59,22 @@ fn holds(site: &Site) {
 
 #[test]
 fn no_answer_says_where_anything_is() {
-    let site = Site::start("");
+    let mut site = Site::start("");
     site.trades(&minute(0, 0, "ABC")).expect(200);
     holds(&site);
     // A store that cannot be read is told as such, and not as a file.
-    for file in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
-        let path = site.folder.path().join("data").join(file);
-        if path.exists() {
-            std::fs::write(&path, [7; 5_000]).expect("damaged");
-        }
-    }
+    let (broken, plan) = (site.folder.path().join("broken"), site.live.plan().clone());
+    std::fs::create_dir(&broken).expect("a folder");
+    std::fs::write(broken.join("store.sqlite"), [7; 5_000]).expect("a file");
+    let (breaks, usual) = (Arc::new(AtomicBool::new(false)), Served::of(&site.live));
+    let (sound, broke) = (usual.store.clone(), breaks.clone());
+    let read = move || if broke.load(Ordering::Acquire) { Sqlite::read(&broken, plan.clone()) } else { sound() };
+    let served = Served { store: Arc::new(read), ..usual };
+    let server = Server::start(served, &site.live.config().server, site.folder.path()).expect("a server");
+    breaks.store(true, Ordering::Release);
+    let sound = std::mem::replace(&mut site.at, server.address());
     site.get("/v1/pipelines/minutes/rows").expect(500);
     holds(&site);
+    site.at = sound;
+    server.stop(Duration::from_secs(1));
 }
