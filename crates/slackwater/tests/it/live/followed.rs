@@ -400,6 +400,9 @@ fn where_places_are_identities_nothing_is_read_in_the_place_of_what_was() {
     fs::rename(&file, folder.path().join("in.ndjson.1")).expect("renamed");
     append(&file, &ten(30));
     refuses(&live);
+    // Nor once the one that had the name is done.
+    std::thread::sleep(Duration::from_millis(6_000));
+    refuses(&live);
     stopped(&live);
     // Nor after a restart, nor where it is the same file that was written anew.
     let live = open();

@@ -55,10 +55,12 @@ pub(super) struct Followed {
     pub gone: bool,
     /// Its places are identities, so it is never read from its start again.
     lasts: bool,
+    /// It stands where another stood whose places are identities, and is not read at all.
+    barred: bool,
     /// What keeps it from being read.
     pub wrong: Option<String>,
     /// Whether to try that again.
-    pub again: bool,
+    again: bool,
     /// How long it was when that was last seen.
     pub len: u64,
     /// When it was last found to be longer, or to have its name.
@@ -83,6 +85,7 @@ impl Followed {
             left: false,
             gone: false,
             lasts,
+            barred: false,
             wrong: None,
             again: true,
             len: 0,
@@ -96,8 +99,19 @@ impl Followed {
         self.offset + self.pending.len() as u64
     }
 
-    /// Looks how long it is now.
+    /// Whether it is its turn, and it may be read.
+    pub fn is_readable(&self) -> bool {
+        !self.waits && !self.barred && self.again
+    }
+
+    /// Could not be read, and is not tried again until it is looked at.
+    pub fn fails(&mut self, wrong: String) {
+        (self.wrong, self.again) = (Some(wrong), false);
+    }
+
+    /// Looks how long it is now, and lets it be tried again.
     pub fn measure(&mut self) {
+        self.again = true;
         match self.file.metadata() {
             Ok(known) if known.len() < self.end() => self.begin_anew(),
             Ok(known) => self.note(known.len()),
@@ -133,13 +147,12 @@ impl Followed {
 
     /// Reads no more of what has the name of something that was read.
     pub fn bar(&mut self) {
-        self.lasts = true;
+        self.barred = true;
         self.wrong = Some(format!(
             "{}: it was rotated or written anew, and with `identity = \"position\"` its events would be taken for those that \
              stood at their places before; give the source an `identity` of its fields",
             self.part
         ));
-        self.again = false;
     }
 
     /// It is to be read from its start.

@@ -155,7 +155,7 @@ impl Follower {
         self.done.retain(|done, len| same(done, *len));
         for followed in &mut self.open {
             let name = entries.iter().find(|entry| entry.id == followed.id).map(|entry| entry.name.as_str());
-            (followed.gone, followed.again) = (name.is_none(), true);
+            followed.gone = name.is_none();
             followed.left = name.is_none() || self.only.as_deref().is_some_and(|only| name != Some(only));
             if !followed.left {
                 followed.alive = Stopwatch::start();
@@ -255,7 +255,7 @@ impl Follower {
         let mut at = 0;
         while at < self.open.len() {
             let followed = &mut self.open[at];
-            if followed.waits || !followed.again {
+            if !followed.is_readable() {
                 at += 1;
                 continue;
             }
@@ -268,7 +268,7 @@ impl Follower {
                     return Some(chunk);
                 }
                 Ok(None) => followed.wrong = None,
-                Err(wrong) => (followed.wrong, followed.again) = (Some(wrong), false),
+                Err(wrong) => followed.fails(wrong),
             }
             if followed.is_done() {
                 let gone = self.open.remove(at);
