@@ -94,8 +94,8 @@ impl Instance<'_> {
         Tick { at: self.clock.now(), caught_up }
     }
 
-    /// Ticks and commits, with a checkpoint if that is asked for. As soon as it is committed, `tell` is given the rows that became or changed as final, in output
-    /// order. Gives how long the commit took, with its checkpoint if it had one.
+    /// Ticks and commits, with a checkpoint if that is asked for. As soon as it is committed, `tell` is given the rows that
+    /// became or changed as final, in output order. Gives how long the commit took, with its checkpoint if it had one.
     ///
     /// # Errors
     /// When something cannot be kept: then what is in memory is ahead of what is committed, and the instance must be

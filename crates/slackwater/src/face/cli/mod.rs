@@ -353,8 +353,8 @@ struct QueryArgs {
     /// The pipeline; may be left out where there is one
     #[arg(value_name = "PIPELINE")]
     pipeline: Option<String>,
-    /// Rows of this key only: a group-by column and its value, as an output has it; a column alone for null (with --data). May be
-    /// given for several columns
+    /// Rows of this key only: a group-by column and its value, as an output has it; a column alone for null. May be given for
+    /// several columns
     #[arg(long = "key", value_name = "COLUMN[=VALUE]")]
     keys: Vec<String>,
     /// Windows that start at this time or later
