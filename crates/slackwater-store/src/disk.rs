@@ -127,10 +127,7 @@ impl Folder {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         let mut options = OpenOptions::new();
         let lock = options.create(true).truncate(false).write(true).mode(0o600).open(root.join(Self::LOCK))?;
-        lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::Error(cause) => cause,
-            fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
-        })?;
+        locked(lock.try_lock())?;
         Ok(Folder { root: root.to_path_buf(), _lock: lock })
     }
 
@@ -138,6 +135,13 @@ impl Folder {
     pub fn root(&self) -> &Path {
         &self.root
     }
+}
+
+fn locked(done: Result<(), fs::TryLockError>) -> io::Result<()> {
+    done.map_err(|error| match error {
+        fs::TryLockError::Error(cause) => cause,
+        fs::TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+    })
 }
 
 /// Does what the standard library does not do again when a signal comes between.
@@ -201,16 +205,47 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// A directory of the real disk that another process may use meanwhile: it is read, and nothing in it is changed. Files
-/// that were there may be gone when they are asked for.
+/// A directory of the real disk that is read, and in which nothing is changed.
 #[derive(Debug)]
-pub struct Onlooker(PathBuf);
+pub struct Onlooker {
+    root: PathBuf,
+    /// Holds the lock as long as it is open.
+    _lock: Option<fs::File>,
+}
 
 impl Onlooker {
-    /// Looks at a data directory.
-    pub fn new(root: &Path) -> Onlooker {
-        Onlooker(root.to_path_buf())
+    /// Looks at a data directory that another process may use meanwhile. Files that were there may be gone when they are
+    /// asked for.
+    pub fn beside(root: &Path) -> Onlooker {
+        Onlooker { root: root.to_path_buf(), _lock: None }
     }
+
+    /// Looks at a data directory that no process changes meanwhile. Others may look at it, too, and it may be one that
+    /// cannot be written.
+    ///
+    /// # Errors
+    /// Of kind `WouldBlock` where another process uses it; else what the disk says.
+    pub fn alone(root: &Path) -> io::Result<Onlooker> {
+        let path = root.join(Folder::LOCK);
+        let lock = match fs::File::open(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+                match made {
+                    Ok(lock) => Some(lock),
+                    // Where no lock can be made, nobody can hold it.
+                    Err(cause) if is_barred(cause.kind()) => None,
+                    Err(cause) => return Err(cause),
+                }
+            }
+            there => Some(there?),
+        };
+        lock.iter().try_for_each(|lock| locked(lock.try_lock_shared()))?;
+        Ok(Onlooker { root: root.to_path_buf(), _lock: lock })
+    }
+}
+
+fn is_barred(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 fn only_read<T>() -> io::Result<T> {
@@ -223,18 +258,19 @@ impl Disk for Onlooker {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(fs::File::open(self.0.join(name))?))
+        Ok(Box::new(fs::File::open(self.root.join(name))?))
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         // What is unfinished is its owner's business.
-        let mut names = names(&self.0.join(folder))?;
+        let mut names = names(&self.root.join(folder))?;
         names.retain(|name| !name.ends_with(UNFINISHED));
         Ok(names)
     }
 
-    fn make_folder(&self, folder: &str) -> io::Result<()> {
-        fs::metadata(self.0.join(folder)).map(drop)
+    /// A folder that is not there is listed as an empty one, so none is needed.
+    fn make_folder(&self, _: &str) -> io::Result<()> {
+        Ok(())
     }
 
     fn rename(&self, _: &str, _: &str) -> io::Result<()> {

@@ -12,6 +12,7 @@ pub use pages::{Changed, Page, Place};
 
 use crate::Fault;
 use crate::crash::{self, CrashPoint};
+use crate::disk::Onlooker;
 use crate::store::{Aside, Ask, Between, Commit, Head, Kept, Noted, Receipt, Store, Sum, proof};
 use columns::quote;
 use rusqlite::types::Value as Cell;
@@ -44,6 +45,8 @@ type Raw = (Vec<u8>, Vec<u8>, u64, i64);
 pub struct Sqlite {
     connection: Connection,
     plan: Arc<Plan>,
+    /// Keeps everybody from a file that is read as one that never changes.
+    _still: Option<Onlooker>,
 }
 
 impl Sqlite {
@@ -61,22 +64,58 @@ impl Sqlite {
         pragma("trusted_schema", "off")?;
         // Pages of a large commit stay in memory until it is done.
         pragma("cache_size", CACHE)?;
-        let mut store = Sqlite { connection, plan };
+        let mut store = Sqlite { connection, plan, _still: None };
         store.prepare()?;
         Ok(store)
     }
 
-    /// Opens the store of a data directory to read, also while another process writes.
+    /// Opens the store of a data directory to read, also while another process writes, and also where nothing can be written.
     pub fn read(root: &Path, plan: Arc<Plan>) -> Result<Sqlite, Fault> {
         let path = root.join(FILE);
         if !path.is_file() {
             return Err(Fault::Refused(format!("{FILE}: it is not there, so nothing was committed in this directory")));
         }
+        // Readers and writer share a file beside the store. Who can write none reads the writer's, or what nobody changes.
+        if rustix::fs::access(root, rustix::fs::Access::WRITE_OK).is_err()
+            && let Ok(onlooker) = Onlooker::alone(root)
+        {
+            return Self::unchanging(&path, plan, onlooker);
+        }
         let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(fault)?;
-        let store = Sqlite { connection, plan };
+        let store = Sqlite { connection, plan, _still: None };
         store.known()?;
         Ok(store)
+    }
+
+    /// Opens the store of a directory in which nothing can be written, and which nobody uses.
+    fn unchanging(path: &Path, plan: Arc<Plan>, onlooker: Onlooker) -> Result<Sqlite, Fault> {
+        if path.with_file_name(format!("{FILE}-wal")).metadata().is_ok_and(|log| log.len() > 0) {
+            let text = "its last commits are in the log beside it, which cannot be read where nothing can be written; copy the \
+                        directory to where that can be done";
+            return Err(Fault::Refused(format!("{FILE}: {text}")));
+        }
+        let mut uri = String::from("file:");
+        for byte in path.as_os_str().as_encoded_bytes() {
+            match byte.is_ascii_alphanumeric() || *byte == b'/' {
+                true => uri.push(char::from(*byte)),
+                false => uri.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        uri.push_str("?immutable=1");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri, flags).map_err(fault)?;
+        let store = Sqlite { connection, plan, _still: Some(onlooker) };
+        store.known()?;
+        Ok(store)
+    }
+
+    /// From here on everything is read as of one commit, the one that is the newest at the first look.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn hold_still(&self) -> Result<(), Fault> {
+        self.connection.execute_batch("BEGIN").map_err(fault)
     }
 
     /// Holds the file's format against the one that is known; false where it is empty.

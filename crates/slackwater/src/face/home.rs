@@ -2,7 +2,7 @@
 
 use crate::face::config::{self, Config};
 use slackwater_core::plan::Plan;
-use slackwater_store::disk::{Disk, Folder, read_whole, write_whole};
+use slackwater_store::disk::{Disk, Folder, Onlooker, read_whole, write_whole};
 use slackwater_store::sqlite::{self, Sqlite};
 use slackwater_store::store::Store;
 use slackwater_store::{Fault, KeepRaw};
@@ -27,14 +27,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When another process uses it, or it cannot be used.
 pub fn lock(data: &Path) -> Result<Folder, Fault> {
+    Folder::open(data).map_err(|cause| unusable(data, &cause))
+}
+
+/// Looks at a directory that nobody uses meanwhile, and which may be one that cannot be written.
+///
+/// # Errors
+/// When another process uses it, or it cannot be read.
+pub fn look(data: &Path) -> Result<Onlooker, Fault> {
+    Onlooker::alone(data).map_err(|cause| unusable(data, &cause))
+}
+
+fn unusable(data: &Path, cause: &io::Error) -> Fault {
     let name = data.display();
-    Folder::open(data).map_err(|cause| {
-        Fault::Refused(match cause.kind() {
-            io::ErrorKind::WouldBlock => {
-                format!("--data {name}: another process uses this directory; wait for its end, or name another one")
-            }
-            _ => format!("--data {name}: the directory cannot be used: {cause}"),
-        })
+    Fault::Refused(match cause.kind() {
+        io::ErrorKind::WouldBlock => {
+            format!("--data {name}: another process uses this directory; wait for its end, or name another one")
+        }
+        _ => format!("--data {name}: the directory cannot be used: {cause}"),
     })
 }
 

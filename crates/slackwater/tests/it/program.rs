@@ -81,7 +81,12 @@ impl Place {
 
     /// Runs the binary here, to its end. Whatever it is given, it does not panic.
     pub fn run(&self, args: &[&str]) -> Ran {
-        ran(self.command(args).output().expect("the binary runs"))
+        self.ran(&mut self.command(args))
+    }
+
+    /// Runs a command to its end.
+    pub fn ran(&self, command: &mut Command) -> Ran {
+        ran(command.output().expect("the binary runs"))
     }
 
     /// Runs it with something on its standard input.

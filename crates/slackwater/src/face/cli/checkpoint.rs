@@ -4,6 +4,7 @@ use super::check::print;
 use super::fold::Stop;
 use super::scrub::{Part, Scrub};
 use super::{CheckpointArgs, Exit, directory};
+use crate::face::home;
 use crate::runtime::reopen::shelves;
 use serde_json::json;
 use slackwater_core::plan::Plan;
@@ -11,7 +12,7 @@ use slackwater_core::time::format_rfc3339;
 use slackwater_store::Fault;
 use slackwater_store::archive::{Archive, BUCKET};
 use slackwater_store::checkpoint::{Checkpoints, Manifest};
-use slackwater_store::disk::Disk;
+use slackwater_store::disk::{Disk, Onlooker};
 use slackwater_store::identity::{self, Identity};
 use slackwater_store::index::Index;
 use slackwater_store::sqlite;
@@ -40,10 +41,13 @@ pub(super) fn run(args: &CheckpointArgs, verify: bool) -> Exit {
 
 type Looked = Vec<(u64, Result<Manifest, Fault>)>;
 
-/// The checkpoints; and, if that is asked for, everything else that is kept.
+/// The checkpoints, also beside a process that uses the directory; and, if that is asked for, everything else that is kept.
 fn look(args: &CheckpointArgs, verify: bool) -> Result<(Looked, Vec<Part>), Stop> {
     let plan = Arc::new(directory::config(&args.data)?.plan);
-    let disk: Arc<dyn Disk> = Arc::new(directory::lock(&args.data, false)?);
+    let disk: Arc<dyn Disk> = match verify {
+        true => Arc::new(home::look(&args.data)?),
+        false => Arc::new(Onlooker::beside(&args.data)),
+    };
     let Some(identity) = Identity::read(&*disk)? else {
         // The first start may have ended before it wrote anything.
         let used = args.data.join(sqlite::FILE).is_file() || !disk.list("checkpoint").unwrap_or_default().is_empty();
@@ -56,8 +60,11 @@ fn look(args: &CheckpointArgs, verify: bool) -> Result<(Looked, Vec<Part>), Stop
         true => whole(&checkpoints, &disk, &plan, *number),
         false => checkpoints.read(*number),
     };
-    let found: Looked = numbers.iter().map(|number| (*number, read(number))).collect();
+    let mut found: Looked = numbers.iter().map(|number| (*number, read(number))).collect();
     if !verify {
+        // A process that uses the directory may have cast one off meanwhile.
+        let left = checkpoints.list()?;
+        found.retain(|(number, manifest)| manifest.is_ok() || left.contains(number));
         return Ok((found, Vec::new()));
     }
     let sound: Vec<&Manifest> = found.iter().filter_map(|(_, manifest)| manifest.as_ref().ok()).collect();

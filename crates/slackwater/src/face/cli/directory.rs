@@ -48,11 +48,12 @@ pub(super) fn config(data: &Path) -> Result<Config, Stop> {
 /// The results of a directory, to be read, also beside a process that uses it: its own, and none from before what stands
 /// beside them.
 pub(super) fn results(data: &Path, plan: &Arc<Plan>) -> Result<Sqlite, Stop> {
-    let disk: Arc<dyn Disk> = Arc::new(Onlooker::new(data));
+    let disk: Arc<dyn Disk> = Arc::new(Onlooker::beside(data));
     let identity = Identity::read(&*disk)?;
     // Before the store is read, for a process that uses it goes on meanwhile.
     let newest = identity.as_ref().and_then(|identity| newest(&disk, identity.instance));
     let mut store = Sqlite::read(data, plan.clone())?;
+    store.hold_still()?;
     if let Some(head) = store.head()? {
         let instance = identity.map(|identity| identity.instance);
         belongs(&head, instance, newest.as_ref()).map_err(|what| Stop::Kept(Fault::Refused(what)))?;
@@ -87,56 +88,33 @@ pub(super) fn belongs(head: &Head, instance: Option<[u8; 16]>, newest: Option<&M
     }
 }
 
-/// What was committed in a directory: its results, and the facts behind them.
+/// What was committed in a directory up to its last checkpoint: results, and the facts behind them.
 pub(super) struct Committed {
     pub plan: Arc<Plan>,
+    /// The results of one commit, which may be of later ticks.
     pub store: Sqlite,
+    /// As the checkpoint has it.
     pub head: Head,
     pub archive: Archive,
-    /// Keeps the directory locked, so that nothing moves meanwhile.
-    _disk: Arc<dyn Disk>,
 }
 
-/// Opens what was committed, and holds every row against the sums of the last commit.
-pub(super) fn committed(data: &Path) -> Result<Committed, Stop> {
-    let plan = Arc::new(config(data)?.plan);
-    let disk: Arc<dyn Disk> = Arc::new(lock(data, false)?);
-    let mut store = results(data, &plan)?;
-    store.check()?;
-    let refused = |what: &str| Stop::Kept(Fault::Refused(format!("--data {}: {what}", data.display())));
-    let nothing = || refused("nothing was committed in this directory yet");
-    let head = store.head()?.filter(|head| head.checkpoint > 0).ok_or_else(nothing)?;
-    let checkpoints = Checkpoints::open(disk.clone(), head.instance)?;
-    let manifest = checkpoints.read(head.checkpoint)?;
-    if manifest.head.ticks != head.ticks || manifest.head.journal != head.journal {
-        let text = "the last commit has no checkpoint of its own yet; run the fold again, so that it makes one";
-        return Err(refused(text));
-    }
-    let archive = archive(disk.clone(), &plan, manifest)?;
-    Ok(Committed { plan, store, head, archive, _disk: disk })
-}
-
-/// The archive that a checkpoint names, without what it lets go of.
-fn archive(disk: Arc<dyn Disk>, plan: &Plan, manifest: Manifest) -> Result<Archive, Fault> {
-    let mut archive = Archive::open(disk, shelves(plan), manifest.segments, manifest.next_segment, BUCKET)?;
-    archive.cut_off(&manifest.head.cutoffs);
-    Ok(archive)
-}
-
-/// Gives the facts of the last checkpoint to `look`, also beside a process that uses the directory: that merges what it has from
-/// time to time, and then it is looked again.
-pub(super) fn beside<T>(data: &Path, look: impl Fn(&Plan, &Archive) -> Result<T, Stop>) -> Result<T, Stop> {
+/// Gives what was committed to `look`, also beside a process that uses the directory: that merges what it has from time to
+/// time, and then it is looked again.
+pub(super) fn committed<T>(data: &Path, look: impl Fn(Committed) -> Result<T, Stop>) -> Result<T, Stop> {
     let plan = Arc::new(config(data)?.plan);
     let gone =
         |stop: &Stop| matches!(stop, Stop::Kept(Fault::Disk { cause, .. }) if cause.kind() == ErrorKind::NotFound);
     let once = || {
-        let head = results(data, &plan)?.head()?.filter(|head| head.checkpoint > 0);
+        let mut store = results(data, &plan)?;
         let nothing =
             || format!("--data {}: nothing was committed in this directory yet, or no checkpoint", data.display());
+        let head = store.head()?.filter(|head| head.checkpoint > 0);
         let head = head.ok_or_else(|| Stop::Kept(Fault::Refused(nothing())))?;
-        let disk: Arc<dyn Disk> = Arc::new(Onlooker::new(data));
+        let disk: Arc<dyn Disk> = Arc::new(Onlooker::beside(data));
         let manifest = Checkpoints::open(disk.clone(), head.instance)?.read(head.checkpoint)?;
-        look(&plan, &archive(disk, &plan, manifest)?)
+        let head = manifest.head.clone();
+        let archive = archive(disk, &plan, manifest)?;
+        look(Committed { plan: plan.clone(), store, head, archive })
     };
     for _ in 1..LOOKS {
         match once() {
@@ -145,6 +123,14 @@ pub(super) fn beside<T>(data: &Path, look: impl Fn(&Plan, &Archive) -> Result<T,
         }
     }
     once()
+}
+
+/// The archive that a checkpoint names, without what it lets go of.
+fn archive(disk: Arc<dyn Disk>, plan: &Plan, manifest: Manifest) -> Result<Archive, Fault> {
+    let mut archive = Archive::open(disk, shelves(plan), manifest.segments, manifest.next_segment, BUCKET)?;
+    archive.see_until(manifest.head.ticks);
+    archive.cut_off(&manifest.head.cutoffs);
+    Ok(archive)
 }
 
 /// The pipeline of a name; without one, the only one.

@@ -12,7 +12,9 @@ use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_core::time::format_rfc3339;
 use slackwater_core::window::Window;
+use slackwater_store::Fault;
 use slackwater_store::archive::OwnedChange;
+use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Ask, Kept, Store};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,33 +31,22 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
 
 /// What is to be printed, and whether the row is what its facts give.
 fn explain(args: &ExplainArgs) -> Result<(String, bool), Stop> {
-    let Committed { plan, mut store, archive, head, .. } = directory::committed(&args.data)?;
+    directory::committed(&args.data, |committed| explain_from(args, committed))
+}
+
+fn explain_from(args: &ExplainArgs, committed: Committed) -> Result<(String, bool), Stop> {
+    let Committed { plan, mut store, archive, head } = committed;
+    store.check()?;
     let number = directory::pipeline(&plan, Some(&args.pipeline))?;
     let pipeline = &plan.pipelines[usize::from(number)];
-    let keys = directory::keys(&plan, number, &args.keys)?;
-    let mut found: Vec<Kept> = Vec::new();
-    let ask = Ask { generations: true, ..Ask::default() };
-    store.rows(number, &ask, &mut |kept| {
-        let wanted = kept.row.window.start == i128::from(args.window)
-            && args.bar.is_none_or(|bar| kept.row.bar.is_some_and(|known| known.ordinal == bar))
-            && args.generation.is_none_or(|generation| kept.row.generation == generation)
-            && key::has(&plan, &kept.row, &keys);
-        if wanted {
-            found.retain(|other| !same_row(&other.row, &kept.row));
-            found.push(kept);
-        }
-        Ok(())
-    })?;
-    let kept = match &found[..] {
-        [kept] => kept,
-        [] => return Err(Stop::Usage("there is no such row; `slackwater query` lists them".to_string())),
-        rows => {
-            let text = "there are several such rows; add --key for every group-by column, or --bar:\n";
-            let mut text = text.to_string();
-            rows.iter().for_each(|kept| render::ndjson(&plan, &kept.row, &mut text));
-            return Err(Stop::Usage(text.trim_end().to_string()));
-        }
-    };
+    let kept = &asked(args, (&plan, number), &mut store)?;
+    if kept.tick > head.ticks {
+        return Err(Stop::Kept(Fault::Refused(format!(
+            "generation {} of this row is of tick {}, and the last checkpoint is of tick {}: what it is made of can be shown \
+             from the next checkpoint on; ask again then, or name an earlier --generation",
+            kept.row.generation, kept.tick, head.ticks
+        ))));
+    }
     if gone::is_gone(&plan, &head, &kept.row) {
         let mut text = String::new();
         render::ndjson(&plan, &kept.row, &mut text);
@@ -89,6 +80,34 @@ fn explain(args: &ExplainArgs) -> Result<(String, bool), Stop> {
     };
     let shown = facts.iter().filter(|fact| inside(pipeline, Row::new(schema, &fact.content), &kept.row));
     Ok((text(args.json, &plan, kept, shown, same), same))
+}
+
+/// The one row that is asked for.
+fn asked(args: &ExplainArgs, (plan, number): (&Plan, u16), store: &mut Sqlite) -> Result<Kept, Stop> {
+    let keys = directory::keys(plan, number, &args.keys)?;
+    let mut found: Vec<Kept> = Vec::new();
+    let ask = Ask { generations: true, ..Ask::default() };
+    store.rows(number, &ask, &mut |kept| {
+        let wanted = kept.row.window.start == i128::from(args.window)
+            && args.bar.is_none_or(|bar| kept.row.bar.is_some_and(|known| known.ordinal == bar))
+            && args.generation.is_none_or(|generation| kept.row.generation == generation)
+            && key::has(plan, &kept.row, &keys);
+        if wanted {
+            found.retain(|other| !same_row(&other.row, &kept.row));
+            found.push(kept);
+        }
+        Ok(())
+    })?;
+    match found.len() {
+        0 => Err(Stop::Usage("there is no such row; `slackwater query` lists them".to_string())),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let text = "there are several such rows; add --key for every group-by column, or --bar:\n";
+            let mut text = text.to_string();
+            found.iter().for_each(|kept| render::ndjson(plan, &kept.row, &mut text));
+            Err(Stop::Usage(text.trim_end().to_string()))
+        }
+    }
 }
 
 fn same_row(a: &Final, b: &Final) -> bool {

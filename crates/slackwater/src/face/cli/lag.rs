@@ -1,7 +1,7 @@
 //! `slackwater lag`: how late events come, and what lag would leave how many of them late.
 
 use super::check::print;
-use super::directory;
+use super::directory::{self, Committed};
 use super::fold::Stop;
 use super::summary::{SHOWN, seconds, span};
 use super::{Exit, LagArgs, tell};
@@ -45,11 +45,11 @@ pub(super) fn run(args: &LagArgs) -> Exit {
 
 fn lag(args: &LagArgs) -> Result<String, Stop> {
     let plan = directory::config(&args.data)?.plan;
-    let studied = directory::beside(&args.data, |plan, archive| {
+    let studied = directory::committed(&args.data, |Committed { plan, archive, .. }| {
         let mut studied = Vec::new();
         for number in 0..plan.sources.len() {
             if args.source.as_ref().is_none_or(|name| *name == plan.sources[number].name) {
-                studied.append(&mut study(args, plan, number, archive)?);
+                studied.append(&mut study(args, &plan, number, &archive)?);
             }
         }
         Ok(studied)

@@ -57,9 +57,10 @@ enum Command {
     Fold(FoldArgs),
     /// Show the rows of a service, or of a data directory, also while another process writes it
     Query(QueryArgs),
-    /// Recompute sealed rows from the archived facts and compare their digests
+    /// Recompute the sealed rows of the last checkpoint from the archived facts and compare their digests, also while another
+    /// process goes on
     Verify(VerifyArgs),
-    /// Show the facts behind one row, and fold them again to the same bits
+    /// Show the facts behind one row, and fold them again to the same bits, also while another process goes on
     Explain(ExplainArgs),
     /// Show how late events came, and advise a lag: what it costs, and what it leaves
     #[command(after_help = LAG_HELP)]
@@ -423,9 +424,9 @@ struct ExplainArgs {
 
 #[derive(Debug, Subcommand)]
 enum CheckpointCommand {
-    /// List the checkpoints, newest first, with what each of them covers
+    /// List the checkpoints, newest first, with what each of them covers, also while another process goes on
     List(CheckpointArgs),
-    /// Read everything that is kept: every checkpoint with all state, identity runs and archive segments that it names, the
+    /// Read everything that is kept, while no process changes it: every checkpoint with all state, identity runs and archive segments that it names, the
     /// store, journal, record, catalog and what was set aside, and name what is damaged and what that makes impossible
     Verify(CheckpointArgs),
 }
@@ -442,7 +443,7 @@ struct CheckpointArgs {
 
 #[derive(Debug, Args)]
 struct LagArgs {
-    /// The data directory; no process may be using it
+    /// The data directory
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Only this source

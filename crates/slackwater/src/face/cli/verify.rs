@@ -11,8 +11,10 @@ use serde_json::json;
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Row};
-use slackwater_store::archive::OwnedChange;
-use slackwater_store::store::{Ask, Noted, Store};
+use slackwater_store::Fault;
+use slackwater_store::archive::{Archive, OwnedChange};
+use slackwater_store::sqlite::Sqlite;
+use slackwater_store::store::{Ask, Head, Noted, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts to the core at once, and shards, in the given order and in the orders drawn by lot.
@@ -29,8 +31,11 @@ struct Compared {
     facts: usize,
     rows: usize,
     orders: u32,
-    /// Rows whose facts were let go of, and what is to be said of that.
+    /// Rows whose facts were let go of.
     gone: usize,
+    /// Generations of ticks behind the last checkpoint.
+    later: usize,
+    /// What is to be said of those two.
     notes: Vec<String>,
     /// Rows that are not what the facts give, in words.
     differ: Vec<String>,
@@ -41,17 +46,17 @@ pub(super) fn run(args: &VerifyArgs) -> Exit {
         Ok(compared) => compared,
         Err(stop) => return stop.report(),
     };
-    let Compared { facts, rows, orders, gone, notes, differ } = &compared;
+    let Compared { facts, rows, orders, gone, later, notes, differ } = &compared;
     let text = match args.json {
         true => {
-            let value = json!({ "facts": facts, "rows": rows, "orders": orders, "gone": gone, "differ": differ });
+            let value = json!({
+                "facts": facts, "rows": rows, "orders": orders, "gone": gone, "later": later, "differ": differ
+            });
             format!("{value}\n")
         }
         false => format!("rows {rows}, from facts {facts}, in orders {orders}: {} differ\n", differ.len()),
     };
-    for note in notes {
-        tell(&format!("note: {note}: {gone} rows stand as they were committed, and are not compared\n"));
-    }
+    notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
     if !args.json {
         differ.iter().for_each(|row| tell(&format!("differs: {row}\n")));
     }
@@ -64,32 +69,23 @@ pub(super) fn run(args: &VerifyArgs) -> Exit {
 type Rows = BTreeMap<(u16, Vec<u8>), Final>;
 
 fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
-    let Committed { plan, mut store, head, archive, .. } = directory::committed(&args.data)?;
+    directory::committed(&args.data, |committed| verify_from(args, committed))
+}
+
+fn verify_from(args: &VerifyArgs, committed: Committed) -> Result<Compared, Stop> {
+    let Committed { plan, mut store, head, archive } = committed;
+    store.check()?;
     let only = match &args.pipeline {
         Some(name) => Some(directory::pipeline(&plan, Some(name))?),
         None => None,
     };
     let wanted = |pipeline: u16| only.is_none_or(|only| only == pipeline);
-    let (mut stored, mut compared) = (Rows::new(), Compared::default());
-    for pipeline in (0..plan.pipelines.len() as u16).filter(|pipeline| wanted(*pipeline)) {
-        store.rows(pipeline, &Ask::default(), &mut |kept| {
-            match kept.row.removed {
-                true => {}
-                false if gone::is_gone(&plan, &head, &kept.row) => compared.gone += 1,
-                false => drop(stored.insert(id(&kept.row), kept.row)),
-            }
-            Ok(())
-        })?;
-    }
-    let mut facts: Vec<OwnedChange> = Vec::new();
-    for source in 0..plan.sources.len() as u16 {
-        let from = archive.kept_from(source).unwrap_or(i64::MIN);
-        compared.notes.extend(gone::in_words(&plan, &head, source));
-        archive.facts(source, from.into(), i128::from(i64::MAX) + 1, None, &mut |fact| {
-            facts.push(OwnedChange::from(*fact))
-        })?;
-    }
-    let held = store.held(None)?;
+    let mut compared = Compared::default();
+    let pipelines = (0..plan.pipelines.len() as u16).filter(|pipeline| wanted(*pipeline));
+    let stored = sealed_rows((&plan, pipelines), &mut store, &head, &mut compared)?;
+    let held = store.held(Some(head.ticks))?;
+    drop(store);
+    let facts = facts_of(&plan, &archive)?;
     (compared.facts, compared.rows) = (facts.len(), stored.len());
     let mut order: Vec<usize> = (0..facts.len()).collect();
     let mut lot = 0x9e37_79b9_7f4a_7c15u64;
@@ -121,6 +117,55 @@ fn verify(args: &VerifyArgs) -> Result<Compared, Stop> {
         compared.orders += 1;
     }
     Ok(compared)
+}
+
+/// The rows as they were at the last checkpoint, but for those that nobody can look into any more; with what is to be said of
+/// the others.
+fn sealed_rows(
+    (plan, pipelines): (&Plan, impl Iterator<Item = u16>),
+    store: &mut Sqlite,
+    head: &Head,
+    compared: &mut Compared,
+) -> Result<Rows, Stop> {
+    let mut stored = Rows::new();
+    let ask = Ask { generations: true, ..Ask::default() };
+    for pipeline in pipelines {
+        store.rows(pipeline, &ask, &mut |kept| {
+            match kept.tick <= head.ticks {
+                // The newest generation of a row comes last.
+                true => drop(stored.insert(id(&kept.row), kept.row)),
+                false => compared.later += 1,
+            }
+            Ok(())
+        })?;
+    }
+    stored.retain(|_, row| !row.removed);
+    let rows = stored.len();
+    stored.retain(|_, row| !gone::is_gone(plan, head, row));
+    compared.gone = rows - stored.len();
+    let why = (0..plan.sources.len() as u16).filter_map(|source| gone::in_words(plan, head, source));
+    let gone = compared.gone;
+    compared
+        .notes
+        .extend(why.map(|why| format!("{why}: {gone} rows stand as they were committed, and are not compared")));
+    if compared.later > 0 {
+        let (tick, later) = (head.ticks, compared.later);
+        let note =
+            format!("the last checkpoint is of tick {tick}: {later} generations that came behind it are not compared");
+        compared.notes.push(note);
+    }
+    Ok(stored)
+}
+
+fn facts_of(plan: &Plan, archive: &Archive) -> Result<Vec<OwnedChange>, Fault> {
+    let mut facts = Vec::new();
+    for source in 0..plan.sources.len() as u16 {
+        let from = archive.kept_from(source).unwrap_or(i64::MIN);
+        archive.facts(source, from.into(), i128::from(i64::MAX) + 1, None, &mut |fact| {
+            facts.push(OwnedChange::from(*fact))
+        })?;
+    }
+    Ok(facts)
 }
 
 /// The rows that facts give, each pipeline without what it holds.

@@ -5,6 +5,7 @@ mod directory;
 mod held;
 mod killed;
 mod later;
+mod looked_at;
 pub mod retained;
 mod retried;
 mod share;

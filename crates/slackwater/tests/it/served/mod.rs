@@ -1,6 +1,7 @@
 //! The service as a person runs it: the binary, its sockets, and signals.
 
 mod away;
+mod doubted;
 mod full;
 mod handles;
 mod holding;
