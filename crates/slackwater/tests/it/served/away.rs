@@ -1,6 +1,6 @@
 //! A service that was not there for a while: whoever was silent meanwhile may only have found nobody to talk to.
 
-use super::{free_port, poster, ready, start};
+use super::{Service, free_port, poster, ready, start};
 use crate::program::Place;
 use serde_json::Value;
 use slackwater::runtime::clock::Clock;
@@ -69,7 +69,7 @@ pub fn stop(child: &mut Child, signal: &str) {
 
 /// A window that was over long ago, and that nothing but its silent origin holds open: whatever `away` does to the service for
 /// longer than `idle_after`, what comes behind that is in time for it.
-fn silent_while(away: impl FnOnce(&Place, Child) -> Child) {
+fn silent_while(away: impl FnOnce(&Place, Service) -> Service) {
     let (place, port) = place("5s");
     let mut child = start(&place);
     assert!(ready(&mut child, port));
@@ -81,8 +81,6 @@ fn silent_while(away: impl FnOnce(&Place, Child) -> Child) {
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(poster::post((port, port), "two", &event(2, old + 500)).expect("an answer").0, 200);
     assert_eq!(sealed(&place, 2), [(1, 2)]);
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }
 
 /// Longer than an origin may be silent.
@@ -164,6 +162,4 @@ fn a_deploy_under_a_steady_producer_loses_nothing_and_seals_nothing_early() {
     // One row for each second of the whole: what came while nobody was there is among it.
     assert!(rows.len() as u64 > away.as_secs() + 3, "{} rows", rows.len());
     assert_eq!((received, facts), (sent, sent), "{status}");
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }

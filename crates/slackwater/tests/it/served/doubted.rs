@@ -19,6 +19,15 @@ fn pour(port: u16, stop: &AtomicBool) {
     }
 }
 
+/// Stops those who pour, however a test ends.
+struct AtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Verifies what the last checkpoint has; nothing where there is none yet.
 fn verified(place: &Place) -> Option<Value> {
     let ran = place.run(&["verify", "--data", "data", "--permute", "1", "--json"]);
@@ -58,6 +67,7 @@ fn a_service_is_verified_and_explained_while_it_goes_on() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let pouring = scope.spawn(|| pour(port, &stop));
+        let _ended = AtTheEnd(&stop);
         let (mut rows, mut looks) = (0, 0);
         while looks < 5 {
             assert!(!pouring.is_finished(), "the service takes events in meanwhile");
@@ -70,8 +80,5 @@ fn a_service_is_verified_and_explained_while_it_goes_on() {
                 assert_eq!(place.run(&["checkpoint", "list", "--data", "data"]).code, 0);
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }

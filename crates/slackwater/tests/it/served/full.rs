@@ -32,7 +32,7 @@ fn a_full_disk_refuses_events_and_is_over_when_there_is_room() {
     }
     let mut command = confined("exec \"$SLACKWATER\" run -c c.toml --data data");
     command.env("SLACKWATER", env!("CARGO_BIN_EXE_slackwater")).current_dir(place.path("."));
-    let mut child = command.spawn().expect("a shell");
+    let mut child = super::Service::of(&mut command);
     assert!(super::ready(&mut child, port));
     let data = fs::canonicalize(place.path("data")).expect("a folder");
     let filler = PathBuf::from(format!("/proc/{}/root{}/filler", child.id(), data.display()));
@@ -70,6 +70,4 @@ fn a_full_disk_refuses_events_and_is_over_when_there_is_room() {
     let truth: BTreeSet<String> =
         crate::live::folded(&config, &events).iter().map(|row| crate::live::hex(&row.digest)).collect();
     assert!(shown == truth, "{} rows, {} expected", shown.len(), truth.len());
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }

@@ -1,6 +1,6 @@
 //! More connections than there are handles of files: who is too many is refused, and all else goes on.
 
-use super::{place, poster, ready, rows};
+use super::{Service, place, poster, ready, rows};
 use crate::durable::trades;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -37,7 +37,7 @@ fn more_connections_than_handles_are_refused_and_all_else_goes_on() {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {HANDLES}; exec \"$SLACKWATER\" run -c c.toml --data data")]);
     command.env("SLACKWATER", env!("CARGO_BIN_EXE_slackwater")).current_dir(place.path("."));
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell");
+    let mut child = Service::of(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
     assert!(ready(&mut child, port));
     let mut good = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     good.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
@@ -61,6 +61,4 @@ fn more_connections_than_handles_are_refused_and_all_else_goes_on() {
     assert_eq!(post(&mut good, port, &next()), "200");
     assert_eq!(super::killed::published(port, 3_000).0, 3_000);
     assert!(!rows(port, "minutes", "all").is_empty());
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }

@@ -66,6 +66,4 @@ fn held_facts_are_listed_and_released_by_command() {
     let rows = get("/v1/pipelines/minutes/rows");
     assert_eq!((&rows["rows"][0]["trades"], &rows["rows"][0]["cause"]), (&3.into(), &"release".into()));
     assert_eq!(release(&[]), "trades: 0 released\n");
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }

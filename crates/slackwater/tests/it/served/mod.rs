@@ -16,6 +16,7 @@ use crate::durable::CONFIG;
 use crate::program::Place;
 use serde_json::Value;
 use std::net::TcpListener;
+use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -38,10 +39,42 @@ pub fn place_of(config: &str) -> (Place, u16) {
     (Place::with(&format!("{config}\n{often}{server}")), port)
 }
 
+/// A service in a process of its own, which ends with the test that started it, however that ends.
+pub struct Service(Child);
+
+impl Service {
+    /// What a command starts.
+    pub fn of(command: &mut Command) -> Service {
+        Service(command.spawn().expect("it starts"))
+    }
+}
+
+impl Deref for Service {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Service {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts the service here.
-pub fn start(place: &Place) -> Child {
+pub fn start(place: &Place) -> Service {
     let mut command: Command = place.command(&["run", "-c", "c.toml", "--data", "data"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+    Service::of(command.stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 /// Waits until it answers; false if it ended instead.

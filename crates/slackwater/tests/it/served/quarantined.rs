@@ -4,7 +4,6 @@ use super::{free_port, poster, ready, start};
 use crate::durable::CONFIG;
 use crate::program::{Place, lines};
 use serde_json::Value;
-use std::process::Child;
 use std::time::Duration;
 
 fn trade(id: u64, second: u64, price: u64) -> String {
@@ -40,11 +39,6 @@ fn wait(what: &str, done: &dyn Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("waited for {what} in vain");
-}
-
-fn ended(mut child: Child) {
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }
 
 fn rows(port: u16) -> Vec<Value> {
@@ -119,7 +113,7 @@ fn guards_that_are_read_again_judge_what_comes_and_a_release_what_came() {
     let metrics = poster::get(port, "/metrics").expect("metrics").1;
     assert!(metrics.contains("slackwater_quarantine_open{source=\"trades\"} 0"), "{metrics}");
     assert_eq!(quarantined("require"), 1);
-    ended(child);
+    drop(child);
 }
 
 #[test]
@@ -130,7 +124,7 @@ fn a_release_survives_a_kill_before_its_tick() {
     assert!(ready(&mut child, port));
     post(port, "one", &[trade(1, 5, 1), trade(2, 6, 60), trade(3, 600, 1)].concat());
     wait("a seal", &|| rows(port).len() == 1);
-    ended(child);
+    drop(child);
     // From here on it ticks once an hour.
     place.write("c.toml", config(port, 70, "1h"));
     for round in 0..3 {
@@ -140,7 +134,7 @@ fn a_release_survives_a_kill_before_its_tick() {
         assert_eq!(status, 200, "{body}");
         let released = if round == 0 { 1 } else { 0 };
         assert!(body.contains(&format!("\"released\":{released}")), "round {round}: {body}");
-        ended(child);
+        drop(child);
     }
     place.write("c.toml", config(port, 70, "20ms"));
     let mut child = start(&place);
@@ -151,7 +145,7 @@ fn a_release_survives_a_kill_before_its_tick() {
     wait("the counts", &|| source(port)["counts"]["facts"] == 3);
     let counts = source(port)["counts"].clone();
     assert_eq!((&counts["received"], &counts["quarantined"]), (&3.into(), &serde_json::json!({})));
-    ended(child);
+    drop(child);
     let ran = place.run(&["quarantine", "release", "--data", "data", "--all", "--json"]);
     assert!(ran.code == 0 && ran.out.contains("\"released\":0"), "{}{}", ran.out, ran.err);
 }

@@ -25,6 +25,4 @@ fn a_halted_source_is_listed_and_resumed_by_command() {
     assert_eq!((post("three"), post("four")), (200, 423));
     let unknown = place.run(&["source", "resume", "quotes", "--url", &url]);
     assert!(unknown.code != 0 && unknown.err.contains("quotes"), "{}", unknown.err);
-    child.kill().expect("a child");
-    child.wait().expect("a child");
 }
