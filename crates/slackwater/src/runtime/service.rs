@@ -33,6 +33,9 @@ const PROMPT: Duration = Duration::from_millis(10);
 /// How long to wait before what failed for want of room is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long nothing more is said of a disk without room.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// How often things are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -124,6 +127,8 @@ pub struct Service<'p, O> {
     keeping: Option<JoinHandle<Result<Written, Fault>>>,
     /// What keeps it from taking anything in, and since when it was last tried.
     trouble: Option<(String, Stopwatch)>,
+    /// When it was last said that there is no room.
+    lamented: Option<Stopwatch>,
 }
 
 impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
@@ -169,6 +174,7 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             syncer,
             keeping: None,
             trouble: None,
+            lamented: None,
         };
         service.publish()?;
         service.tell();
@@ -256,6 +262,9 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
             }
             Ok(Begun::Declined(told)) => {
                 self.crowded = true;
+                if let Some(Err(Declined::NoRoom(why))) = told.iter().find(|told| told.is_err()) {
+                    self.lament(why);
+                }
                 answers.into_iter().zip(told).for_each(|(answer, told)| answer(told));
                 Ok(true)
             }
@@ -590,7 +599,16 @@ impl<'p, O: FnMut() -> Result<Instance<'p>, Fault>> Service<'p, O> {
         let mut standing = (*self.front.board.standing()).clone();
         standing.trouble = Some(why.clone());
         self.front.board.post_standing(standing);
+        self.lament(&why);
         self.trouble = Some((why, Stopwatch::start()));
+    }
+
+    /// Says that there is no room, once in a while: it may be tried very often.
+    fn lament(&mut self, why: &str) {
+        if self.lamented.as_ref().is_none_or(|last| last.elapsed() >= SILENCE) {
+            tracing::warn!(why, "no room on the disk: nothing more is taken in until there is");
+            self.lamented = Some(Stopwatch::start());
+        }
     }
 
     /// Opens the instance again.

@@ -252,7 +252,8 @@ pub(super) async fn answer(app: Arc<App>, router: Router, request: Request) -> R
     let took = watch.elapsed();
     app.meters.answered(response.status(), took);
     let (status, ms) = (response.status().as_u16(), took.as_millis() as u64);
-    match response.status().is_server_error() {
+    // Whoever is asked to come again may come very often.
+    match response.status().is_server_error() && response.status() != StatusCode::SERVICE_UNAVAILABLE {
         true => tracing::warn!(%method, ?path, status, ms, "answered"),
         false => tracing::debug!(%method, ?path, status, ms, "answered"),
     }

@@ -252,8 +252,7 @@ fn declined_as(declined: Declined, source: &str) -> Refusal {
             let help = format!("see `slackwater quarantine list`, then `slackwater source resume {source}`");
             Refusal::new(StatusCode::LOCKED, "halted", text, help)
         }
-        Declined::NoRoom(why) => {
-            tracing::warn!(%why, "events are declined: no room on the disk");
+        Declined::NoRoom(_) => {
             Refusal::later("no_room", "there is no room on the service's disk", Duration::from_secs(5))
         }
         Declined::Stopping => Refusal { close: true, ..Refusal::later("stopping", "the service is stopping", LATER) },

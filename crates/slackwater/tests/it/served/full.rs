@@ -32,6 +32,7 @@ fn a_full_disk_refuses_events_and_is_over_when_there_is_room() {
     }
     let mut command = confined("exec \"$SLACKWATER\" run -c c.toml --data data");
     command.env("SLACKWATER", env!("CARGO_BIN_EXE_slackwater")).current_dir(place.path("."));
+    command.stderr(fs::File::create(place.path("log")).expect("a file"));
     let mut child = super::Service::of(&mut command);
     assert!(super::ready(&mut child, port));
     let data = fs::canonicalize(place.path("data")).expect("a folder");
@@ -54,6 +55,9 @@ fn a_full_disk_refuses_events_and_is_over_when_there_is_room() {
         }
     }
     assert!(refused > 0, "there was no room");
+    let log = place.read("log");
+    let warned: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert!(warned.len() == 1 && warned[0].contains("no room on the disk"), "{refused} refused: {log}");
     assert_eq!(poster::get(port, "/v1/pipelines/minutes/rows?tier=all").expect("an answer").0, 200, "readers go on");
     fs::remove_file(&filler).expect("room");
     // Who was refused sends again, until it is taken in; who was not is answered as before.
