@@ -1,5 +1,6 @@
 //! What all requests share, and the one table of routes: no route is answered that does not stand in it with its policy.
 
+use super::asked::Asked;
 use super::hub::Hub;
 use super::live::Dealing;
 use super::meters::Meters;
@@ -303,6 +304,9 @@ async fn run(app: Arc<App>, route: Route, mut request: Request) -> Result<Respon
     let caller = caller.unwrap_or_else(Caller::nobody);
     let named = request.extract_parts::<RawPathParams>().await;
     let named = named.ok().and_then(|all| all.iter().next().map(|(_, value)| value.to_string())).unwrap_or_default();
+    if matches!(route.act, Act::Pipelines | Act::Status | Act::Lag | Act::QuarantineShow | Act::Resume) {
+        Asked::of(request.uri(), &[], None)?;
+    }
     match route.act {
         Act::Ingest => intake::ingest(app, caller, &named, request).await,
         Act::Pipelines => Ok(json(&report::pipelines(&app, &caller))),

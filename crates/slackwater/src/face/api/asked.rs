@@ -26,6 +26,7 @@ impl Asked {
                 let name: String = name.chars().take(40).collect();
                 let help = match nearest(&name, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "leave it out: here there are none".to_string(),
                     None => format!("known are {}", known.join(", ")),
                 };
                 return Err(Refusal::bad("unknown_parameter", format!("there is no parameter `{name}`"), help));

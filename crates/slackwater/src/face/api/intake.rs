@@ -2,6 +2,7 @@
 //! and judged.
 
 use super::app::{App, json};
+use super::asked::Asked;
 use super::refusal::Refusal;
 use super::report;
 use crate::connect::http::Limits;
@@ -13,6 +14,7 @@ use crate::face::config::Kind;
 use crate::runtime::desk::{Answer, Declined, Delivery, Receipt};
 use crate::runtime::restraint;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::response::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Request, StatusCode};
@@ -36,7 +38,7 @@ pub(super) async fn ingest(
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    let head = match head(&app, &caller, source, &parts.headers) {
+    let head = match head(&app, &caller, source, &parts) {
         Ok(head) => head,
         Err(refusal) => {
             body::decline(&parts.headers, body).await;
@@ -90,13 +92,15 @@ struct Head {
 }
 
 /// Everything that can be known before the body is read.
-fn head(app: &App, caller: &Caller, source: &str, headers: &HeaderMap) -> Result<Head, Refusal> {
+fn head(app: &App, caller: &Caller, source: &str, parts: &Parts) -> Result<Head, Refusal> {
+    let headers = &parts.headers;
     let number = app.source(caller, source)?;
     let config = &app.sources[usize::from(number)];
     if config.kind != Kind::Http {
         let text = format!("`{source}` does not take events by HTTP: its kind is \"{}\"", config.kind.name());
         return Err(Refusal::unknown("not_by_http", text, "give it kind = \"http\" in the configuration"));
     }
+    Asked::of(&parts.uri, &[], None)?;
     content_type(config.format, headers)?;
     let encoding = match headers.get_all(CONTENT_ENCODING).iter().count() {
         0 => Some(Encoding::Identity),

@@ -1,6 +1,6 @@
 //! Rows, status, quarantine: what can be read, and in which shapes.
 
-use super::{CONFIG, Site, minute, until};
+use super::{CONFIG, NDJSON, Site, minute, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -156,6 +156,14 @@ fn what_is_asked_wrongly_is_said_so() {
     }
     let refused = site.get("/v1/pipelines/minute/rows").expect(404);
     assert!(refused.body.contains("did you mean `minutes`?"));
+    for path in ["/v1/status", "/v1/lag", "/v1/pipelines"] {
+        let refused = site.get(&format!("{path}?source=trades")).expect(400);
+        assert_eq!(refused.code(), "unknown_parameter", "{path}");
+    }
+    let event = "{\"id\":9,\"symbol\":\"ABC\",\"ts\":1767225600000,\"price\":1,\"size\":1}\n";
+    let refused = site.post("/v1/ingest/trades?format=csv", NDJSON, event.as_bytes()).expect(400);
+    assert!(refused.code() == "unknown_parameter" && refused.body.contains("there are none"), "{}", refused.body);
+    site.trades(event).expect(200);
 }
 
 #[test]
