@@ -1,8 +1,9 @@
 //! Final rows computed once more from archived facts: a slow check of what was committed, by the same core.
 
-use slackwater_core::fold::Final;
-use slackwater_core::input::{Batch, Decision, Input, Tick};
-use slackwater_core::machine::Machine;
+use slackwater_core::fold::{Final, Settled};
+use slackwater_core::hold::Holds;
+use slackwater_core::input::{Batch, Input};
+use slackwater_core::machine::{Machine, settle_stale};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
 use slackwater_store::archive::OwnedChange;
@@ -16,8 +17,13 @@ pub struct Feeding {
     pub shards: usize,
 }
 
-/// Folds facts to the end of input, in the order in which they are given.
-pub fn recompute<'a>(plan: &Plan, facts: impl Iterator<Item = &'a OwnedChange>, feeding: Feeding) -> Vec<Final> {
+/// Folds facts in the order in which they are given, and gives the rows that are final once so much is settled, by pipeline.
+pub fn recompute<'a>(
+    plan: &Plan,
+    facts: impl Iterator<Item = &'a OwnedChange>,
+    settled: &[Settled],
+    feeding: Feeding,
+) -> Vec<Final> {
     let shards = feeding.shards.max(1);
     let mut machine = Machine::new(plan, shards, shards);
     let mut memories: Vec<Memory> = (0..shards).map(|_| Memory::new()).collect();
@@ -37,6 +43,12 @@ pub fn recompute<'a>(plan: &Plan, facts: impl Iterator<Item = &'a OwnedChange>, 
     if let Some(last) = batch {
         machine.step(plan, &Input::Events(last), &mut memories);
     }
-    machine.step(plan, &Input::Decision(Decision::EndOfInput), &mut memories);
-    machine.step(plan, &Input::Tick(Tick::at(i64::MAX)), &mut memories).finals
+    let mut finals = Vec::new();
+    for fold in machine.folds_mut() {
+        settle_stale(plan, fold, &memories);
+        let changes = memories.iter().flat_map(|memory| memory.changes());
+        finals.extend(fold.tick(plan, settled, changes, &Holds::default()));
+    }
+    finals.sort_unstable_by(Final::order);
+    finals
 }

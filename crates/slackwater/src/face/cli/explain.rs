@@ -7,7 +7,7 @@ use super::{Exit, ExplainArgs, gone, tell};
 use crate::connect::files::render;
 use crate::face::key;
 use crate::runtime::recompute::{Feeding, recompute};
-use slackwater_core::fold::Final;
+use slackwater_core::fold::{Final, Settled};
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_core::time::format_rfc3339;
@@ -72,7 +72,8 @@ fn explain_from(args: &ExplainArgs, committed: Committed) -> Result<(String, boo
             facts.push(OwnedChange::from(*fact));
         }
     })?;
-    let again = recompute(&plan, facts.iter(), Feeding { batch: 1024, shards: 1 });
+    let all = vec![Settled::All; plan.pipelines.len()];
+    let again = recompute(&plan, facts.iter(), &all, Feeding { batch: 1024, shards: 1 });
     let again = again.into_iter().find(|row| same_row(row, &kept.row));
     let same = match &again {
         Some(again) => again.digest == kept.row.digest,
