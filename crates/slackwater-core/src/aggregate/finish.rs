@@ -91,11 +91,12 @@ fn bag(state: &Accumulator) -> &Bag {
 
 fn total<'a>(state: &Accumulator, scale: u8, ty: Type) -> Value<'a> {
     match state {
-        Accumulator::Share(_) => {
-            let Signed { negative, magnitude, den, .. } = Signed::of(state).expect("shares are exact");
-            leave(&ratio(negative, magnitude, 0, den, scale.into()), false, ty)
+        // Of decimals among doubles the mantissas are summed.
+        Accumulator::Float(sum) if scale == 0 || sum.specials() != Specials::default() => double(sum.to_f64()),
+        Accumulator::Share(_) | Accumulator::Float(_) => {
+            let Signed { negative, magnitude, exponent, den } = Signed::of(state).expect("all of it is finite");
+            leave(&ratio(negative, magnitude, exponent, den, scale.into()), false, ty)
         }
-        Accumulator::Float(sum) => double(sum.to_f64()),
         Accumulator::Exact(sum) if ty.is_wide() => Value::Wide(sum.total()),
         Accumulator::Exact(sum) => Value::Decimal(sum.to_i128().expect("the type bounds the digits of a sum")),
         _ => unreachable!("a sum is read from a state that sums"),

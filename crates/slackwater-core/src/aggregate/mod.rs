@@ -230,11 +230,7 @@ pub fn accumulate<'a>(
         },
         (Accumulate::Shares(x), Accumulator::Share(sum)) => add_share(sum, sign, x, row),
         (Accumulate::Products(x, y), Accumulator::Exact(sum)) => add_product(sum, sign, (x, y), row),
-        (Accumulate::Products(x, y), Accumulator::Float(sum)) => match (row.value(x), row.value(y), sign) {
-            (Value::F64(x), Value::F64(y), Sign::Plus) => sum.add_product(x, y),
-            (Value::F64(x), Value::F64(y), Sign::Minus) => sum.sub_product(x, y),
-            _ => {}
-        },
+        (Accumulate::Products(x, y), Accumulator::Float(sum)) => add_float_product(sum, sign, (x, y), row),
         (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Max(x), Accumulator::Extreme(held)) => {
             return extreme::update(held, Ordering::Greater, sign, x, row);
@@ -295,6 +291,24 @@ fn add_product<'a>(sum: &mut ExactSum, sign: Sign, (x, y): (&'a Expr, &'a Expr),
     match sign {
         Sign::Plus => sum.add(&product),
         Sign::Minus => sum.sub(&product),
+    }
+}
+
+/// The first factor is a double; the second is another, or the mantissa of an exact number.
+fn add_float_product<'a>(
+    sum: &mut FloatSum,
+    sign: Sign,
+    (x, y): (&'a Expr, &'a Expr),
+    row: &mut impl Contribution<'a>,
+) {
+    let Value::F64(x) = row.value(x) else { return };
+    let y = row.value(y);
+    match (y, y.as_wide(), sign) {
+        (Value::F64(y), _, Sign::Plus) => sum.add_product(x, y),
+        (Value::F64(y), _, Sign::Minus) => sum.sub_product(x, y),
+        (_, Some(times), Sign::Plus) => sum.add_multiple(x, &times),
+        (_, Some(times), Sign::Minus) => sum.sub_multiple(x, &times),
+        _ => {}
     }
 }
 

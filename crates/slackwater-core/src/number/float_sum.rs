@@ -1,4 +1,4 @@
-//! An exact sum of floats: every term and every product of two floats is kept to its last bit.
+//! An exact sum of floats: every term, and every product of two floats or of one and an integer, is kept to its last bit.
 //!
 //! The layout follows Radford Neal's small superaccumulator ("Fast exact summation using small and large
 //! superaccumulators", 2015): a number in base 2^32 whose digits are `i64`, so that thousands of terms are added to the
@@ -10,9 +10,10 @@ use core::fmt;
 use core::iter;
 
 use super::float::{FloatParts, f64_from_parts};
+use super::int::I384;
 use super::nat::Nat;
 
-/// An exact sum of `f64` and of products of two `f64`, with a count of the infinities and NaNs among them.
+/// An exact sum of `f64`, of products of two `f64` and of one and an integer, with a count of the infinities and NaNs among them.
 ///
 /// Equality is that of the value: the finite part and the counts.
 #[derive(Clone, Default)]
@@ -81,6 +82,16 @@ impl FloatSum {
     #[inline]
     pub fn sub_product(&mut self, x: f64, y: f64) {
         self.product_term(x, y, true);
+    }
+
+    /// Adds the exact product of `x` and an integer; when `x` is not finite, what IEEE 754 makes of their product.
+    pub fn add_multiple(&mut self, x: f64, times: &I384) {
+        self.multiple(x, times, false);
+    }
+
+    /// Takes the exact product of `x` and an integer back.
+    pub fn sub_multiple(&mut self, x: f64, times: &I384) {
+        self.multiple(x, times, true);
     }
 
     /// Adds every term of `other`.
@@ -181,6 +192,21 @@ impl FloatSum {
         let down = DIGIT_BITS - offset;
         let pieces = [low << offset & DIGIT_MASK, low >> down & DIGIT_MASK, middle >> down & DIGIT_MASK, high >> down];
         self.deposit(digit, pieces, (a.negative != b.negative) != taken_back);
+    }
+
+    /// Adds `x` so many times: an integer is a sum of doubles, and so is its product with one.
+    fn multiple(&mut self, x: f64, times: &I384, taken_back: bool) {
+        let sign = if times.is_negative() { -1.0 } else { f64::from(u8::from(!times.is_zero())) };
+        if !x.is_finite() {
+            return self.count_special(x * sign, taken_back);
+        }
+        for (number, limb) in times.unsigned_abs().into_iter().enumerate() {
+            for (digit, half) in [limb & DIGIT_MASK, limb >> DIGIT_BITS].into_iter().enumerate() {
+                let weight = (2 * number + digit) as u64 * u64::from(DIGIT_BITS);
+                let power = f64::from_bits((1023 + weight) << 52);
+                self.product_term(x, sign * half as f64 * power, taken_back);
+            }
+        }
     }
 
     /// Adds `pieces`, each below 2^52, to the digits from `digit` on, or subtracts them when `negative`.

@@ -308,7 +308,7 @@ impl<const N: usize> Int<N> {
         Some((Self(limbs), 1 + length))
     }
 
-    fn unsigned_abs(&self) -> [u64; N] {
+    pub(super) fn unsigned_abs(&self) -> [u64; N] {
         if self.is_negative() { negated(self.0) } else { self.0 }
     }
 

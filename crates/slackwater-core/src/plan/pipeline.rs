@@ -98,7 +98,7 @@ pub enum Accumulate {
     Count(Option<Expr>),
     /// The exact sum.
     Sum(Expr),
-    /// The exact sum of products.
+    /// The exact sum of products. Where one side is a double and the other is not, the double stands first.
     Products(Expr, Expr),
     /// The exact sum of an exact number, of which a fact that is cut between bars gives each bar its share.
     Shares(Expr),

@@ -254,17 +254,11 @@ fn shared(call: &Call, windows: &Windows, members: &[&Member<'_>], to: Option<Ty
     }
 }
 
-/// Both factors of every member; of a plain sum the second is 1. Beside a double, exact numbers are doubles.
+/// Both factors of every member; of a plain sum the second is 1.
 fn sides(call: &Call, members: &[&Member<'_>]) -> Vec<(Val, Val)> {
-    let ty = |argument: &Ex| members[0].scope.place.ty(argument).expect("a typed argument");
-    let exact = call.arguments.iter().all(|argument| ty(argument).exact().is_some());
-    let side = |member: &Member<'_>, argument: &Ex| match member.scope.eval(argument) {
-        value if exact => value,
-        value => as_f64(&value).map_or(Val::Null, Val::F64),
-    };
     let both = |member: &&Member<'_>| match &call.arguments[..] {
-        [x] => (side(member, x), if exact { Val::Exact(BigInt::from(1), 0) } else { Val::F64(1.0) }),
-        [x, y] => (side(member, x), side(member, y)),
+        [x] => (member.scope.eval(x), Val::Exact(BigInt::from(1), 0)),
+        [x, y] => (member.scope.eval(x), member.scope.eval(y)),
         _ => unreachable!("one argument or two"),
     };
     members.iter().map(both).collect()

@@ -248,10 +248,6 @@ impl WindowScope<'_> {
 
     /// sum_product and wavg: rows in which either side is null count for nothing.
     fn pairs(&mut self, name: &str, x: Expr, y: Expr, filter: Option<Expr>) -> Result<Expr, typing::Refused> {
-        let (x, y) = match (x.ty.exact(), y.ty.exact()) {
-            (Some(_), Some(_)) => (x, y),
-            _ => (typing::coerce(x, Type::Float64), typing::coerce(y, Type::Float64)),
-        };
         product_digits(x.ty, y.ty)?;
         let nullable = x.nullable || y.nullable || filter.is_some();
         let weight = if x.nullable { only_where(not(is_null(x.clone())), y.clone()) } else { y.clone() };
@@ -261,8 +257,9 @@ impl WindowScope<'_> {
             (Some((px, _)), Some((py, _))) => sum_type(Type::Decimal { precision: px + py, scale: sx + sy }),
             _ => Type::Float64,
         };
+        let factors = if y.ty == Type::Float64 { (y.clone(), x.clone()) } else { (x.clone(), y.clone()) };
         let (mut products, mut weights, mut ty) =
-            (Accumulate::Products(x.clone(), y.clone()), Accumulate::Sum(weight.clone()), ty);
+            (Accumulate::Products(factors.0, factors.1), Accumulate::Sum(weight.clone()), ty);
         if let Some(split) = &self.split {
             // Whether x is null is the same of a share as of the whole fact.
             let shared = split.shares(&y);

@@ -5,9 +5,9 @@ use num_rational::BigRational;
 use num_traits::{Signed, Zero};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use slackwater_core::number::{FloatSum, Nat, Specials};
+use slackwater_core::number::{FloatSum, I384, Nat, Specials};
 
-use super::{any_finite, big_of_nat, cases, float_value, nearest_float, pow2, same_bits};
+use super::{any_finite, any_integer, big, big_of_nat, cases, float_value, i384, nearest_float, pow2, same_bits};
 
 const NAN: u64 = 0x7ff8_0000_0000_0000;
 
@@ -52,6 +52,7 @@ fn any_float() -> impl Strategy<Value = f64> {
 enum Step {
     Term(f64, bool),
     Product(f64, f64, bool),
+    Multiple(f64, I384, bool),
 }
 
 impl Step {
@@ -61,6 +62,8 @@ impl Step {
             Self::Term(x, true) => sum.sub(x),
             Self::Product(x, y, false) => sum.add_product(x, y),
             Self::Product(x, y, true) => sum.sub_product(x, y),
+            Self::Multiple(x, times, false) => sum.add_multiple(x, &times),
+            Self::Multiple(x, times, true) => sum.sub_multiple(x, &times),
         }
     }
 
@@ -68,6 +71,7 @@ impl Step {
         match self {
             Self::Term(x, back) => Self::Term(x, !back),
             Self::Product(x, y, back) => Self::Product(x, y, !back),
+            Self::Multiple(x, times, back) => Self::Multiple(x, times, !back),
         }
     }
 }
@@ -76,7 +80,14 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (any_float(), any::<bool>()).prop_map(|(x, back)| Step::Term(x, back)),
         (any_float(), any_float(), any::<bool>()).prop_map(|(x, y, back)| Step::Product(x, y, back)),
+        (any_float(), any_times(), any::<bool>()).prop_map(|(x, times, back)| Step::Multiple(x, times, back)),
     ]
+}
+
+/// Integers of all sizes, zero among them.
+fn any_times() -> impl Strategy<Value = I384> {
+    let sized = |bits| any_integer(bits).prop_map(|times| i384(&times).expect("383 bits at most"));
+    prop_oneof![4 => sized(60), 2 => sized(127), 2 => sized(383), 1 => Just(I384::ZERO)]
 }
 
 fn folded(steps: &[Step]) -> FloatSum {
@@ -108,6 +119,21 @@ proptest! {
             if *back { -product } else { product }
         };
         let expected = exact(terms.iter().map(product));
+        prop_assert_eq!(value(&sum), expected.clone());
+        same_bits(sum.to_f64(), nearest_float(&expected));
+    }
+
+    #[test]
+    fn a_sum_of_multiples_is_exact_and_rounded_once(terms in vec((any_finite(), any_times(), any::<bool>()), 0..40)) {
+        let mut sum = FloatSum::new();
+        for (x, times, back) in &terms {
+            if *back { sum.sub_multiple(*x, times) } else { sum.add_multiple(*x, times) }
+        }
+        let multiple = |(x, times, back): &(f64, I384, bool)| {
+            let multiple = float_value(*x) * BigRational::from(big(times));
+            if *back { -multiple } else { multiple }
+        };
+        let expected = exact(terms.iter().map(multiple));
         prop_assert_eq!(value(&sum), expected.clone());
         same_bits(sum.to_f64(), nearest_float(&expected));
     }

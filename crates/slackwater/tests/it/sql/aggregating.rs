@@ -119,6 +119,24 @@ fn weighted_means_and_products_leave_out_rows_with_a_null() {
 }
 
 #[test]
+fn a_decimal_beside_a_double_is_as_exact_as_it_is_written() {
+    let rows = [r#""price":0.1,"f":3"#, r#""price":0.3,"f":0.1"#];
+    assert_eq!(value("sum_product(f, price)", &rows[..1]), "0.3", "3 times 1/10, and not times the double next to it");
+    assert_eq!(value("sum_product(price, f)", &rows[..1]), "0.3");
+    assert_eq!(value("wavg(f, price)", &rows), "0.825", "(0.3 + 0.03) / 0.4, not 0.8250000000000001");
+    assert_eq!(value("CAST(wavg(f, price) AS DECIMAL(9, 4))", &rows), "\"0.8250\"");
+    assert_eq!(value("wavg(price, f)", &rows), "0.1064516129032258", "not 0.10645161290322581");
+    let large = [r#""f":1.5,"u":18446744073709551615"#, r#""f":-1.5,"u":18446744073709551613"#];
+    assert_eq!(value("sum_product(f, u)", &large), "3.0");
+    let negative = [r#""f":0.5,"n":-9223372036854775807"#, r#""f":0.5,"n":9223372036854775805"#];
+    assert_eq!(value("sum_product(n, f)", &negative), "-1.0");
+    let infinite = [r#""price":-2,"f":1e308"#, r#""price":0,"f":1e308"#];
+    assert_eq!(value("sum_product(f * 10, price)", &infinite[..1]), "\"-inf\"");
+    assert_eq!(value("sum_product(f * 10, price)", &infinite), "\"NaN\"", "nothing times infinity is no number");
+    assert_eq!(value("wavg(f * 10, price)", &infinite[..1]), "\"NaN\"");
+}
+
+#[test]
 fn aggregates_of_nothing_are_null_and_counts_are_zero() {
     let none = ["", ""];
     for name in ["sum", "avg", "min", "max", "first", "last", "var_pop", "var_samp", "stddev_pop", "stddev_samp"] {
