@@ -192,6 +192,15 @@ fn shared_sum_ty(row: Place<'_>, windows: &Windows, argument: &Ex, ty: Ty) -> Op
     Some(Ty::Decimal((precision - scale + places).min(DIGITS.1), places))
 }
 
+/// The exact one of two sides, and the other, which is not.
+fn one_exact<'a>((a, x): (&'a Ex, Ty), (b, y): (&'a Ex, Ty)) -> Option<(&'a Ex, &'a Ex)> {
+    match (x.exact(), y.exact()) {
+        (Some(_), None) => Some((a, b)),
+        (None, Some(_)) => Some((b, a)),
+        _ => None,
+    }
+}
+
 /// The type of an aggregate over windows.
 pub fn call_ty(source: &Source, windows: &Windows, call: &Call) -> Option<Ty> {
     let row = Place::Row(source);
@@ -206,7 +215,15 @@ pub fn call_ty(source: &Source, windows: &Windows, call: &Call) -> Option<Ty> {
         (pa + pb <= DIGITS.0).then_some(Ty::Decimal(pa + pb, sa + sb))
     };
     let pair = |x: Ty, y: Ty| {
-        let both = Ex::Arith(Op::Multiply, Box::new(call.arguments[0].clone()), Box::new(call.arguments[1].clone()));
+        let (a, b) = (&call.arguments[0], &call.arguments[1]);
+        let cut = windows.split().filter(|fields| [a, b].iter().any(|side| reads(side, fields[fields.len() - 1])));
+        // Beside a double, only shares that are whole have a product.
+        if let (Some(fields), Some((exact, double))) = (cut, one_exact((a, x), (b, y))) {
+            let field = fields[fields.len() - 1];
+            let fits = fields.len() == 1 && is_linear(row, exact, field) && !reads(double, field);
+            return fits.then_some(Ty::F64);
+        }
+        let both = Ex::Arith(Op::Multiply, Box::new(a.clone()), Box::new(b.clone()));
         shared_sum_ty(row, windows, &both, product_ty(x, y)?)
     };
     match (call.function, &arguments[..]) {

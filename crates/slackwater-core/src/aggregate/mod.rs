@@ -85,6 +85,7 @@ impl Accumulator {
                 Accumulator::Float(Box::default())
             }
             Accumulate::Sum(_) | Accumulate::Products(..) => Accumulator::Exact(ExactSum::default()),
+            Accumulate::SharedProducts(..) => Accumulator::Float(Box::default()),
             Accumulate::Shares(_) => Accumulator::Share(Box::default()),
             Accumulate::Min(_) | Accumulate::Max(_) => Accumulator::Extreme(Scalar::NULL),
             Accumulate::First(_) | Accumulate::Last(_) => Accumulator::Edge(None),
@@ -231,6 +232,7 @@ pub fn accumulate<'a>(
         (Accumulate::Shares(x), Accumulator::Share(sum)) => add_share(sum, sign, x, row),
         (Accumulate::Products(x, y), Accumulator::Exact(sum)) => add_product(sum, sign, (x, y), row),
         (Accumulate::Products(x, y), Accumulator::Float(sum)) => add_float_product(sum, sign, (x, y), row),
+        (Accumulate::SharedProducts(x, y), Accumulator::Float(sum)) => add_shared_product(sum, sign, (x, y), row),
         (Accumulate::Min(x), Accumulator::Extreme(held)) => return extreme::update(held, Ordering::Less, sign, x, row),
         (Accumulate::Max(x), Accumulator::Extreme(held)) => {
             return extreme::update(held, Ordering::Greater, sign, x, row);
@@ -309,6 +311,27 @@ fn add_float_product<'a>(
         (_, Some(times), Sign::Plus) => sum.add_multiple(x, &times),
         (_, Some(times), Sign::Minus) => sum.sub_multiple(x, &times),
         _ => {}
+    }
+}
+
+fn add_shared_product<'a>(
+    sum: &mut FloatSum,
+    sign: Sign,
+    (x, y): (&'a Expr, &'a Expr),
+    row: &mut impl Contribution<'a>,
+) {
+    let (Value::F64(x), Some(whole)) = (row.value(x), row.value(y).as_wide()) else { return };
+    let times = match row.share() {
+        None => whole,
+        Some((part, of)) => {
+            let (share, rest) = whole.magnitude().mul(part).div_rem(of);
+            assert!(rest.is_zero(), "what is in proportion to the measure is cut where that is cut");
+            I384::from_sign_magnitude(whole.is_negative(), &share).expect("a share is less than the whole")
+        }
+    };
+    match sign {
+        Sign::Plus => sum.add_multiple(x, &times),
+        Sign::Minus => sum.sub_multiple(x, &times),
     }
 }
 

@@ -102,6 +102,9 @@ pub enum Accumulate {
     Products(Expr, Expr),
     /// The exact sum of an exact number, of which a fact that is cut between bars gives each bar its share.
     Shares(Expr),
+    /// The exact sum of products of a double and an exact number, of which a cut fact gives each bar its share: a whole
+    /// number of its last places.
+    SharedProducts(Expr, Expr),
     /// The smallest value.
     Min(Expr),
     /// The largest value.
@@ -129,6 +132,7 @@ impl Accumulate {
                 | Accumulate::Sum(_)
                 | Accumulate::Shares(_)
                 | Accumulate::Products(..)
+                | Accumulate::SharedProducts(..)
                 | Accumulate::Values(_)
                 | Accumulate::Histogram(_)
         )

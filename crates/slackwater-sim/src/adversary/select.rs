@@ -74,13 +74,16 @@ fn shares(rng: &mut Rng, group: Place<'_>) -> Option<(String, Ex)> {
     let named = |name: &str| source.fields.iter().position(|field| field.name == name).map(Ex::Field).expect("a field");
     let (volume, rate) = (named(values::VOLUME), named(values::RATE));
     let times = |a: Ex, b: Ex| Ex::Arith(Op::Multiply, Box::new(a), Box::new(b));
-    let (function, arguments) = match rng.below(8) {
+    let (function, arguments) = match rng.below(11) {
         0..2 => (Function::Sum, vec![volume]),
         2 => (Function::Sum, vec![times(rate, volume)]),
         3 => (Function::Sum, vec![times(volume, named("qty"))]),
         4 => (Function::SumProduct, vec![rate, volume]),
         5 => (Function::Wavg, vec![rate, volume]),
         6 => (Function::Wavg, vec![volume, rate]),
+        7 => (Function::SumProduct, vec![times(volume, named("qty")), named("f")]),
+        8 => (Function::Wavg, vec![named("f"), volume]),
+        9 => (Function::Wavg, vec![volume, named("g")]),
         _ => {
             let condition = Ex::IsNull(Box::new(named("n")), rng.chance(50));
             (Function::Sum, vec![Ex::Case(vec![(condition, volume)], None)])

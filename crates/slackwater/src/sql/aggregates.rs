@@ -253,23 +253,27 @@ impl WindowScope<'_> {
         let weight = if x.nullable { only_where(not(is_null(x.clone())), y.clone()) } else { y.clone() };
         let count = self.counting(Some(weight.clone()), filter.clone());
         let (sx, sy) = (scale(x.ty), scale(y.ty));
-        let ty = match (x.ty.exact(), y.ty.exact()) {
-            (Some((px, _)), Some((py, _))) => sum_type(Type::Decimal { precision: px + py, scale: sx + sy }),
-            _ => Type::Float64,
+        let (mut ty, mixed) = match (x.ty.exact(), y.ty.exact()) {
+            (Some((px, _)), Some((py, _))) => (sum_type(Type::Decimal { precision: px + py, scale: sx + sy }), false),
+            (one, other) => (Type::Float64, one.is_some() || other.is_some()),
         };
-        let factors = if y.ty == Type::Float64 { (y.clone(), x.clone()) } else { (x.clone(), y.clone()) };
-        let (mut products, mut weights, mut ty) =
-            (Accumulate::Products(factors.0, factors.1), Accumulate::Sum(weight.clone()), ty);
-        if let Some(split) = &self.split {
+        let (one, other) = if y.ty == Type::Float64 { (y.clone(), x.clone()) } else { (x.clone(), y.clone()) };
+        let shared = |expr: &Expr| self.split.as_ref().filter(|split| split.shares(expr));
+        let products = match shared(&x).or(shared(&y)) {
+            None => Accumulate::Products(one, other),
+            Some(split) if mixed => split.products(one, other)?,
+            Some(split) => {
+                let product = typing::arithmetic(Arithmetic::Multiply, x, y.clone(), limits::ROW_DIGITS)?;
+                let (products, of) = split.sum(product, ty)?;
+                ty = of;
+                products
+            }
+        };
+        let weights = match shared(&y) {
+            None => Accumulate::Sum(weight),
             // Whether x is null is the same of a share as of the whole fact.
-            let shared = split.shares(&y);
-            if shared || split.shares(&x) {
-                (products, ty) = split.sum(typing::arithmetic(Arithmetic::Multiply, x, y, limits::ROW_DIGITS)?, ty)?;
-            }
-            if shared {
-                (weights, _) = split.sum(weight, Type::Float64)?;
-            }
-        }
+            Some(split) => split.sum(weight, Type::Float64)?.0,
+        };
         let products = self.state(products, filter.clone());
         if name == "sum_product" {
             return Ok(self.result(ty, nullable, Finish::Sum { sum: products, count, scale: sx + sy }));

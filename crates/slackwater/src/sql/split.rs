@@ -37,13 +37,9 @@ impl Split {
     /// proportion to it by an exact factor; a fraction is rounded when it leaves.
     pub fn sum(&self, argument: Expr, ty: Type) -> Result<(Accumulate, Type), Refused> {
         if argument.ty.exact().is_none() || !self.is_linear(&argument) {
-            let help = "take the column itself, or a product of it with decimals that are not cut";
-            return Err((
-                "this sum has no share for a fact that is cut between bars".to_string(),
-                Some(format!("{help}; or fold the bars by 'whole' or 'carry'")),
-            ));
+            return Err(no_share());
         }
-        let whole = factors(&self.measure).is_some_and(|of| of.len() == 1) || argument.node == self.measure.node;
+        let whole = self.is_whole() || argument.node == self.measure.node;
         let ty = match ty {
             Type::Decimal { precision, scale } if !whole => {
                 let places = PLACES.max(scale);
@@ -52,6 +48,19 @@ impl Split {
             _ => ty,
         };
         Ok((Accumulate::Shares(argument), ty))
+    }
+
+    /// The sum of products of a double and of an argument's shares, which must be whole numbers of its last places.
+    pub fn products(&self, double: Expr, argument: Expr) -> Result<Accumulate, Refused> {
+        if self.shares(&double) || !self.is_linear(&argument) || !self.is_whole() {
+            return Err(no_share());
+        }
+        Ok(Accumulate::SharedProducts(double, argument))
+    }
+
+    /// Whether the measure is the field that is cut, and nothing else.
+    fn is_whole(&self) -> bool {
+        factors(&self.measure).is_some_and(|of| of.len() == 1)
     }
 
     /// Whether a share of the field is the same share of the whole expression.
@@ -69,6 +78,14 @@ impl Split {
             _ => false,
         }
     }
+}
+
+fn no_share() -> Refused {
+    let help = "take the column itself, or a product of it with decimals that are not cut";
+    (
+        "this sum has no share for a fact that is cut between bars".to_string(),
+        Some(format!("{help}; or fold the bars by 'whole' or 'carry'")),
+    )
 }
 
 /// What a source must demand of its events where a pipeline cuts them between bars: that none fills too many.

@@ -166,6 +166,35 @@ fn a_weighted_mean_of_shares_takes_whole_weights() {
 }
 
 #[test]
+fn doubles_are_weighted_with_the_shares_of_a_cut_volume() {
+    let double = "CAST(price AS DOUBLE PRECISION)";
+    let columns = format!(
+        "wavg({double}, size) AS a, wavg(price, size) AS b, sum_product(-size * 2, {double}) AS c, wavg(size, {double}) AS d"
+    );
+    let lines = [trade(1, 1, "2.5", "4"), trade(2, 2, "0.25", "3.5"), trade(3, 3, "7", "0")];
+    let folded = fold("volume_bar(size, 3)", &columns, &lines, &[]);
+    let row = |row: &Value| ["a", "b", "c", "d"].map(|cell| bare(&row[cell])).join(" ");
+    // 3 of the first trade; 1 of it and 2 of the second; 1.5 of that.
+    let wanted = ["2.5 2.5 -15.0 3.0", "1.0 1.0 -6.0 1.0909090909090908", "0.25 0.25 -0.75 0.05172413793103448"];
+    assert_eq!(folded.rows.iter().map(row).collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn a_product_of_doubles_and_shares_that_are_fractions_is_refused() {
+    let double = "CAST(price AS DOUBLE PRECISION)";
+    let refused = [
+        ("value_bar(price * size, 10)", format!("wavg({double}, size) AS a")),
+        ("volume_bar(size, 10)", "sum_product(CAST(size AS DOUBLE PRECISION), size) AS a".to_string()),
+        ("volume_bar(size, 10)", format!("sum_product(abs(size), {double}) AS a")),
+    ];
+    for (window, columns) in refused {
+        let ran = Place::with(&config(window, &columns)).run(&["config", "check", "-c", "c.toml"]);
+        assert!(ran.code != 0 && ran.err.contains("no share for a fact that is cut"), "{columns}: {ran:?}");
+        assert!(ran.err.contains("or fold the bars by 'whole' or 'carry'"), "{columns}: {ran:?}");
+    }
+}
+
+#[test]
 fn bars_begin_anew_at_every_anchor() {
     // Midnight in New York is 5 o'clock in winter.
     let day = 86_400;
