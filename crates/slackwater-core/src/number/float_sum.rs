@@ -50,6 +50,9 @@ const DIGIT_MASK: u64 = (1 << DIGIT_BITS) - 1;
 /// weigh less than a term.
 const MAX_PENDING: u32 = 2046;
 
+/// Every integer up to this one is a double.
+const EXACT_INTEGERS: u128 = 1 << 53;
+
 /// The NaN this module answers with: equal facts give equal bits, so its payload is fixed.
 const CANONICAL_NAN: u64 = 0x7ff8_0000_0000_0000;
 
@@ -196,7 +199,10 @@ impl FloatSum {
 
     /// Adds `x` so many times: an integer is a sum of doubles, and so is its product with one.
     fn multiple(&mut self, x: f64, times: &I384, taken_back: bool) {
-        let sign = if times.is_negative() { -1.0 } else { f64::from(u8::from(!times.is_zero())) };
+        if let Some(near) = times.to_i128().filter(|near| near.unsigned_abs() <= EXACT_INTEGERS) {
+            return self.product_term(x, near as f64, taken_back);
+        }
+        let sign = if times.is_negative() { -1.0 } else { 1.0 };
         if !x.is_finite() {
             return self.count_special(x * sign, taken_back);
         }

@@ -81,11 +81,9 @@ impl Split {
 }
 
 fn no_share() -> Refused {
-    let help = "take the column itself, or a product of it with decimals that are not cut";
-    (
-        "this sum has no share for a fact that is cut between bars".to_string(),
-        Some(format!("{help}; or fold the bars by 'whole' or 'carry'")),
-    )
+    let help = "take the column itself, or a product of it with decimals that are not cut, or in volume bars sum_product or \
+                wavg of it and a float64; or fold the bars by 'whole' or 'carry'";
+    ("this sum has no share for a fact that is cut between bars".to_string(), Some(help.to_string()))
 }
 
 /// What a source must demand of its events where a pipeline cuts them between bars: that none fills too many.
