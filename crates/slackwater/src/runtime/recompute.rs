@@ -6,7 +6,7 @@ use slackwater_core::input::{Batch, Input};
 use slackwater_core::machine::{Machine, settle_stale};
 use slackwater_core::memory::Memory;
 use slackwater_core::plan::Plan;
-use slackwater_store::archive::OwnedChange;
+use slackwater_store::archive::Change;
 
 /// How to feed the facts. No choice here changes a result.
 #[derive(Clone, Copy, Debug)]
@@ -17,38 +17,53 @@ pub struct Feeding {
     pub shards: usize,
 }
 
-/// Folds facts in the order in which they are given, and gives the rows that are final once so much is settled, by pipeline.
-pub fn recompute<'a>(
-    plan: &Plan,
-    facts: impl Iterator<Item = &'a OwnedChange>,
-    settled: &[Settled],
-    feeding: Feeding,
-) -> Vec<Final> {
-    let shards = feeding.shards.max(1);
-    let mut machine = Machine::new(plan, shards, shards);
-    let mut memories: Vec<Memory> = (0..shards).map(|_| Memory::new()).collect();
-    let mut batch: Option<Batch> = None;
-    for fact in facts {
+/// Facts that are folded again, in the order in which they are given.
+#[derive(Debug)]
+pub struct Recomputation<'p> {
+    plan: &'p Plan,
+    machine: Machine,
+    memories: Vec<Memory>,
+    batch: Option<Batch>,
+    most: usize,
+}
+
+impl<'p> Recomputation<'p> {
+    /// Of no facts yet.
+    pub fn new(plan: &'p Plan, feeding: Feeding) -> Self {
+        let shards = feeding.shards.max(1);
+        let (machine, memories) = (Machine::new(plan, shards, shards), (0..shards).map(|_| Memory::new()).collect());
+        Recomputation { plan, machine, memories, batch: None, most: feeding.batch.max(1) }
+    }
+
+    /// Takes a fact. Each identity has one at most.
+    pub fn push(&mut self, fact: &Change<'_>) {
         let fits = |batch: &Batch| {
-            let same = batch.source == fact.source && batch.decoder == fact.decoder && batch.part == fact.part;
-            same && batch.entries().len() < feeding.batch.max(1)
+            let same = batch.source == fact.source && batch.decoder == fact.decoder && *batch.part == *fact.part;
+            same && batch.entries().len() < self.most
         };
-        if let Some(full) = batch.take_if(|batch| !fits(batch)) {
-            machine.step(plan, &Input::Events(full), &mut memories);
+        let full = self.batch.take_if(|batch| !fits(batch));
+        let part = full.as_ref().map(|full| full.part.clone()).filter(|part| **part == *fact.part);
+        if let Some(full) = full {
+            self.machine.step(self.plan, &Input::Events(full), &mut self.memories);
         }
-        let batch = batch.get_or_insert_with(|| Batch::new(fact.source, fact.decoder, fact.part.clone()));
-        let schema = &plan.sources[usize::from(fact.source)].schema;
-        batch.push_content(schema, &fact.content, fact.position, fact.arrival);
+        let part = || part.unwrap_or_else(|| fact.part.into());
+        let batch = self.batch.get_or_insert_with(|| Batch::new(fact.source, fact.decoder, part()));
+        let schema = &self.plan.sources[usize::from(fact.source)].schema;
+        batch.push_content(schema, fact.content, fact.position, fact.arrival);
     }
-    if let Some(last) = batch {
-        machine.step(plan, &Input::Events(last), &mut memories);
+
+    /// The rows that are final once so much is settled, by pipeline.
+    pub fn finish(mut self, settled: &[Settled]) -> Vec<Final> {
+        if let Some(last) = self.batch {
+            self.machine.step(self.plan, &Input::Events(last), &mut self.memories);
+        }
+        let mut finals = Vec::new();
+        for fold in self.machine.folds_mut() {
+            settle_stale(self.plan, fold, &self.memories);
+            let changes = self.memories.iter().flat_map(|memory| memory.changes());
+            finals.extend(fold.tick(self.plan, settled, changes, &Holds::default()));
+        }
+        finals.sort_unstable_by(Final::order);
+        finals
     }
-    let mut finals = Vec::new();
-    for fold in machine.folds_mut() {
-        settle_stale(plan, fold, &memories);
-        let changes = memories.iter().flat_map(|memory| memory.changes());
-        finals.extend(fold.tick(plan, settled, changes, &Holds::default()));
-    }
-    finals.sort_unstable_by(Final::order);
-    finals
 }

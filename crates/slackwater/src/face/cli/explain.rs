@@ -6,14 +6,14 @@ use super::fold::Stop;
 use super::{Exit, ExplainArgs, gone, tell};
 use crate::connect::files::render;
 use crate::face::key;
-use crate::runtime::recompute::{Feeding, recompute};
+use crate::runtime::recompute::{Feeding, Recomputation};
 use slackwater_core::fold::{Final, Settled};
 use slackwater_core::plan::{Pipeline, Plan, Windowing};
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_core::time::format_rfc3339;
 use slackwater_core::window::Window;
 use slackwater_store::Fault;
-use slackwater_store::archive::OwnedChange;
+use slackwater_store::archive::{Change, Changes};
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Ask, Kept, Store};
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ fn explain_from(args: &ExplainArgs, committed: Committed) -> Result<(String, boo
         tell(&format!("note: {why}: what this row was made of cannot be shown; it stands as it was committed\n"));
         return Ok((text, true));
     }
-    let (mut facts, span) = (Vec::new(), span(pipeline, &kept.row));
+    let (mut facts, span) = (Changes::new(), span(pipeline, &kept.row));
     let schema = &plan.sources[usize::from(pipeline.source)].schema;
     let key_of = |content: &[u8]| {
         let mut key = Vec::new();
@@ -69,17 +69,18 @@ fn explain_from(args: &ExplainArgs, committed: Committed) -> Result<(String, boo
     archive.facts(pipeline.source, span.start, span.end, Some(kept.tick), &mut |fact| {
         let place = (fact.part, fact.position.offset);
         if key_of(fact.content) == key && !held.contains(bytes.of(Row::new(schema, fact.content), fact.source, place)) {
-            facts.push(OwnedChange::from(*fact));
+            facts.push(fact);
         }
     })?;
     let all = vec![Settled::All; plan.pipelines.len()];
-    let again = recompute(&plan, facts.iter(), &all, Feeding { batch: 1024, shards: 1 });
-    let again = again.into_iter().find(|row| same_row(row, &kept.row));
+    let mut again = Recomputation::new(&plan, Feeding { batch: 1024, shards: 1 });
+    facts.iter().for_each(|fact| again.push(&fact));
+    let again = again.finish(&all).into_iter().find(|row| same_row(row, &kept.row));
     let same = match &again {
         Some(again) => again.digest == kept.row.digest,
         None => kept.row.removed,
     };
-    let shown = facts.iter().filter(|fact| inside(pipeline, Row::new(schema, &fact.content), &kept.row));
+    let shown = facts.iter().filter(|fact| inside(pipeline, Row::new(schema, fact.content), &kept.row));
     Ok((text(args.json, &plan, kept, shown, same), same))
 }
 
@@ -145,14 +146,14 @@ fn inside(pipeline: &Pipeline, fact: Row<'_>, row: &Final) -> bool {
     start <= time && within && pipeline.takes(fact)
 }
 
-fn text<'a>(json: bool, plan: &Plan, kept: &Kept, facts: impl Iterator<Item = &'a OwnedChange>, same: bool) -> String {
+fn text<'a>(json: bool, plan: &Plan, kept: &Kept, facts: impl Iterator<Item = Change<'a>>, same: bool) -> String {
     let (mut text, mut count) = (String::new(), 0);
     for fact in facts {
         count += 1;
         let schema = &plan.sources[usize::from(fact.source)].schema;
-        let _ = write!(text, "{{\"tick\":{},\"file\":{},", fact.tick, serde_json::json!(&*fact.part));
+        let _ = write!(text, "{{\"tick\":{},\"file\":{},", fact.tick, serde_json::json!(fact.part));
         let _ = write!(text, "\"offset\":{},\"line\":{},\"fact\":", fact.position.offset, fact.position.line);
-        render::content(Row::new(schema, &fact.content), &mut text);
+        render::content(Row::new(schema, fact.content), &mut text);
         text.push_str("}\n");
     }
     render::ndjson(plan, &kept.row, &mut text);

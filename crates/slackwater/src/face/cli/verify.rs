@@ -6,13 +6,13 @@ use super::fold::Stop;
 use super::gone;
 use super::{Exit, VerifyArgs, tell};
 use crate::connect::files::render;
-use crate::runtime::recompute::{Feeding, recompute};
+use crate::runtime::recompute::{Feeding, Recomputation};
 use serde_json::json;
 use slackwater_core::fold::Final;
 use slackwater_core::plan::Plan;
 use slackwater_core::row::{IdentityBytes, Row};
 use slackwater_store::Fault;
-use slackwater_store::archive::{Archive, OwnedChange};
+use slackwater_store::archive::{Archive, Change, Changes};
 use slackwater_store::sqlite::Sqlite;
 use slackwater_store::store::{Ask, Head, Noted, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,16 +85,16 @@ fn verify_from(args: &VerifyArgs, committed: Committed) -> Result<Compared, Stop
     let stored = sealed_rows((&plan, pipelines), &mut store, &head, &mut compared)?;
     let held = store.held(Some(head.ticks))?;
     drop(store);
-    let facts = facts_of(&plan, &archive)?;
-    (compared.facts, compared.rows) = (facts.len(), stored.len());
-    let mut order: Vec<usize> = (0..facts.len()).collect();
+    let mut facts = Facts { plan: &plan, archive: &archive, kept: Changes::new(), order: Vec::new() };
+    compared.rows = stored.len();
     let mut lot = 0x9e37_79b9_7f4a_7c15u64;
     for number in 0..=args.permute {
         if number > 0 {
-            shuffle(&mut order, &mut lot);
+            facts.shuffle(&mut lot)?;
         }
         let feeding = FEEDINGS[number as usize % FEEDINGS.len()];
-        let rows = again((&plan, &head), (&facts, &order), &held, feeding);
+        let (rows, count) = again(&head, &facts, &held, feeding)?;
+        compared.facts = count;
         let shown = |row: &Final| wanted(row.pipeline) && !gone::is_gone(&plan, &head, row);
         let again: Rows = rows.into_iter().filter(shown).map(|row| (id(&row), row)).collect();
         let mut differ = |row: &Final, what: &str| {
@@ -155,56 +155,79 @@ fn sealed_rows(
     Ok(stored)
 }
 
-fn facts_of(plan: &Plan, archive: &Archive) -> Result<Vec<OwnedChange>, Fault> {
-    let mut facts = Vec::new();
-    for source in 0..plan.sources.len() as u16 {
-        let from = archive.kept_from(source).unwrap_or(i64::MIN);
-        archive.facts(source, from.into(), i128::from(i64::MAX) + 1, None, &mut |fact| {
-            facts.push(OwnedChange::from(*fact))
-        })?;
-    }
-    Ok(facts)
+/// The facts behind the rows.
+struct Facts<'a> {
+    plan: &'a Plan,
+    archive: &'a Archive,
+    /// All of them, where another order than the archive's is asked for, and that order.
+    kept: Changes,
+    order: Vec<usize>,
 }
 
-/// The rows that facts give under the watermarks of a commit, each pipeline without what it holds.
-fn again(
-    (plan, head): (&Plan, &Head),
-    (facts, order): (&[OwnedChange], &[usize]),
-    held: &[Noted],
-    feeding: Feeding,
-) -> Vec<Final> {
-    if held.is_empty() {
-        return recompute(plan, order.iter().map(|at| &facts[*at]), &head.settled, feeding);
+impl Facts<'_> {
+    /// Gives each of them once.
+    fn each(&self, visit: &mut dyn FnMut(&Change<'_>)) -> Result<(), Fault> {
+        if !self.order.is_empty() {
+            self.order.iter().for_each(|at| visit(&self.kept.get(*at)));
+            return Ok(());
+        }
+        for source in 0..self.plan.sources.len() as u16 {
+            let from = self.archive.kept_from(source).unwrap_or(i64::MIN);
+            self.archive.facts(source, from.into(), i128::from(i64::MAX) + 1, None, visit)?;
+        }
+        Ok(())
     }
-    let mut rows = Vec::new();
+
+    /// From here on in another order, the same on every machine.
+    fn shuffle(&mut self, lot: &mut u64) -> Result<(), Fault> {
+        if self.order.is_empty() {
+            let mut kept = Changes::new();
+            self.each(&mut |fact| kept.push(fact))?;
+            (self.order, self.kept) = ((0..kept.len()).collect(), kept);
+        }
+        for at in (1..self.order.len()).rev() {
+            // xorshift64: good enough to mix, and nothing rests on it.
+            *lot ^= *lot << 13;
+            *lot ^= *lot >> 7;
+            *lot ^= *lot << 17;
+            self.order.swap(at, (*lot % (at as u64 + 1)) as usize);
+        }
+        Ok(())
+    }
+}
+
+/// The rows that facts give under the watermarks of a commit, each pipeline without what it holds; and how many facts
+/// there are.
+fn again(head: &Head, facts: &Facts<'_>, held: &[Noted], feeding: Feeding) -> Result<(Vec<Final>, usize), Fault> {
+    let (plan, mut count) = (facts.plan, 0);
+    if held.is_empty() {
+        let mut rows = Recomputation::new(plan, feeding);
+        facts.each(&mut |fact| {
+            count += 1;
+            rows.push(fact);
+        })?;
+        return Ok((rows.finish(&head.settled), count));
+    }
+    let mut all = Vec::new();
     for number in 0..plan.pipelines.len() as u16 {
         let mine: BTreeSet<&[u8]> =
             held.iter().filter(|one| one.note.pipeline == number).map(|one| &*one.note.identity).collect();
-        let mut bytes = IdentityBytes::default();
-        let mut counts = |fact: &&OwnedChange| {
-            let row = Row::new(&plan.sources[usize::from(fact.source)].schema, &fact.content);
-            !mine.contains(bytes.of(row, fact.source, (&fact.part, fact.position.offset)))
-        };
-        let shown: Vec<&OwnedChange> = order.iter().map(|at| &facts[*at]).filter(|fact| counts(fact)).collect();
-        let given = recompute(plan, shown.into_iter(), &head.settled, feeding).into_iter();
-        rows.extend(given.filter(|row| row.pipeline == number));
+        let (mut bytes, mut rows) = (IdentityBytes::default(), Recomputation::new(plan, feeding));
+        count = 0;
+        facts.each(&mut |fact| {
+            count += 1;
+            let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
+            if !mine.contains(bytes.of(row, fact.source, (fact.part, fact.position.offset))) {
+                rows.push(fact);
+            }
+        })?;
+        all.extend(rows.finish(&head.settled).into_iter().filter(|row| row.pipeline == number));
     }
-    rows
+    Ok((all, count))
 }
 
 fn id(row: &Final) -> (u16, Vec<u8>) {
     let mut id = Vec::new();
     row.put_id(&mut id);
     (row.pipeline, id)
-}
-
-/// Another order, the same on every machine.
-fn shuffle(order: &mut [usize], lot: &mut u64) {
-    for at in (1..order.len()).rev() {
-        // xorshift64: good enough to mix, and nothing rests on it.
-        *lot ^= *lot << 13;
-        *lot ^= *lot >> 7;
-        *lot ^= *lot << 17;
-        order.swap(at, (*lot % (at as u64 + 1)) as usize);
-    }
 }
