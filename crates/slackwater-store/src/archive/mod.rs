@@ -122,6 +122,13 @@ impl Archive {
         self.cutoffs.of(source).filter(|cutoff| cutoff.lets_go()).map(|cutoff| cutoff.facts)
     }
 
+    /// The spans of event time that have facts, with their sources, from the earliest to the latest.
+    pub fn spans(&self) -> BTreeSet<(i128, i128, u16)> {
+        let length = i128::from(self.bucket);
+        let start = |segment: &Segment| i128::from(segment.bucket) * length;
+        self.segments.iter().map(|segment| (start(segment), start(segment) + length, segment.source)).collect()
+    }
+
     /// Refuses what is asked for of a source from before its cutoff: it is not known whether there was anything.
     fn must_have(&self, source: u16, from: i128) -> Result<(), Fault> {
         match self.kept_from(source).filter(|kept| from < i128::from(*kept)) {

@@ -219,6 +219,10 @@ fn assert_same(archive: &Archive, all: &Changes, ticks: u64) {
         for (from, to) in [(-1_000, 0), (-500, 1_001), (0, 500), (3, 4), (i128::from(i64::MAX), i128::MAX)] {
             assert_eq!(facts(archive, source, None, from, to), net(all, source, u64::MAX, from, to));
         }
+        let spans = archive.spans().into_iter().filter(|(.., of)| *of == source);
+        let mut apart: Vec<Vec<u8>> = spans.flat_map(|(from, to, _)| facts(archive, source, None, from, to)).collect();
+        apart.sort();
+        assert_eq!(apart, net(all, source, u64::MAX, always.0, always.1), "span by span");
         let mut given: Vec<(u64, bool, OwnedChange)> = Vec::new();
         archive
             .changes(source, &mut |change| given.push((change.tick, change.plus, (*change).into())))

@@ -171,11 +171,11 @@ impl Facts<'_> {
             self.order.iter().for_each(|at| visit(&self.kept.get(*at)));
             return Ok(());
         }
-        for source in 0..self.plan.sources.len() as u16 {
-            let from = self.archive.kept_from(source).unwrap_or(i64::MIN);
-            self.archive.facts(source, from.into(), i128::from(i64::MAX) + 1, None, visit)?;
-        }
-        Ok(())
+        // What a process beside this one merges, and lets go of, is mostly of late: it is opened first.
+        self.archive.spans().into_iter().rev().try_for_each(|(from, to, source)| {
+            let kept = self.archive.kept_from(source).map_or(from, i128::from);
+            self.archive.facts(source, from.max(kept), to, None, visit)
+        })
     }
 
     /// From here on in another order, the same on every machine.
