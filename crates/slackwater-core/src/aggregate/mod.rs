@@ -304,16 +304,14 @@ fn add_float_product<'a>(
     row: &mut impl Contribution<'a>,
 ) {
     let Value::F64(x) = row.value(x) else { return };
-    let y = row.value(y);
-    match (y, y.as_wide(), sign) {
-        (Value::F64(y), _, Sign::Plus) => sum.add_product(x, y),
-        (Value::F64(y), _, Sign::Minus) => sum.sub_product(x, y),
-        (_, Some(times), Sign::Plus) => sum.add_multiple(x, &times),
-        (_, Some(times), Sign::Minus) => sum.sub_multiple(x, &times),
-        _ => {}
+    match (row.value(y), sign) {
+        (Value::F64(y), Sign::Plus) => sum.add_product(x, y),
+        (Value::F64(y), Sign::Minus) => sum.sub_product(x, y),
+        (y, _) => add_multiple(sum, sign, x, y.as_wide()),
     }
 }
 
+/// The same of a double and an exact number of which only the row's share counts.
 fn add_shared_product<'a>(
     sum: &mut FloatSum,
     sign: Sign,
@@ -321,17 +319,19 @@ fn add_shared_product<'a>(
     row: &mut impl Contribution<'a>,
 ) {
     let (Value::F64(x), Some(whole)) = (row.value(x), row.value(y).as_wide()) else { return };
-    let times = match row.share() {
-        None => whole,
-        Some((part, of)) => {
-            let (share, rest) = whole.magnitude().mul(part).div_rem(of);
-            assert!(rest.is_zero(), "what is in proportion to the measure is cut where that is cut");
-            I384::from_sign_magnitude(whole.is_negative(), &share).expect("a share is less than the whole")
-        }
-    };
-    match sign {
-        Sign::Plus => sum.add_multiple(x, &times),
-        Sign::Minus => sum.sub_multiple(x, &times),
+    let times = row.share().map_or(whole, |(part, of)| {
+        let (share, rest) = whole.magnitude().mul(part).div_rem(of);
+        assert!(rest.is_zero(), "what is in proportion to the measure is cut where that is cut");
+        I384::from_sign_magnitude(whole.is_negative(), &share).expect("a share is less than the whole")
+    });
+    add_multiple(sum, sign, x, Some(times));
+}
+
+fn add_multiple(sum: &mut FloatSum, sign: Sign, x: f64, times: Option<I384>) {
+    match (times, sign) {
+        (Some(times), Sign::Plus) => sum.add_multiple(x, &times),
+        (Some(times), Sign::Minus) => sum.sub_multiple(x, &times),
+        (None, _) => {}
     }
 }
 

@@ -1,4 +1,5 @@
-//! An exact sum of floats: every term, and every product of two floats or of one and an integer, is kept to its last bit.
+//! An exact sum of floats: every term is kept to its last bit, and so is every product of two floats, or of one and an
+//! integer.
 //!
 //! The layout follows Radford Neal's small superaccumulator ("Fast exact summation using small and large
 //! superaccumulators", 2015): a number in base 2^32 whose digits are `i64`, so that thousands of terms are added to the
@@ -13,7 +14,8 @@ use super::float::{FloatParts, f64_from_parts};
 use super::int::I384;
 use super::nat::Nat;
 
-/// An exact sum of `f64`, of products of two `f64` and of one and an integer, with a count of the infinities and NaNs among them.
+/// An exact sum of `f64`, of products of two `f64`, and of one and an integer, with a count of the infinities and NaNs
+/// among them.
 ///
 /// Equality is that of the value: the finite part and the counts.
 #[derive(Clone, Default)]

@@ -255,13 +255,15 @@ impl WindowScope<'_> {
         let (sx, sy) = (scale(x.ty), scale(y.ty));
         let (mut ty, mixed) = match (x.ty.exact(), y.ty.exact()) {
             (Some((px, _)), Some((py, _))) => (sum_type(Type::Decimal { precision: px + py, scale: sx + sy }), false),
-            (one, other) => (Type::Float64, one.is_some() || other.is_some()),
+            (px, py) => (Type::Float64, px.is_some() || py.is_some()),
         };
-        let (one, other) = if y.ty == Type::Float64 { (y.clone(), x.clone()) } else { (x.clone(), y.clone()) };
+        // A double stands before what is exact.
+        let (first, second) =
+            if mixed && y.ty == Type::Float64 { (y.clone(), x.clone()) } else { (x.clone(), y.clone()) };
         let shared = |expr: &Expr| self.split.as_ref().filter(|split| split.shares(expr));
         let products = match shared(&x).or(shared(&y)) {
-            None => Accumulate::Products(one, other),
-            Some(split) if mixed => split.products(one, other)?,
+            None => Accumulate::Products(first, second),
+            Some(split) if mixed => split.products(first, second)?,
             Some(split) => {
                 let product = typing::arithmetic(Arithmetic::Multiply, x, y.clone(), limits::ROW_DIGITS)?;
                 let (products, of) = split.sum(product, ty)?;

@@ -199,31 +199,39 @@ impl Facts<'_> {
 /// The rows that facts give under the watermarks of a commit, each pipeline without what it holds; and how many facts
 /// there are.
 fn again(head: &Head, facts: &Facts<'_>, held: &[Noted], feeding: Feeding) -> Result<(Vec<Final>, usize), Fault> {
-    let (plan, mut count) = (facts.plan, 0);
     if held.is_empty() {
-        let mut rows = Recomputation::new(plan, feeding);
-        facts.each(&mut |fact| {
-            count += 1;
-            rows.push(fact);
-        })?;
-        return Ok((rows.finish(&head.settled), count));
+        return folded(head, facts, feeding, |_| true);
     }
-    let mut all = Vec::new();
-    for number in 0..plan.pipelines.len() as u16 {
+    let (mut all, mut count) = (Vec::new(), 0);
+    for number in 0..facts.plan.pipelines.len() as u16 {
         let mine: BTreeSet<&[u8]> =
             held.iter().filter(|one| one.note.pipeline == number).map(|one| &*one.note.identity).collect();
-        let (mut bytes, mut rows) = (IdentityBytes::default(), Recomputation::new(plan, feeding));
-        count = 0;
-        facts.each(&mut |fact| {
-            count += 1;
-            let row = Row::new(&plan.sources[usize::from(fact.source)].schema, fact.content);
-            if !mine.contains(bytes.of(row, fact.source, (fact.part, fact.position.offset))) {
-                rows.push(fact);
-            }
+        let mut bytes = IdentityBytes::default();
+        let (rows, given) = folded(head, facts, feeding, |fact| {
+            let row = Row::new(&facts.plan.sources[usize::from(fact.source)].schema, fact.content);
+            !mine.contains(bytes.of(row, fact.source, (fact.part, fact.position.offset)))
         })?;
-        all.extend(rows.finish(&head.settled).into_iter().filter(|row| row.pipeline == number));
+        all.extend(rows.into_iter().filter(|row| row.pipeline == number));
+        count = given;
     }
     Ok((all, count))
+}
+
+/// The rows that those facts give which count, and how many there are of all.
+fn folded(
+    head: &Head,
+    facts: &Facts<'_>,
+    feeding: Feeding,
+    mut counts: impl FnMut(&Change<'_>) -> bool,
+) -> Result<(Vec<Final>, usize), Fault> {
+    let (mut rows, mut given) = (Recomputation::new(facts.plan, feeding), 0);
+    facts.each(&mut |fact| {
+        given += 1;
+        if counts(fact) {
+            rows.push(fact);
+        }
+    })?;
+    Ok((rows.finish(&head.settled), given))
 }
 
 fn id(row: &Final) -> (u16, Vec<u8>) {
