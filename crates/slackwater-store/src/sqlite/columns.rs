@@ -1,8 +1,9 @@
 //! The tables of a pipeline, as people see them: names, types, and values as SQLite has them.
 //!
 //! Integers and times (nanoseconds since the epoch, UTC) are INTEGER where they fit in 64 bits with a sign, doubles REAL,
-//! decimals and larger integers TEXT with all their digits, truth values 0 and 1, arrays JSON. `_body` is the canonical
-//! row that all of them are made from.
+//! decimals and larger integers TEXT with all their digits, truth values 0 and 1, arrays JSON. Bounds of windows and anchors
+//! that do not fit are REAL, so that they have their place among the others. `_body` is the canonical row that all of them
+//! are made from.
 
 use rusqlite::types::{Value as Cell, ValueRef};
 use slackwater_core::fold::{Bar, Final};
@@ -103,13 +104,13 @@ pub(super) fn insert(pipeline: &Pipeline) -> String {
 
 /// The columns of a row, in the order of [`schema`].
 pub(super) fn cells(pipeline: &Pipeline, row: &Final) -> Vec<Cell> {
-    let mut cells = vec![whole(row.window.start), whole(row.window.end)];
+    let mut cells = vec![bound(row.window.start), bound(row.window.end)];
     if let Some(Bar { anchor, ordinal, complete }) = row.bar {
-        cells.push(anchor.map_or(Cell::Null, whole));
-        cells.push(whole(ordinal.into()));
+        cells.push(anchor.map_or(Cell::Null, bound));
+        cells.push(bound(ordinal.into()));
         cells.push(Cell::Integer(complete.into()));
     }
-    cells.push(whole(row.generation.into()));
+    cells.push(bound(row.generation.into()));
     cells.push(Cell::Text(row.cause.code().to_string()));
     cells.push(Cell::Integer(row.removed.into()));
     for (column, value) in pipeline.key.iter().zip(&row.key) {
@@ -133,6 +134,12 @@ pub(super) fn is_same(cell: &Cell, stored: ValueRef<'_>) -> bool {
         (Cell::Blob(bytes), ValueRef::Blob(stored)) => bytes == stored,
         _ => false,
     }
+}
+
+/// A number of a column that is ordered by it: an integer where it fits, else the nearest double. The column would make that
+/// of its digits too.
+pub(super) fn bound(number: i128) -> Cell {
+    i64::try_from(number).map_or(Cell::Real(number as f64), Cell::Integer)
 }
 
 /// An integer where it fits, else its digits.

@@ -3,6 +3,7 @@
 //! A page is in the order of window start, then of what makes the row the one that it is, then of generation; a place in
 //! that order says where the next page begins, whatever was committed in between.
 
+use super::columns::bound;
 use super::{Sqlite, damaged, fault, quote};
 use crate::Fault;
 use crate::store::{Ask, Kept};
@@ -13,7 +14,7 @@ use slackwater_core::fold::Final;
 /// A place in the order of pages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Window start, in nanoseconds since the epoch.
+    /// Window start, in nanoseconds since the epoch, as the table has it: what does not fit in 64 bits is rounded there.
     pub start: i128,
     /// What makes the row the one that it is.
     pub row: Vec<u8>,
@@ -26,7 +27,11 @@ impl Place {
     pub fn of(row: &Final) -> Place {
         let mut id = Vec::new();
         row.put_id(&mut id);
-        Place { start: row.window.start, row: id, generation: row.generation }
+        let start = match bound(row.window.start) {
+            Cell::Real(rounded) => rounded as i128,
+            _ => row.window.start,
+        };
+        Place { start, row: id, generation: row.generation }
     }
 }
 
@@ -91,13 +96,12 @@ impl Sqlite {
              ORDER BY r.window_start, r._row, r.generation"
         );
         let mut statement = self.connection.prepare(&text).map_err(fault)?;
-        let clamp = |time: i128| time.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         let (start, row, generation) = match after {
-            Some(place) => (Some(time(place.start)), Some(&place.row), Some(place.generation as i64)),
+            Some(place) => (Some(bound(place.start)), Some(&place.row), Some(place.generation as i64)),
             None => (None, None, None),
         };
-        let bound = params![clamp(from), ask.to.map(clamp), ask.as_of, start, row, generation];
-        let mut found = statement.query(bound).map_err(fault)?;
+        let bounds = params![bound(from), ask.to.map(bound), ask.as_of, start, row, generation];
+        let mut found = statement.query(bounds).map_err(fault)?;
         while let Some(row) = found.next().map_err(fault)? {
             if !visit(self.read_row(pipeline, row)?)? {
                 break;
@@ -159,9 +163,4 @@ impl Sqlite {
         let (tick, at) = (row.get::<_, i64>(2).map_err(fault)? as u64, row.get(3).map_err(fault)?);
         Ok(Kept { row: kept, tick, at })
     }
-}
-
-/// A time as the column has it.
-fn time(nanos: i128) -> Cell {
-    i64::try_from(nanos).map_or_else(|_| Cell::Text(nanos.to_string()), Cell::Integer)
 }

@@ -40,7 +40,8 @@ pub fn fold<F: Feed, E: From<F::Error> + From<Damaged>>(
     while let Some((arrival, ..)) = rest.first() {
         next = tick_behind(*arrival, every);
         run.wait(next, every);
-        let now = rest.partition_point(|(arrival, ..)| *arrival < next);
+        // Behind the last moment there is no tick.
+        let now = rest.partition_point(|(arrival, ..)| *arrival < next || next == i64::MAX);
         for group in rest[..now].chunk_by(|a, b| alike(&batches[a.1 as usize], &batches[b.1 as usize])) {
             for part in group.chunks(BATCH) {
                 let effects = run.step(Input::Events(gather(&batches, part)));

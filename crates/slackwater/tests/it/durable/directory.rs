@@ -238,6 +238,41 @@ fn what_events_hold_steers_no_terminal() {
 }
 
 #[test]
+fn a_directory_keeps_windows_whose_bounds_are_no_64_bits() {
+    let config = CONFIG
+        .replace("timestamp_ms", "timestamp_ns")
+        .replace("volume_bar(size, 500)", "volume_bar(size, 500, 'split', 'day UTC')");
+    let place = Place::with(&config);
+    let trade =
+        |(id, ts): (usize, &i64)| format!("{{\"id\":{id},\"symbol\":\"ABC\",\"ts\":{ts},\"price\":1,\"size\":300}}\n");
+    let times = [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX];
+    place.write("events.ndjson", times.iter().enumerate().map(trade).collect::<String>());
+    let kept = keep(&place, "trades=events.ndjson", &[]);
+    let plain = place.fold(&["trades=events.ndjson"], &[]);
+    assert_eq!(kept.summary["root"], plain.summary["root"]);
+    for command in [&["verify", "--data", "data", "--permute", "1"][..], &["checkpoint", "verify", "--data", "data"]] {
+        let ran = place.run(command);
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
+    }
+    // They have their places in the order of the others.
+    let connection = rusqlite::Connection::open(place.path("data/store.sqlite")).expect("a store");
+    for (table, column) in
+        [("minutes", "window_start"), ("minutes", "window_end"), ("visits", "window_end"), ("bars", "anchor")]
+    {
+        let text = format!(
+            "SELECT count(*), sum(typeof({column}) = 'real'), sum({column} < -9e18), sum({column} > 9e18) FROM {table}_final"
+        );
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?));
+        let (all, beyond, before, after): (i64, i64, i64, i64) =
+            connection.query_row(&text, [], read).expect("a count");
+        assert!(
+            beyond > 0 && before > 0 && after > 0 && before + after < all,
+            "{table} {column}: {all} {beyond} {before} {after}"
+        );
+    }
+}
+
+#[test]
 fn a_limit_of_files_is_a_full_disk_and_ends_no_process() {
     let place = Place::with(CONFIG);
     // Hard to compress, and of one minute: the journal is the first to be too long.

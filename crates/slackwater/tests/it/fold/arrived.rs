@@ -275,6 +275,16 @@ fn years_of_silence_are_passed_at_once() {
 }
 
 #[test]
+fn what_arrives_at_the_last_moment_that_there_is_comes_before_the_last_tick() {
+    let at = |id: u64, seen: i64| format!(r#"{{"id":{id},"venue":"X","ts":{id},"recv":{seen},"price":{id}}}"#);
+    let lines = [at(1, 0), at(2, i64::MAX - 1), at(3, i64::MAX), at(4, i64::MAX), at(5, i64::MIN)];
+    for tick in ["1ns", "1s", "106751d"] {
+        let folded = replay(&config(""), &lines, &["--tick", tick]);
+        assert_eq!((&folded.rows[0]["trades"], &folded.summary["facts"]), (&5.into(), &5.into()), "{tick}");
+    }
+}
+
+#[test]
 fn what_is_held_as_it_arrived_stays_held_and_is_counted() {
     let lines = [trade(1, "00:10", "00:10"), trade(2, "01:10", "01:10"), trade(3, "02:10", "02:10")];
     let lines = [&lines[..], &[trade(4, "00:20", "02:30")]].concat();

@@ -103,6 +103,29 @@ fn pages_together_are_the_whole_whatever_their_size() {
 }
 
 #[test]
+fn windows_that_begin_before_64_bits_are_on_the_first_page() {
+    let site = filled(2);
+    // The first and the last moment that a time can be; the minute of the first begins before it.
+    let (least, most) = (i64::MIN / 1_000_000_000, i64::MAX / 1_000_000_000);
+    let far = |id: u64, ts: i64| format!("{{\"id\":{id},\"symbol\":\"ABC\",\"ts\":{ts},\"price\":1}}\n");
+    site.trades(&[far(9_000, least), far(9_001, most)].concat()).expect(200);
+    until(|| (rows(&site, "").len() == 7).then_some(()));
+    let all = rows(&site, "tier=all");
+    let starts: Vec<&str> = all.iter().map(|row| row["window_start"].as_str().expect("a time")).collect();
+    assert_eq!((starts[0], starts[starts.len() - 1]), ("1677-09-21T00:12:00Z", "2262-04-11T23:47:00Z"));
+    assert_eq!(rows(&site, "tier=all&from=1677-09-21T00:12:43.145224192Z").len(), all.len() - 1);
+    assert_eq!(rows(&site, "tier=all&to=1677-09-21T00:12:43.145224192Z"), all[..1]);
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    while paged.len() < all.len() {
+        let answer = site.get(&format!("/v1/pipelines/minutes/rows?tier=all&limit=1{cursor}")).expect(200).json();
+        paged.extend(answer["rows"].as_array().expect("rows").clone());
+        let Some(next) = answer["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(paged, all);
+}
+
+#[test]
 fn the_same_rows_in_three_shapes() {
     let site = filled(3);
     let json = rows(&site, "tier=all");
