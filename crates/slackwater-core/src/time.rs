@@ -71,8 +71,16 @@ pub fn parse_epoch(text: &[u8], unit: Unit) -> Result<i64, TimeError> {
 /// the `T`, a small `z` for the `Z`. An offset is required, and a leap second (`:60`) is not a time.
 ///
 /// # Errors
-/// [`TimeError::Format`], [`TimeError::Scale`] for a fraction finer than a nanosecond, [`TimeError::Range`].
+/// Those of [`parse_moment`], and [`TimeError::Range`].
 pub fn parse_rfc3339(text: &[u8]) -> Result<i64, TimeError> {
+    i64::try_from(parse_moment(text)?).map_err(|_| TimeError::Range)
+}
+
+/// The moment in such a text, whatever the year: a window that holds a time may begin before all that a time can be.
+///
+/// # Errors
+/// [`TimeError::Format`], and [`TimeError::Scale`] for a fraction finer than a nanosecond.
+pub fn parse_moment(text: &[u8]) -> Result<i128, TimeError> {
     let (date, rest) = text.split_at_checked(10).ok_or(TimeError::Format)?;
     let [b'T' | b't' | b' ', rest @ ..] = rest else { return Err(TimeError::Format) };
     let (clock, rest) = rest.split_at_checked(8).ok_or(TimeError::Format)?;
@@ -91,7 +99,7 @@ pub fn parse_rfc3339(text: &[u8]) -> Result<i64, TimeError> {
     let offset = parse_offset(rest)?;
     let nanos = nanos?;
     let seconds = days_from_civil(year, month, day) * DAY_SECONDS + seconds - offset;
-    i64::try_from(i128::from(seconds) * NANOS + i128::from(nanos)).map_err(|_| TimeError::Range)
+    Ok(i128::from(seconds) * NANOS + i128::from(nanos))
 }
 
 /// Writes a time as RFC 3339 in UTC: `2026-01-02T03:04:05Z`, with a fraction of 3, 6 or 9 digits where it has one.

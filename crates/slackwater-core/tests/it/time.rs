@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use slackwater_core::schema::Unit;
-use slackwater_core::time::{TimeError, format_rfc3339, parse_duration, parse_epoch, parse_rfc3339, parse_time};
+use slackwater_core::time::{
+    TimeError, format_rfc3339, parse_duration, parse_epoch, parse_moment, parse_rfc3339, parse_time,
+};
 
 fn shown(nanos: i64) -> String {
     let mut out = String::new();
@@ -92,6 +94,22 @@ fn range_and_scale_are_told_apart_from_format() {
         assert_eq!(parse_rfc3339(text.as_bytes()), Err(TimeError::Range), "{text}");
     }
     assert_eq!(parse_rfc3339(b"2026-01-02T03:04:05.1234567891Z"), Err(TimeError::Scale));
+}
+
+#[test]
+fn a_moment_beyond_all_times_is_read_as_it_is_written() {
+    for (text, nanos) in [
+        ("0000-01-01T00:00:00Z", -62_167_219_200 * i128::from(SECOND)),
+        ("1677-09-21T00:12:43.145224191Z", i128::from(i64::MIN) - 1),
+        ("2262-04-11T23:47:16.854775808Z", i128::from(i64::MAX) + 1),
+        ("9999-12-31T23:59:59.999999999Z", 253_402_300_800 * i128::from(SECOND) - 1),
+    ] {
+        assert_eq!(parse_moment(text.as_bytes()), Ok(nanos));
+        let mut out = String::new();
+        format_rfc3339(nanos, &mut out).expect("a String takes any text");
+        assert_eq!(out, text);
+    }
+    assert_eq!(parse_moment(b"2026-13-01T00:00:00Z"), Err(TimeError::Format));
 }
 
 #[test]

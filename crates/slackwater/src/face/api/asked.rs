@@ -4,7 +4,10 @@ use super::refusal::Refusal;
 use crate::decode::spelling::nearest;
 use axum::extract::Query;
 use hyper::Uri;
-use slackwater_core::time::parse_rfc3339;
+use slackwater_core::time::{parse_moment, parse_rfc3339};
+
+/// How a time is written.
+const A_TIME: &str = "write a time as 2026-03-02T10:00:00Z";
 
 /// The parameters of a request, in order.
 #[derive(Clone, Debug)]
@@ -58,7 +61,13 @@ impl Asked {
     /// A time, in nanoseconds since the epoch.
     pub fn time(&self, name: &str) -> Result<Option<i64>, Refusal> {
         let parse = |text: &str| parse_rfc3339(text.as_bytes()).map_err(|error| error.to_string());
-        self.parsed(name, parse, "write a time as 2026-03-02T10:00:00Z")
+        self.parsed(name, parse, A_TIME)
+    }
+
+    /// A bound of windows, which may lie beyond all times.
+    pub fn moment(&self, name: &str) -> Result<Option<i128>, Refusal> {
+        let parse = |text: &str| parse_moment(text.as_bytes()).map_err(|error| error.to_string());
+        self.parsed(name, parse, A_TIME)
     }
 
     /// A whole number within bounds.

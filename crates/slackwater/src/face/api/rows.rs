@@ -90,12 +90,8 @@ fn wanted(plan: &Plan, pipeline: u16, asked: &Asked) -> Result<Wanted, Refusal> 
         let text = "`as_of` is about what was sealed; what moves has no past";
         return Err(Refusal::bad("as_of", text, "leave out `tier`, or `as_of`"));
     }
-    let ask = Ask {
-        from: asked.time("from")?.map(i128::from),
-        to: asked.time("to")?.map(i128::from),
-        as_of,
-        generations: asked.flag("generations")?,
-    };
+    let ask =
+        Ask { from: asked.moment("from")?, to: asked.moment("to")?, as_of, generations: asked.flag("generations")? };
     let after =
         asked.parsed("cursor", |text| uncursor(text).ok_or("it is none of ours".into()), "take it from `next`")?;
     let limit = asked.number("limit", 1, MOST)?.unwrap_or(USUAL) as usize;

@@ -90,7 +90,7 @@ fn asked(args: &ExplainArgs, (plan, number): (&Plan, u16), store: &mut Sqlite) -
     let mut found: Vec<Kept> = Vec::new();
     let ask = Ask { generations: true, ..Ask::default() };
     store.rows(number, &ask, &mut |kept| {
-        let wanted = kept.row.window.start == i128::from(args.window)
+        let wanted = kept.row.window.start == args.window
             && args.bar.is_none_or(|bar| kept.row.bar.is_some_and(|known| known.ordinal == bar))
             && args.generation.is_none_or(|generation| kept.row.generation == generation)
             && key::has(plan, &kept.row, &keys);

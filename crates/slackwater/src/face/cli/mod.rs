@@ -26,6 +26,7 @@ pub use summary::{Summary, span};
 
 use crate::face::config::ServerConfig;
 use clap::{Args, Parser, Subcommand};
+use slackwater_core::time::{TimeError, parse_duration, parse_moment, parse_rfc3339};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -335,7 +336,7 @@ struct FoldArgs {
 
 /// A length of time in nanoseconds, above zero.
 fn tick(text: &str) -> Result<i64, String> {
-    match slackwater_core::time::parse_duration(text) {
+    match parse_duration(text) {
         Some(nanos) if nanos > 0 => Ok(nanos),
         _ => Err("write a whole number above zero with its unit, as 1500ms, 1s or 1m, at most 292 years".to_string()),
     }
@@ -343,8 +344,16 @@ fn tick(text: &str) -> Result<i64, String> {
 
 /// A time in nanoseconds since the epoch.
 fn time(text: &str) -> Result<i64, String> {
-    slackwater_core::time::parse_rfc3339(text.as_bytes())
-        .map_err(|error| format!("{error}; write a time as 2026-03-02T10:00:00Z"))
+    parse_rfc3339(text.as_bytes()).map_err(unread)
+}
+
+/// A bound of windows, which may lie beyond all times.
+fn moment(text: &str) -> Result<i128, String> {
+    parse_moment(text.as_bytes()).map_err(unread)
+}
+
+fn unread(error: TimeError) -> String {
+    format!("{error}; write a time as 2026-03-02T10:00:00Z")
 }
 
 #[derive(Debug, Args)]
@@ -359,11 +368,11 @@ struct QueryArgs {
     #[arg(long = "key", value_name = "COLUMN[=VALUE]")]
     keys: Vec<String>,
     /// Windows that start at this time or later
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    from: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: Option<i128>,
     /// Windows that start before this time
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    to: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    to: Option<i128>,
     /// As the rows were after the last tick at or before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     as_of: Option<i64>,
@@ -409,8 +418,8 @@ struct ExplainArgs {
     #[arg(long = "key", value_name = "COLUMN[=VALUE]")]
     keys: Vec<String>,
     /// The row's window_start
-    #[arg(value_name = "WINDOW", value_parser = time)]
-    window: i64,
+    #[arg(value_name = "WINDOW", value_parser = moment)]
+    window: i128,
     /// Of bars that start at the same time, the one of this number
     #[arg(long, value_name = "N")]
     bar: Option<u64>,

@@ -34,8 +34,8 @@ fn asked(args: &QueryArgs) -> Result<String, Stop> {
     let csv = format != "ndjson";
     let mut parameters = vec![("tier".to_string(), args.tier.clone()), ("limit".to_string(), "10000".to_string())];
     parameters.push(("format".to_string(), if csv { "csv" } else { "ndjson" }.to_string()));
-    for (name, time) in [("from", args.from), ("to", args.to), ("as_of", args.as_of)] {
-        parameters.extend(time.map(|time| (name.to_string(), render::time(time.into()))));
+    for (name, time) in [("from", args.from), ("to", args.to), ("as_of", args.as_of.map(i128::from))] {
+        parameters.extend(time.map(|time| (name.to_string(), render::time(time))));
     }
     if args.generations {
         parameters.push(("generations".to_string(), "true".to_string()));
@@ -108,8 +108,7 @@ fn query(args: &QueryArgs, data: &Path) -> Result<String, Stop> {
         let mut store = directory::results(data, &plan)?;
         // A read that misses a row must not pass for an answer.
         store.check()?;
-        let (from, to) = (args.from.map(i128::from), args.to.map(i128::from));
-        let ask = Ask { from, to, as_of: args.as_of, generations: args.generations };
+        let ask = Ask { from: args.from, to: args.to, as_of: args.as_of, generations: args.generations };
         store.rows(pipeline, &ask, &mut |kept| {
             let shown = args.generations || !kept.row.removed;
             if shown && key::has(&plan, &kept.row, &keys) {

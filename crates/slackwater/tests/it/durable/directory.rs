@@ -254,6 +254,19 @@ fn a_directory_keeps_windows_whose_bounds_are_no_64_bits() {
         let ran = place.run(command);
         assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
     }
+    // Each is asked for by what an output says of it.
+    for row in all(&place) {
+        let (pipeline, start) =
+            (row["pipeline"].as_str().expect("a name"), row["window_start"].as_str().expect("a time"));
+        let mut args = vec!["explain", "--data", "data", pipeline, start, "--json"];
+        let bar = row["bar"].to_string();
+        if !row["bar"].is_null() {
+            args.extend(["--bar", &bar]);
+        }
+        assert_eq!(lines(&said(&place, &args)).last(), Some(&row));
+        let from = lines(&said(&place, &["query", "--data", "data", pipeline, "--from", start]));
+        assert!(from.contains(&row), "{row}");
+    }
     // They have their places in the order of the others.
     let connection = rusqlite::Connection::open(place.path("data/store.sqlite")).expect("a store");
     for (table, column) in
