@@ -34,3 +34,5 @@ pub const KEPT_FACTS: usize = 4096;
 pub const HOP_WINDOWS: i64 = 100_000;
 /// Power of ten of the most bars that one fact may fill, where it is cut between them.
 pub const SPLIT_POWER: u32 = 4;
+/// Power of ten of the most bars that one fact may pass over, where its rest is carried on: their numbers have 64 bits.
+pub const CARRY_POWER: u32 = 9;

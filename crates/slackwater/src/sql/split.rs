@@ -86,16 +86,22 @@ fn no_share() -> Refused {
     ("this sum has no share for a fact that is cut between bars".to_string(), Some(help.to_string()))
 }
 
-/// What a source must demand of its events where a pipeline cuts them between bars: that none fills too many.
+/// What a source must demand of its events where a pipeline cuts them between bars, or lets them pass over some: that none
+/// fills or passes too many.
 pub fn bound(pipeline: &Pipeline) -> Option<Guard> {
     let Windowing::Bars(bars) = &pipeline.windowing else { return None };
-    let Cut::Measure { of, threshold, rule: Overshoot::Split } = &bars.cut else { return None };
-    let most = threshold.checked_mul_pow10(limits::SPLIT_POWER).expect("a threshold has 76 digits at most");
+    let Cut::Measure { of, threshold, rule } = &bars.cut else { return None };
+    let power = match rule {
+        Overshoot::Whole => return None,
+        Overshoot::Carry => limits::CARRY_POWER,
+        Overshoot::Split => limits::SPLIT_POWER,
+    };
+    let most = threshold.checked_mul_pow10(power).expect("a threshold has 76 digits at most");
     let (_, scale) = of.ty.exact().expect("a measure is an exact number");
     let ty = Type::Decimal { precision: limits::WIDE_DIGITS, scale };
     let most = Expr::literal(ty, Value::Wide(most).to_scalar());
     let node = Node::Compare(Comparison::LessOrEqual, Box::new(of.clone()), Box::new(most));
-    let bars = 10u64.pow(limits::SPLIT_POWER);
+    let bars = 10u64.pow(power);
     let text = format!("at most {bars} bars of pipeline {} from one event", pipeline.name);
     Some(Guard { expr: Expr { ty: Type::Bool, nullable: false, node }, text })
 }

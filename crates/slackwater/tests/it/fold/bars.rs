@@ -311,4 +311,8 @@ fn a_fact_that_would_fill_too_many_bars_is_refused() {
     assert_eq!(folded.refused[0]["guard"], "at most 10000 bars of pipeline bars from one event");
     let carried = fold("volume_bar(size, 10, 'carry')", "count(*) AS n", &lines, &[]);
     assert_eq!((carried.rows.len(), carried.refused.len()), (3, 0), "only a cut makes so many");
+    let lines = [trade(1, 1, "1", "10000000"), trade(2, 2, "1", "10000000.01"), trade(3, 3, "1", "1")];
+    assert_eq!(told("volume_bar(size, 0.01, 'carry')", &lines), ["0 1 seal 1", "1000000000 1 seal 1"]);
+    let carried = fold("volume_bar(size, 0.01, 'carry')", "count(*) AS n", &lines, &[]);
+    assert_eq!(carried.refused[0]["guard"], "at most 1000000000 bars of pipeline bars from one event");
 }
