@@ -1,7 +1,7 @@
 //! The clauses of a SELECT.
 
 use super::aggregates::{WindowScope, select_item};
-use super::expression::{self, RowScope, Scope, nearest};
+use super::expression::{self, RowScope, nearest};
 use super::split::Split;
 use super::{Outcome, RESERVED, SqlError, place, windows};
 use slackwater_core::plan::expr::Node;
@@ -217,7 +217,7 @@ fn key_columns(rows: &mut RowScope<'_>, select: &Select, groups: Vec<&Ast>) -> O
                 return expression::refuse(rows, ast, "a group-by expression needs a name in the output", help);
             }
         };
-        check_name(rows.sql, &name, place::of(rows.sql, group), key.iter().map(|key| key.name.as_str()))?;
+        check_name(&name, place::of(rows.sql, group), key.iter().map(|key| key.name.as_str()))?;
         let expr = expression::compile(rows, ast)?;
         key.push(KeyColumn { name, expr });
         written.push(ast.clone());
@@ -225,9 +225,10 @@ fn key_columns(rows: &mut RowScope<'_>, select: &Select, groups: Vec<&Ast>) -> O
     Ok((key, written))
 }
 
-fn check_name<'a>(sql: &str, name: &str, span: Range<usize>, mut taken: impl Iterator<Item = &'a str>) -> Outcome<()> {
-    let _ = sql;
-    let (message, help) = if RESERVED.contains(&name) {
+fn check_name<'a>(name: &str, span: Range<usize>, mut taken: impl Iterator<Item = &'a str>) -> Outcome<()> {
+    let (message, help) = if name.is_empty() || name.contains('\0') {
+        ("a name holds at least one character, and no NUL".to_string(), "give it another name with AS".to_string())
+    } else if RESERVED.contains(&name) {
         (format!("every row has a `{name}` already"), format!("choose another name: AS {name}_"))
     } else if taken.any(|other| other == name) {
         (format!("two columns are called `{name}`"), "give one of them another name with AS".to_string())
@@ -267,7 +268,7 @@ fn columns(scope: &mut WindowScope<'_>, select: &Select) -> Outcome<Vec<Column>>
         };
         let taken =
             scope.key.iter().map(|key| key.name.as_str()).chain(columns.iter().map(|column| column.name.as_str()));
-        check_name(scope.sql(), &name, span(), taken)?;
+        check_name(&name, span(), taken)?;
         columns.push(Column { name, expr });
     }
     Ok(columns)

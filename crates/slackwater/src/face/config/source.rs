@@ -222,8 +222,9 @@ fn fields(section: &mut Section<'_>, problems: &mut Problems<'_>) -> Option<Vec<
             keys::wrong(name, "a type in quotes such as \"string\"", value, problems);
             continue;
         };
-        if name.is_empty() {
-            problems.add(place.clone(), "a field needs a name");
+        // Results are kept in tables, whose columns cannot be called so.
+        if name.is_empty() || name.contains('\0') {
+            problems.add(place.clone(), "the name of a field holds at least one character, and no NUL");
         }
         match type_text::parse(name, text.value) {
             Ok(field) => declared.push(Declared { field, span: place.start..text.span.end }),

@@ -46,6 +46,14 @@ fn unknown_sections_and_keys_are_found_everywhere() {
 }
 
 #[test]
+fn a_field_has_a_name_that_a_table_can_have() {
+    for name in [r#""""#, r#""\u0000""#, r#""a\u0000b""#] {
+        let text = with("[source.trades.fields]\n", &format!("[source.trades.fields]\n{name} = \"i64\"\n"));
+        says(&text, &["the name of a field holds at least one character, and no NUL"]);
+    }
+}
+
+#[test]
 fn every_mistake_of_a_file_is_shown_in_its_order() {
     let text = with_keys("late = \"ammend\"\nlag = 5\norigin = \"venu\"\nrequire = [\"prize > 0\"]");
     shows(

@@ -101,6 +101,8 @@ fn columns_need_names_of_their_own() {
     refuses_items("count(*) AS «digest»", "every row has a `digest` already", "AS digest_");
     refuses_items("count(*) AS «window_start»", "every row has a `window_start` already", "AS window_start_");
     refuses_items("count(*) AS x, sum(price) AS «x»", "two columns are called `x`", "another name with AS");
+    refuses_items("count(*) AS «\"\"»", "a name holds at least one character", "another name with AS");
+    refuses_items("count(*) AS «\"a\0\"»", "a name holds at least one character, and no NUL", "another name with AS");
     refuses_items("count(*) AS «symbol»", "two columns are called `symbol`", "another name with AS");
     refuses(
         "SELECT price > 1 AS tier FROM trades GROUP BY «tier», tumble(ts, INTERVAL '1 day')",
