@@ -87,11 +87,12 @@ impl Sqlite {
                      AND (?3 IS NULL OR n._at <= ?3))"
             ),
         };
-        // A bound that is never null lets the index be walked from the place on.
+        // A bound that is never null lets the index be walked from the place on. Of bounds that the column rounds, what is asked
+        // for decides.
         let from = after.map_or(i128::MIN, |place| place.start).max(ask.from.unwrap_or(i128::MIN));
         let text = format!(
             "SELECT r._row, r._body, r._tick, r._at FROM {table} r
-             WHERE r.window_start >= ?1 AND (?2 IS NULL OR r.window_start < ?2) AND (?3 IS NULL OR r._at <= ?3)
+             WHERE r.window_start >= ?1 AND (?2 IS NULL OR r.window_start <= ?2) AND (?3 IS NULL OR r._at <= ?3)
                  AND (?4 IS NULL OR (r.window_start, r._row, r.generation) > (?4, ?5, ?6)) {newest}
              ORDER BY r.window_start, r._row, r.generation"
         );
@@ -103,7 +104,8 @@ impl Sqlite {
         let bounds = params![bound(from), ask.to.map(bound), ask.as_of, start, row, generation];
         let mut found = statement.query(bounds).map_err(fault)?;
         while let Some(row) = found.next().map_err(fault)? {
-            if !visit(self.read_row(pipeline, row)?)? {
+            let kept = self.read_row(pipeline, row)?;
+            if ask.holds(&kept.row) && !visit(kept)? {
                 break;
             }
         }

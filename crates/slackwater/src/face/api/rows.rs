@@ -128,9 +128,7 @@ fn shape(asked: &Asked, headers: &HeaderMap) -> Result<Shape, Refusal> {
 
 impl Wanted {
     fn takes(&self, plan: &Plan, row: &Final) -> bool {
-        self.ask.from.is_none_or(|from| row.window.start >= from)
-            && self.ask.to.is_none_or(|to| row.window.start < to)
-            && key::has(plan, row, &self.keys)
+        self.ask.holds(row) && key::has(plan, row, &self.keys)
     }
 }
 

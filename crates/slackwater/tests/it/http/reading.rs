@@ -114,7 +114,9 @@ fn windows_that_begin_before_64_bits_are_on_the_first_page() {
     let starts: Vec<&str> = all.iter().map(|row| row["window_start"].as_str().expect("a time")).collect();
     assert_eq!((starts[0], starts[starts.len() - 1]), ("1677-09-21T00:12:00Z", "2262-04-11T23:47:00Z"));
     assert_eq!(rows(&site, "tier=all&from=1677-09-21T00:12:00Z"), all);
-    assert_eq!(rows(&site, "tier=all&from=1677-09-21T00:12:00.001Z"), all[1..]);
+    assert_eq!(rows(&site, "tier=all&from=1677-09-21T00:12:00.000000001Z"), all[1..]);
+    assert_eq!(rows(&site, "tier=all&to=1677-09-21T00:12:00.000000001Z"), all[..1]);
+    assert_eq!(rows(&site, "tier=all&to=1677-09-21T00:12:00Z"), all[..0]);
     assert_eq!(rows(&site, "tier=all&to=1677-09-21T00:12:43.145224192Z"), all[..1]);
     assert_eq!(rows(&site, "tier=all&to=9999-01-01T00:00:00Z"), all);
     let (mut paged, mut cursor) = (Vec::new(), String::new());
